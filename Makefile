@@ -1,0 +1,38 @@
+# Two commands do everything on a fresh machine with Python >= 3.11: `make sweep` and `make test`.
+SCALE ?= tiny
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(BIN)/engram-sweep
+
+.PHONY: sweep plan status report notebooks test lint clean
+
+# Trains what is not done, then draws what is done, also when a run failed.
+sweep: $(BIN)/.ready
+	@$(RUN) sweep $(SCALE); code=$$?; test $$code -gt 1 || $(RUN) report $(SCALE) || code=$$?; exit $$code
+
+plan status report: $(BIN)/.ready
+	@$(RUN) $@ $(SCALE)
+
+# Opens nothing: executes the notebooks on the results of SCALE and writes them back.
+notebooks: $(BIN)/.ready
+	SCALE=$(SCALE) $(BIN)/jupytext --to ipynb --execute notebooks/*.py
+
+test: $(BIN)/.ready
+	$(BIN)/pytest
+
+lint: $(BIN)/.ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+# torch first: by itself, from the pins, it is the CPU build where there is one.
+$(BIN)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("engram_sweep needs Python >= 3.11, found " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade -c constraints.txt pip
+	$(BIN)/pip install --quiet -c constraints.txt torch
+	$(BIN)/pip install --quiet -c constraints.txt --group dev -e .
+	touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,3 @@
+"""Sweeps the share of a fixed sparse budget between MoE experts and Engram memory (arXiv 2601.07372, section 3)."""
+
+__version__ = "0.1.0"

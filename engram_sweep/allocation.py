@@ -1,0 +1,184 @@
+"""rho -> integer experts and prime table rows, at constant P_tot and P_act (paper section 3.1). Pure arithmetic.
+
+N(rho) = top_k + rho (N(1) - top_k); what the experts give up goes to table rows. Under `iso: strict` whatever else a
+point activates (the Engram module's projections, norms, convolution and looked-up rows; the router, which shrinks
+with the experts) is taken out of the shared experts' width, so that P_act and FLOPs per token agree along rho.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from engram_sweep.corpus.tokenizer import TOKENIZERS
+from engram_sweep.errors import UserError
+from engram_sweep.ledger import Ledger, ledger
+from engram_sweep.primes import distinct_primes
+from engram_sweep.scale import Scale
+from engram_sweep.spec import EngramGeometry, Geometry
+
+TOTAL_TOLERANCE = 1e-4
+"""Largest relative miss of P_tot."""
+ACTIVE_TOLERANCE = 1e-3
+"""Largest relative miss of P_act and of FLOPs per token under `iso: strict`."""
+
+ARMS = ("moe", "engram", "over_encoding", "one_row", "dense")
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """One point: the model's shape and its ledger."""
+
+    arm: str
+    rho_asked: float
+    rho: float
+    """Realised: (N - top_k) / (N(1) - top_k); 0 in the dense arm, which has no sparse parameters."""
+    geometry: Geometry
+    ledger: Ledger
+
+
+def allocate(scale: Scale, rho: float, arm: str = "engram") -> Allocation:
+    """Solve one point of the sweep.
+
+    Args:
+        scale: the sweep.
+        rho: asked share of P_sparse in routed experts; `engram` at rho = 1 is `moe`.
+        arm: one of `ARMS`; `moe`, `one_row` and `dense` ignore rho.
+
+    Raises:
+        UserError: no integer solution within the tolerances; says which constraint fails and by how much.
+    """
+    if arm == "engram" and rho == 1:
+        arm = "moe"
+    if arm in ("moe", "one_row"):
+        rho = 1.0
+    elif arm == "dense":
+        rho = 0.0
+    base = _moe(scale)
+    target = ledger(base, scale.training.window)
+    model = scale.model
+    span = model.routed_experts - model.top_k
+    ideal = model.top_k + rho * span
+    candidates = sorted(range(model.top_k, model.routed_experts + 1), key=lambda n: (abs(n - ideal), -n))
+    # The neighbours too: shared widths come in whole units, and a neighbour's remainder may be the smaller one.
+    if arm != "dense" and 0 < rho < 1:
+        candidates = [n for n in candidates[:3] if model.top_k < n < model.routed_experts] or candidates[:1]
+    else:
+        candidates = candidates[:1]
+    problems = []
+    for experts in candidates:
+        try:
+            geometry = _solve(scale, arm, experts, base, target)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        realised = 0.0 if arm == "dense" else (experts - model.top_k) / span
+        return Allocation(arm, rho, realised, geometry, ledger(geometry, scale.training.window))
+    raise UserError(f"sweeps/{scale.name}.yaml: no integer solution at rho = {rho:g} ({arm}): {problems[0]}")
+
+
+def _moe(scale: Scale) -> Geometry:
+    """The anchor: rho = 1, whose ledger every other point has to meet."""
+    m = scale.model
+    shared = [m.dense_width] * m.dense_layers + [m.shared_width] * (m.n_layers - m.dense_layers)
+    return Geometry(
+        vocab_size=TOKENIZERS[scale.corpus.tokenizer].vocab_size,
+        d_model=m.d_model,
+        n_layers=m.n_layers,
+        n_heads=m.n_heads,
+        n_kv_heads=m.n_kv_heads,
+        head_dim=m.head_dim,
+        expert_width=m.expert_width,
+        routed_experts=m.routed_experts,
+        top_k=m.top_k,
+        shared_width=tuple(shared),
+        dense_layers=m.dense_layers,
+        rope_theta=m.rope_theta,
+        init_std=m.init_std,
+        memory=None,
+        memory_at_input=False,
+    )
+
+
+def _solve(scale: Scale, arm: str, experts: int, base: Geometry, target: Ledger) -> Geometry:
+    """The geometry of one arm with `experts` routed experts; ValueError says what cannot be met."""
+    if arm == "moe":
+        return base
+    geometry = replace(base, routed_experts=0 if arm == "dense" else experts)
+    if arm != "dense":
+        at_input = arm == "over_encoding"
+        geometry = replace(geometry, memory=_memory(scale, at_input), memory_at_input=at_input)
+    if arm == "dense" or scale.sweep.iso == "strict":
+        geometry = _meet_active(geometry, target, scale.training.window)
+    if arm in ("engram", "over_encoding"):
+        geometry = _meet_total(geometry, target, scale.training.window)
+    return geometry
+
+
+def _memory(scale: Scale, at_input: bool) -> EngramGeometry:
+    """The memory with one row per head; `_meet_total` fills it."""
+    memory = scale.memory
+    tables = 1 if at_input else len(memory.layers)
+    return EngramGeometry(
+        layers=() if at_input else memory.layers,
+        max_order=memory.max_order,
+        heads=memory.heads,
+        # Over-encoding adds rows to the embedding, so they are as wide as it is.
+        head_dim=scale.model.d_model if at_input else memory.head_dim,
+        rows=(((1,) * memory.heads,) * (memory.max_order - 1),) * tables,
+        conv_kernel=memory.conv_kernel,
+        signed_sqrt=memory.signed_sqrt,
+        compress_tokenizer=memory.compress_tokenizer,
+        pad_id=TOKENIZERS[scale.corpus.tokenizer].pad_id,
+        hash_seed=memory.hash_seed,
+        init_std=memory.init_std,
+    )
+
+
+def _meet_active(geometry: Geometry, target: Ledger, window: int) -> Geometry:
+    """Set the shared widths so that P_act and FLOPs per token agree with the anchor's."""
+    moe_layers = range(geometry.dense_layers, geometry.n_layers)
+    fixed = [w if i < geometry.dense_layers else 0 for i, w in enumerate(geometry.shared_width)]
+    bare = ledger(replace(geometry, shared_width=tuple(fixed)), window)
+    unit = 3 * geometry.d_model
+    spare = target.params_active - bare.params_active
+    if spare < 0:
+        more = math.ceil(-spare / (unit * len(moe_layers)))
+        raise ValueError(
+            f"P_act: without any shared expert it is {bare.params_active:,}, over the {target.params_active:,} of "
+            f"rho = 1; raise model.shared_width by {more} or shrink the Engram module"
+        )
+    units = round(spare / unit)
+    for order, i in enumerate(moe_layers):
+        fixed[i] = units // len(moe_layers) + (order < units % len(moe_layers))
+    met = replace(geometry, shared_width=tuple(fixed))
+    reached = ledger(met, window)
+    for what, got, wanted in (
+        ("P_act", reached.params_active, target.params_active),
+        ("FLOPs per token", reached.flops_per_token, target.flops_per_token),
+    ):
+        if abs(got - wanted) > ACTIVE_TOLERANCE * wanted:
+            raise ValueError(
+                f"{what}: nearest is {got:,}, {abs(got / wanted - 1):.2%} off {wanted:,}; shared widths come in units "
+                f"of {unit:,} parameters, so the model is too small for {ACTIVE_TOLERANCE:.1%}"
+            )
+    return met
+
+
+def _meet_total(geometry: Geometry, target: Ledger, window: int) -> Geometry:
+    """Fill the tables with distinct primes so that P_tot agrees with the anchor's."""
+    memory = geometry.memory
+    assert memory is not None
+    reached = ledger(geometry, window)
+    budget = target.params_total - (reached.params_total - reached.params_table)
+    tables, orders, heads = len(memory.rows), len(memory.orders), memory.heads
+    primes = distinct_primes(tables * orders * heads, round(budget / memory.head_dim))
+    by_order = [tuple(primes[i : i + heads]) for i in range(0, len(primes), heads)]
+    rows = tuple(tuple(by_order[i : i + orders]) for i in range(0, len(by_order), orders))
+    filled = replace(geometry, memory=replace(memory, rows=rows))
+    miss = ledger(filled, window).params_total - target.params_total
+    if abs(miss) > TOTAL_TOLERANCE * target.params_total:
+        raise ValueError(
+            f"P_tot: nearest is {miss:+,} off {target.params_total:,}, more than {TOTAL_TOLERANCE:g} of it"
+        )
+    return filled

@@ -1,0 +1,1 @@
+"""Text to fixed, fingerprinted token shards, and shards to windows."""

@@ -1,0 +1,54 @@
+"""Token shards -> windows. The batch at a step is a pure function of (seed, step): there is no iterator to lose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import numpy as np
+import xxhash
+
+
+@lru_cache(maxsize=2)
+def _order(windows: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of all training windows in one epoch."""
+    key = xxhash.xxh3_128_intdigest(f"{seed}/data order/{epoch}".encode())
+    return np.random.Generator(np.random.Philox(key=key)).permutation(windows)
+
+
+def train_batch(tokens: np.ndarray, seed: int, step: int, batch_windows: int, window: int) -> np.ndarray:
+    """The windows of one step: without replacement within an epoch, a new order every epoch.
+
+    Args:
+        tokens: the training shard.
+        seed: the run's seed; runs of one seed share the order.
+        step: 0-based optimizer step.
+        batch_windows: B.
+        window: T; a window holds T + 1 tokens and shares its last one with the next.
+
+    Returns:
+        (B, T + 1) int64.
+
+    Raises:
+        ValueError: the shard is shorter than one window.
+    """
+    windows = (len(tokens) - 1) // window
+    if windows < 1:
+        raise ValueError(f"the training text holds {len(tokens)} tokens, fewer than one window of {window} + 1")
+    picks = np.arange(step * batch_windows, (step + 1) * batch_windows)
+    order = [_order(windows, seed, int(epoch))[i] for epoch, i in zip(*divmod(picks, windows), strict=True)]
+    return np.stack([tokens[i * window : (i + 1) * window + 1] for i in order]).astype(np.int64)
+
+
+def validation_windows(tokens: np.ndarray, batch_windows: int, window: int) -> Iterator[np.ndarray]:
+    """Every held-out token after the first is predicted exactly once; only the last window may be shorter.
+
+    Yields:
+        (b, T + 1) int64 with b <= batch_windows; the shorter last window comes alone.
+    """
+    whole = (len(tokens) - 1) // window
+    for start in range(0, whole, batch_windows):
+        picks = range(start, min(start + batch_windows, whole))
+        yield np.stack([tokens[i * window : (i + 1) * window + 1] for i in picks]).astype(np.int64)
+    if (len(tokens) - 1) % window:
+        yield tokens[whole * window :].astype(np.int64)[None]

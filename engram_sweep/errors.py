@@ -1,0 +1,12 @@
+"""The one exception that a user is meant to see."""
+
+from __future__ import annotations
+
+
+def not_installed(what: str, package: str) -> UserError:
+    """The error for an optional package that a scale asks for."""
+    return UserError(f"{what} package {package} is not installed: pip install -c constraints.txt {package}")
+
+
+class UserError(Exception):
+    """Bad input: its message is one line (file, key, what was expected). The command line prints it and exits 2."""

@@ -1,0 +1,1 @@
+"""Starting runs, watching them, and telling how they stand."""

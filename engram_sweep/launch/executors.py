@@ -1,0 +1,68 @@
+"""Starting workers. An executor turns a run folder into a job; it knows nothing of models."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Protocol
+
+import submitit
+
+from engram_sweep import worker
+
+
+class Job(Protocol):
+    """A started worker."""
+
+    def done(self) -> bool:
+        """Whether the worker has ended, well or not."""
+        ...
+
+    def cancel(self) -> None:
+        """Ask it to stop."""
+        ...
+
+
+class Executor(Protocol):
+    """Starts workers."""
+
+    def submit(self, folder: Path) -> Job:
+        """Start the worker of one run folder."""
+        ...
+
+
+class LocalExecutor:
+    """One process per run through submitit, which survives the driver.
+
+    Args:
+        timeout_minutes: after which submitit stops a worker.
+    """
+
+    def __init__(self, timeout_minutes: int) -> None:
+        self.timeout_minutes = timeout_minutes
+
+    def submit(self, folder: Path) -> Job:
+        """Start a process. Its files and output are in `<folder>/job/`, those of the last attempt only."""
+        files = folder / "job"
+        shutil.rmtree(files, ignore_errors=True)
+        executor = submitit.LocalExecutor(folder=files)
+        executor.update_parameters(timeout_min=self.timeout_minutes, tasks_per_node=1)
+        return executor.submit(worker.run, str(folder))
+
+
+class _Finished:
+    def done(self) -> bool:
+        return True
+
+    def cancel(self) -> None:
+        pass
+
+
+class InlineExecutor:
+    """Trains in the driver's own process, one run after the other, under Lightning's progress bar: for debugging."""
+
+    def submit(self, folder: Path) -> Job:
+        """Train now; the returned job has ended."""
+        worker.run(str(folder), progress_bar=sys.stderr.isatty())
+        return _Finished()

@@ -1,0 +1,148 @@
+"""The parameter ledger: every tensor of a model by its name, what a token activates of it, and its FLOPs.
+
+Pure arithmetic over a `Geometry`; the tests hold it against the built model, name by name.
+
+Conventions (paper section 3.1): P_tot and P_act leave out the vocabulary embedding and the LM head. As in the paper's
+C = 6 P_act tokens, every activated parameter is one multiply-add, 2 FLOPs forward and 4 backward. Looked-up rows count
+like the rest: their gathers, scattered gradients and updates are memory traffic rather than FLOPs, but not free. FLOPs
+per token also include the LM head and the causal half of attention's scores and values, the same at every rho.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+from engram_sweep.spec import Geometry
+
+BACKWARD = 2
+"""FLOPs of the backward pass over those of the forward pass."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tensor of the model, or (with an empty shape) work that has no parameters."""
+
+    name: str
+    """The parameter's name in the built model."""
+    part: str
+    """embedding, head, attention, norm, router, shared, routed, engram or table."""
+    shape: tuple[int, ...]
+    activated: int
+    """Parameters that one token uses."""
+    flops: int
+    """Forward FLOPs per token."""
+
+    @property
+    def count(self) -> int:
+        """Parameters in the tensor."""
+        return prod(self.shape) if self.shape else 0
+
+    @property
+    def in_budget(self) -> bool:
+        """Whether P_tot and P_act count it."""
+        return self.part not in ("embedding", "head")
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """All entries of one model and their sums."""
+
+    entries: tuple[Entry, ...]
+
+    @property
+    def params_total(self) -> int:
+        """P_tot."""
+        return sum(e.count for e in self.entries if e.in_budget)
+
+    @property
+    def params_active(self) -> int:
+        """P_act."""
+        return sum(e.activated for e in self.entries if e.in_budget)
+
+    @property
+    def params_table(self) -> int:
+        """Parameters in n-gram tables."""
+        return sum(e.count for e in self.entries if e.part == "table")
+
+    @property
+    def flops_forward(self) -> int:
+        """Forward FLOPs per token."""
+        return sum(e.flops for e in self.entries)
+
+    @property
+    def flops_per_token(self) -> int:
+        """FLOPs per trained token, forward and backward."""
+        return (1 + BACKWARD) * self.flops_forward
+
+
+def ledger(geometry: Geometry, window: int) -> Ledger:
+    """Count one model.
+
+    Args:
+        geometry: its shape.
+        window: tokens per window, for the attention scores.
+    """
+    return Ledger(tuple(_entries(geometry, window)))
+
+
+def _weight(name: str, part: str, *shape: int) -> Entry:
+    """A tensor that every token uses whole."""
+    return Entry(name, part, shape, prod(shape), 2 * prod(shape))
+
+
+def _table(name: str, rows: int, width: int, lookups: int) -> Entry:
+    """A tensor of which a token looks up `lookups` rows."""
+    return Entry(name, "table", (rows, width), lookups * width, 2 * lookups * width)
+
+
+def _entries(g: Geometry, window: int) -> Iterator[Entry]:
+    D = g.d_model
+    yield Entry("embedding.weight", "embedding", (g.vocab_size, D), D, 0)
+    if g.memory and g.memory_at_input:
+        lookups = len(g.memory.orders) * g.memory.heads
+        yield _table("over_encoding.table.weight", g.memory.table_rows(0), g.memory.head_dim, lookups)
+    for i in range(g.n_layers):
+        yield from _block(g, i, window)
+    yield _weight("norm.weight", "norm", D)
+    yield _weight("head.weight", "head", g.vocab_size, D)
+
+
+def _block(g: Geometry, i: int, window: int) -> Iterator[Entry]:
+    D, at = g.d_model, f"blocks.{i}"
+    if g.memory and i in g.memory.layers:
+        yield from _engram(g, i)
+    yield _weight(f"{at}.attention_norm.weight", "norm", D)
+    for name, heads in (("query", g.n_heads), ("key", g.n_kv_heads), ("value", g.n_kv_heads)):
+        yield _weight(f"{at}.attention.{name}.weight", "attention", heads * g.head_dim, D)
+    yield _weight(f"{at}.attention.output.weight", "attention", D, g.n_heads * g.head_dim)
+    yield _weight(f"{at}.attention.query_norm.weight", "attention", g.head_dim)
+    yield _weight(f"{at}.attention.key_norm.weight", "attention", g.head_dim)
+    # Scores and weighted values: 2 products of 2 FLOPs over (window + 1) / 2 keys on average.
+    yield Entry(f"{at}.attention.scores", "attention", (), 0, 2 * (window + 1) * g.n_heads * g.head_dim)
+    yield _weight(f"{at}.feed_forward_norm.weight", "norm", D)
+    shared = f"{at}.feed_forward"
+    if g.is_moe(i):
+        N, k, w = g.routed_experts, g.top_k, g.expert_width
+        yield _weight(f"{shared}.router.scores.weight", "router", N, D)
+        for name, shape in (("gate_up", (D, 2 * w)), ("down", (w, D))):
+            active = k * prod(shape)
+            yield Entry(f"{shared}.experts.{name}", "routed", (N, *shape), active, 2 * active)
+        shared += ".shared"
+    if width := g.shared_width[i]:
+        yield _weight(f"{shared}.gate.weight", "shared", width, D)
+        yield _weight(f"{shared}.up.weight", "shared", width, D)
+        yield _weight(f"{shared}.down.weight", "shared", D, width)
+
+
+def _engram(g: Geometry, i: int) -> Iterator[Entry]:
+    memory, D, at = g.memory, g.d_model, f"blocks.{i}.engram"
+    assert memory is not None
+    lookups = len(memory.orders) * memory.heads
+    yield _table(f"{at}.table.weight", memory.table_rows(memory.layers.index(i)), memory.head_dim, lookups)
+    yield _weight(f"{at}.key.weight", "engram", D, memory.d_memory)
+    yield _weight(f"{at}.value.weight", "engram", D, memory.d_memory)
+    for norm in ("query_norm", "key_norm", "conv.norm"):
+        yield _weight(f"{at}.{norm}.weight", "engram", D)
+    yield _weight(f"{at}.conv.weight", "engram", D, memory.conv_kernel)

@@ -1,0 +1,1 @@
+"""The networks, from one `Geometry`. Knows nothing of Lightning, launching or files."""

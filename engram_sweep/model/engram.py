@@ -1,0 +1,100 @@
+"""The Engram module (paper sections 2.2 to 2.4) and its input-side relative, over-encoding."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engram_sweep.model.layers import Linear, RMSNorm
+from engram_sweep.model.ngrams import NgramRows
+from engram_sweep.spec import Geometry
+
+
+class Table(nn.Module):
+    """All heads of one layer in one weight (rows, head_dim); its gradient is sparse: only touched rows have one."""
+
+    def __init__(self, rows: int, head_dim: int, std: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(rows, head_dim))
+        self.init_std = {"weight": std}
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(B, T, H) rows -> (B, T, H, head_dim)."""
+        return F.embedding(rows, self.weight, sparse=True)
+
+
+class ShortConv(nn.Module):
+    """SiLU of a causal depthwise convolution over normed values (paper Eq. 5); zero at the start.
+
+    Args:
+        width: D.
+        kernel: taps.
+        dilation: tokens between taps; the paper uses the largest n-gram order.
+    """
+
+    def __init__(self, width: int, kernel: int, dilation: int) -> None:
+        super().__init__()
+        self.norm = RMSNorm(width)
+        self.weight = nn.Parameter(torch.empty(width, kernel))
+        self.dilation = dilation
+        self.init_std = {"weight": 0.0}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D). Tap j (the last is the current token) looks (kernel - 1 - j) * dilation back."""
+        kernel = self.weight.shape[1]
+        weight = self.weight.type_as(x)
+        # Shifted products instead of conv1d: no transposes, and several times faster on CPU at these kernels.
+        normed = F.pad(self.norm(x), (0, 0, (kernel - 1) * self.dilation, 0))
+        T = x.shape[1]
+        taps = [normed[:, j * self.dilation : j * self.dilation + T] * weight[:, j] for j in range(kernel)]
+        return F.silu(torch.stack(taps).sum(0))
+
+
+class Engram(nn.Module):
+    """Look up hashed n-gram rows, gate them by the hidden state, smooth them over time.
+
+    k = W_K e, v = W_V e, alpha = sigmoid(<norm(h), norm(k)> / sqrt(D)), Y = ShortConv(alpha v) + alpha v (Eq. 3-5).
+    """
+
+    def __init__(self, geometry: Geometry, index: int, compression: Tensor | None) -> None:
+        super().__init__()
+        memory = geometry.memory
+        assert memory is not None
+        self.signed_sqrt = memory.signed_sqrt
+        self.rows = NgramRows(memory, index, compression, geometry.vocab_size)
+        self.table = Table(memory.table_rows(index), memory.head_dim, memory.init_std)
+        self.key = Linear(memory.d_memory, geometry.d_model, geometry.init_std)
+        self.value = Linear(memory.d_memory, geometry.d_model, geometry.init_std)
+        self.query_norm = RMSNorm(geometry.d_model)
+        self.key_norm = RMSNorm(geometry.d_model)
+        self.conv = ShortConv(geometry.d_model, memory.conv_kernel, memory.max_order)
+        self.gate_mean = float("nan")
+        """Mean gate of the last forward pass, for the log; a tensor until it is read."""
+
+    def forward(self, h: Tensor, tokens: Tensor) -> Tensor:
+        """(B, T, D) hidden states and (B, T) token ids -> what to add to the hidden states, (B, T, D)."""
+        e = self.table(self.rows(tokens)).flatten(2).type_as(h)
+        score = (self.query_norm(h) * self.key_norm(self.key(e))).sum(-1).float() / h.shape[-1] ** 0.5
+        if self.signed_sqrt:
+            score = score.sign() * score.abs().clamp_min(1e-6).sqrt()
+        gate = score.sigmoid()
+        self.gate_mean = gate.detach().mean()
+        value = gate[..., None].type_as(h) * self.value(e)
+        return self.conv(value) + value
+
+
+class OverEncoding(nn.Module):
+    """N-gram rows of full width averaged with the token embedding at the input (Over-Tokenized Transformer)."""
+
+    def __init__(self, geometry: Geometry, compression: Tensor | None) -> None:
+        super().__init__()
+        memory = geometry.memory
+        assert memory is not None
+        self.rows = NgramRows(memory, 0, compression, geometry.vocab_size)
+        self.table = Table(memory.table_rows(0), memory.head_dim, memory.init_std)
+
+    def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
+        """(B, T, D) token embeddings and (B, T) ids -> (B, T, D), the mean over token and n-gram rows."""
+        rows = self.table(self.rows(tokens))
+        return (x + rows.sum(2).type_as(x)) / (1 + rows.shape[2])

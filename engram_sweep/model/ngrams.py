@@ -1,0 +1,78 @@
+"""Token ids -> table rows: tokenizer compression, n-gram keys, multiply-XOR hash (paper section 2.2, released demo).
+
+All integers equal the released demo's: multipliers from `numpy.random.default_rng(seed + 10007 * layer)`, the current
+token times m_0, one mix per order shared by its heads, heads differing by their prime only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from engram_sweep.spec import EngramGeometry
+
+_LAYER_STRIDE = 10007
+
+
+def multipliers(classes: int, max_order: int, layer: int, seed: int) -> np.ndarray:
+    """The odd int64 multipliers m_0..m_{N-1} of one layer.
+
+    Their range keeps id * multiplier below 2^63, so nothing overflows and every mix is non-negative.
+
+    Args:
+        classes: number of compressed token ids.
+        max_order: N.
+        layer: 0-based layer id.
+        seed: hash seed of the model.
+    """
+    half = max(1, int(np.iinfo(np.int64).max) // classes // 2)
+    draws = np.random.default_rng(seed + _LAYER_STRIDE * layer).integers(0, half, size=max_order, dtype=np.int64)
+    return draws * 2 + 1
+
+
+class NgramRows(nn.Module):
+    """Rows of one table for every position, on device, without a host round trip.
+
+    Args:
+        memory: the memory's geometry.
+        index: which of its tables.
+        compression: (V,) int64 map from token id to class, or None for the identity on `vocab_size` ids.
+        vocab_size: V.
+    """
+
+    multipliers: Tensor
+    primes: Tensor
+    offsets: Tensor
+    compression: Tensor
+
+    def __init__(self, memory: EngramGeometry, index: int, compression: Tensor | None, vocab_size: int) -> None:
+        super().__init__()
+        classes = compression if compression is not None else torch.arange(vocab_size)
+        layer = memory.layers[index] if memory.layers else 0
+        factors = multipliers(int(classes.max()) + 1, memory.max_order, layer, memory.hash_seed)
+        rows = torch.tensor(memory.rows[index])
+        self.register_buffer("compression", classes, persistent=False)
+        self.register_buffer("multipliers", torch.from_numpy(factors), persistent=False)
+        self.register_buffer("primes", rows, persistent=False)
+        starts = rows.flatten().cumsum(0) - rows.flatten()
+        self.register_buffer("offsets", starts.view_as(rows), persistent=False)
+        self.orders = memory.orders
+        self.pad_id = memory.pad_id
+
+    def hash(self, tokens: Tensor) -> Tensor:
+        """(B, T) token ids -> (B, T, orders, heads) int64 rows within each head, 0 <= row < prime."""
+        T = tokens.shape[1]
+        ids = self.compression[tokens]
+        mix = ids * self.multipliers[0]
+        rows = []
+        padded = torch.cat((self.compression[self.pad_id].expand(len(ids), self.orders[-1] - 1), ids), dim=1)
+        for back in range(1, self.orders[-1]):
+            start = self.orders[-1] - 1 - back
+            mix = mix ^ (padded[:, start : start + T] * self.multipliers[back])
+            rows.append(mix[..., None] % self.primes[back - 1])
+        return torch.stack(rows, dim=2)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, T) token ids -> (B, T, orders * heads) rows of the layer's one stacked table."""
+        return (self.hash(tokens) + self.offsets).flatten(2)

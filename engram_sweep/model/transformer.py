@@ -1,0 +1,92 @@
+"""The whole model, built from one `Geometry`: every arm of the sweep comes from this one builder."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engram_sweep.model.attention import Attention
+from engram_sweep.model.engram import Engram, OverEncoding, Table
+from engram_sweep.model.experts import MoE, Router
+from engram_sweep.model.layers import GatedFFN, Linear, RMSNorm
+from engram_sweep.spec import Geometry
+
+
+class Block(nn.Module):
+    """Engram (where placed) before attention (paper section 2.4), then attention, then the feed-forward part."""
+
+    def __init__(self, geometry: Geometry, block: int, compression: Tensor | None) -> None:
+        super().__init__()
+        g, memory = geometry, geometry.memory
+        placed = memory is not None and block in memory.layers
+        self.engram = Engram(g, memory.layers.index(block), compression) if memory and placed else None
+        self.attention_norm = RMSNorm(g.d_model)
+        self.attention = Attention(g)
+        self.feed_forward_norm = RMSNorm(g.d_model)
+        if g.is_moe(block):
+            self.feed_forward: nn.Module = MoE(g, block)
+        else:
+            output_std = g.init_std / (2 * g.n_layers) ** 0.5
+            self.feed_forward = GatedFFN(g.d_model, g.shared_width[block], g.init_std, output_std)
+
+    def forward(self, h: Tensor, tokens: Tensor) -> Tensor:
+        if self.engram is not None:
+            h = h + self.engram(h, tokens)
+        h = h + self.attention(self.attention_norm(h))
+        return h + self.feed_forward(self.feed_forward_norm(h))
+
+
+class Transformer(nn.Module):
+    """Pre-norm decoder over token ids.
+
+    Args:
+        geometry: the shape.
+        compression: (V,) int64 tokenizer compression map for the n-gram keys, or None for none.
+
+    Parameters hold no values until `engram_sweep.model.initial.initialise` fills them.
+    """
+
+    def __init__(self, geometry: Geometry, compression: Tensor | None = None) -> None:
+        super().__init__()
+        g = geometry
+        self.embedding = Table(g.vocab_size, g.d_model, g.init_std)
+        self.over_encoding = OverEncoding(g, compression) if g.memory_at_input else None
+        self.blocks = nn.ModuleList(Block(g, i, compression) for i in range(g.n_layers))
+        self.norm = RMSNorm(g.d_model)
+        self.head = Linear(g.d_model, g.vocab_size, g.init_std)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, T) int64 token ids -> (B, T, V) logits."""
+        h = F.embedding(tokens, self.embedding.weight)
+        if self.over_encoding is not None:
+            h = self.over_encoding(h, tokens)
+        for block in self.blocks:
+            h = block(h, tokens)
+        return self.head(self.norm(h))
+
+    def tables(self) -> list[nn.Parameter]:
+        """The n-gram tables: the parameters with their own optimizer and sparse gradients."""
+        owners = (m for m in self.modules() if isinstance(m, (Engram, OverEncoding)))
+        return [owner.table.weight for owner in owners]
+
+    def routers(self) -> list[Router]:
+        """The routers, block by block."""
+        return [m for m in self.modules() if isinstance(m, Router)]
+
+    def gate_means(self) -> list[float]:
+        """Mean gate of each Engram module in the last forward pass."""
+        return [float(m.gate_mean) for m in self.modules() if isinstance(m, Engram)]
+
+
+def window_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy of every window.
+
+    Args:
+        logits: (B, T, V).
+        targets: (B, T) int64.
+
+    Returns:
+        (B,) float32, nats per token.
+    """
+    loss = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="none")
+    return loss.view_as(targets).mean(dim=1)

@@ -1,0 +1,134 @@
+"""The record of a finished run: one parquet file, one row, an explicit schema with a version. And tables of them.
+
+A run is done when, and only when, its record validates. Units are in the field metadata.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engram_sweep.errors import UserError
+from engram_sweep.files import write_atomically
+
+SCHEMA_VERSION = 1
+FILE_NAME = "record.parquet"
+
+
+def _field(name: str, kind: pa.DataType, unit: str, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"unit": unit})
+
+
+SCHEMA = pa.schema(
+    [
+        _field("schema_version", pa.int32(), "version of this schema"),
+        _field("run_id", pa.string(), "xxh3_128 of the canonical spec"),
+        _field("scale", pa.string(), "name"),
+        _field("arm", pa.string(), "moe, engram, over_encoding, one_row or dense"),
+        _field("rho_asked", pa.float64(), "share of P_sparse in routed experts"),
+        _field("rho", pa.float64(), "share of P_sparse in routed experts, realised"),
+        _field("seed", pa.int64(), "seed"),
+        _field("outcome", pa.string(), "ok or diverged"),
+        _field("validation_loss", pa.float64(), "nats/token over all held-out tokens; NaN where diverged"),
+        _field("window_losses", pa.list_(pa.float32()), "nats/token, one per validation window"),
+        _field("window_tokens", pa.list_(pa.int32()), "tokens predicted, one per validation window"),
+        _field("train_loss", pa.float64(), "nats/token, mean over the last tenth of the steps"),
+        _field("steps", pa.int64(), "optimizer steps done"),
+        _field("tokens", pa.int64(), "training tokens seen"),
+        _field("params_total", pa.int64(), "parameters without embedding and LM head (P_tot)"),
+        _field("params_active", pa.int64(), "parameters per token without embedding and LM head (P_act)"),
+        _field("params_table", pa.int64(), "parameters in n-gram tables"),
+        _field("flops_per_token", pa.int64(), "FLOPs, forward and backward"),
+        _field("routed_experts", pa.int64(), "routed experts per MoE layer"),
+        _field("expert_load", pa.list_(pa.list_(pa.float32())), "share of a router's choices, by layer, last tenth"),
+        _field("dead_experts", pa.int64(), "experts that got no token in the last tenth, all layers"),
+        _field("gate_mean", pa.list_(pa.float32()), "mean Engram gate at validation, by module"),
+        _field("tokens_per_second", pa.float64(), "training tokens per second, validation left out"),
+        _field("wall_seconds", pa.float64(), "seconds from start to record"),
+        _field("corpus_fingerprint", pa.string(), "xxh3_128 of the token shards"),
+        _field("git_commit", pa.string(), "commit, '+dirty' appended where files differ", nullable=True),
+        _field("versions", pa.map_(pa.string(), pa.string()), "versions of python and libraries"),
+        _field("host", pa.string(), "host name"),
+        _field("device", pa.string(), "processor or accelerator"),
+        _field("started_at", pa.timestamp("us", tz="UTC"), "UTC"),
+        _field("finished_at", pa.timestamp("us", tz="UTC"), "UTC"),
+        _field("spec", pa.string(), "canonical JSON of the spec"),
+    ]
+)
+
+
+def write_record(path: Path, values: dict[str, Any]) -> None:
+    """Write one record, once: temporary file, sync, read back, rename.
+
+    Args:
+        path: where to.
+        values: a value for every column but `schema_version`.
+
+    Raises:
+        ValueError: a column is missing, unknown or of another type.
+        OSError: the disk is full or read-only; nothing is left behind.
+    """
+    row = {"schema_version": SCHEMA_VERSION, **values}
+    if set(row) != set(SCHEMA.names):
+        raise ValueError(f"record columns differ from the schema: {sorted(set(row) ^ set(SCHEMA.names))}")
+    try:
+        table = pa.Table.from_pylist([row], schema=SCHEMA)
+    except pa.ArrowException as error:
+        raise ValueError(f"record does not fit the schema: {error}") from error
+    table.validate(full=True)
+
+    def write(temporary: Path) -> None:
+        pq.write_table(table, temporary)
+        if not pq.read_table(temporary).equals(table):
+            raise OSError(f"{path}: the record read back differs from what was written")
+
+    write_atomically(path, write)
+
+
+def is_done(folder: Path, run_id: str) -> bool:
+    """Whether a run folder holds a whole record of this very run."""
+    try:
+        table = pq.read_table(folder / FILE_NAME, columns=["run_id", "schema_version", "validation_loss"])
+    except (OSError, pa.ArrowException):
+        return False
+    return table.num_rows == 1 and table["run_id"][0].as_py() == run_id
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Any table of runs in one parquet file.
+
+    Raises:
+        UserError: the file is missing, no parquet, or lacks rho, seed or validation_loss.
+    """
+    try:
+        frame = pq.read_table(path).to_pandas()
+    except FileNotFoundError:
+        raise UserError(f"{path}: expected a parquet file, there is none") from None
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: expected a readable parquet file: {str(error).splitlines()[0]}") from None
+    missing = [name for name in ("rho", "seed", "validation_loss") if name not in frame.columns]
+    if missing:
+        raise UserError(f"{path}: expected the columns rho, seed and validation_loss, {', '.join(missing)} missing")
+    return frame
+
+
+def runs_folder(results: Path, scale: str) -> Path:
+    """Folder of all run folders of a scale."""
+    return results / scale / "runs"
+
+
+def read_runs(scale: str, results: Path = Path("results")) -> pd.DataFrame:
+    """The table of finished runs of a scale: one row per record, sorted by arm, rho and seed.
+
+    Raises:
+        UserError: no finished run yet, or a record that cannot be read.
+    """
+    paths = sorted(runs_folder(results, scale).glob(f"*/{FILE_NAME}"))
+    if not paths:
+        raise UserError(f"{runs_folder(results, scale)}: no finished runs; make sweep SCALE={scale} trains them")
+    frames = [read_parquet(path) for path in paths]
+    return pd.concat(frames, ignore_index=True).sort_values(["arm", "rho", "seed"], ignore_index=True)

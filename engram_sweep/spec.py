@@ -1,0 +1,187 @@
+"""What one run is, resolved to the last number: plain frozen objects, their canonical JSON and their identity.
+
+Standard library and xxhash only: workers on a bare GPU node read it too.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import Any, get_args, get_origin, get_type_hints
+
+import xxhash
+
+SPEC_SCHEMA = 1
+"""Rises whenever the meaning of a stored spec changes, so that an old record is never taken for a new run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngramGeometry:
+    """The n-gram memory of one model (paper section 2).
+
+    `rows[i][o][h]` is the number of rows of head h of order `o + 2` in the i-th Engram layer. In the arm
+    `over_encoding` the rows are averaged into the input embedding: one pseudo-layer, `head_dim` = d_model.
+    """
+
+    layers: tuple[int, ...]
+    """0-based blocks that hold a module; empty for over_encoding, whose memory sits at the input."""
+    max_order: int
+    """Suffix n-grams of orders 2..max_order."""
+    heads: int
+    """Hash heads per order (K)."""
+    head_dim: int
+    """Width of one row; d_memory = (max_order - 1) * heads * head_dim."""
+    rows: tuple[tuple[tuple[int, ...], ...], ...]
+    conv_kernel: int
+    signed_sqrt: bool
+    """The released demo's signed square root before the gate's sigmoid; the paper's Eq. 4 has none."""
+    compress_tokenizer: bool
+    """Merge equivalent surface forms before building n-gram keys (paper section 2.2)."""
+    pad_id: int
+    """Token that stands in for what lies before the window."""
+    hash_seed: int
+    init_std: float
+    """Standard deviation of the rows at the start (the paper does not print one)."""
+
+    @property
+    def orders(self) -> tuple[int, ...]:
+        """The n-gram orders, 2..max_order."""
+        return tuple(range(2, self.max_order + 1))
+
+    @property
+    def d_memory(self) -> int:
+        """Width of the concatenated rows e_t of one layer."""
+        return len(self.orders) * self.heads * self.head_dim
+
+    def table_rows(self, index: int) -> int:
+        """Rows of the `index`-th table, all orders and heads."""
+        return sum(sum(order) for order in self.rows[index])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """The shape of one model. Everything that the ledger counts and the builder builds."""
+
+    vocab_size: int
+    d_model: int
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    head_dim: int
+    expert_width: int
+    routed_experts: int
+    """Per MoE layer; 0 in the dense arm."""
+    top_k: int
+    shared_width: tuple[int, ...]
+    """Width of the always-active gated FFN of each layer (shared experts, or the dense FFN), block by block."""
+    dense_layers: int
+    """Leading blocks without routed experts."""
+    rope_theta: float
+    init_std: float
+    memory: EngramGeometry | None
+    memory_at_input: bool
+    """True in the arm over_encoding only."""
+
+    def is_moe(self, block: int) -> bool:
+        """Whether block `block` holds routed experts."""
+        return self.routed_experts > 0 and block >= self.dense_layers
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusSpec:
+    """Which text, how it is cut into tokens, and what is held out."""
+
+    source: str
+    tokenizer: str
+    validation_share: float
+    fingerprint: str | None
+    """xxh3_128 of the token shards that this sweep expects; None accepts what the package holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSpec:
+    """One training run. Learning rates are peaks; the schedule multiplies all of them alike."""
+
+    tokens: int
+    window: int
+    """Tokens that one window predicts (T)."""
+    batch_windows: int
+    """Windows per optimizer step (B)."""
+    learning_rate: float
+    table_learning_rate_factor: float
+    """Tables train at this multiple of `learning_rate` (paper Appendix A: 5)."""
+    weight_decay: float
+    betas: tuple[float, float]
+    schedule: str
+    warmup_share: float
+    final_share: float
+    """Learning rate at the end over its peak."""
+    decay_share: float
+    """Share of the steps that a WSD schedule spends decaying."""
+    clip_norm: float
+    balance_rate: float
+    """Step of the loss-free balancing bias, in units of the router's score."""
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps, the last one whole."""
+        return max(1, round(self.tokens / (self.window * self.batch_windows)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One run, resolved. Where and when it runs is not part of it."""
+
+    schema: int
+    arm: str
+    rho: float
+    """Realised share of P_sparse in routed experts."""
+    seed: int
+    geometry: Geometry
+    corpus: CorpusSpec
+    training: TrainingSpec
+
+
+def canonical_json(value: Any) -> str:
+    """The one JSON text of a spec: sorted keys, no spaces, ASCII, shortest round-trip floats.
+
+    Args:
+        value: a spec dataclass, or plain JSON data.
+    """
+    data = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def run_id(spec: RunSpec) -> str:
+    """xxh3_128 of the canonical JSON of the whole spec, 32 hex digits; the same on any machine."""
+    return xxhash.xxh3_128_hexdigest(canonical_json(spec).encode())
+
+
+def from_json(cls: type, data: Any) -> Any:
+    """Rebuild a spec dataclass from plain JSON data (lists become tuples).
+
+    Raises:
+        ValueError: a key is missing or unknown, so the file was written by another version.
+    """
+    if data is None or not is_dataclass(cls):
+        return _coerce(cls, data)
+    hints = get_type_hints(cls)
+    names = {f.name for f in fields(cls)}
+    if set(data) != names:
+        raise ValueError(f"{cls.__name__}: expected the keys {sorted(names)}, found {sorted(data)}")
+    return cls(**{name: from_json(_optional(hints[name]), data[name]) for name in names})
+
+
+def _optional(hint: Any) -> Any:
+    """`X | None` -> X: None itself is handled by the caller."""
+    args = [a for a in get_args(hint) if a is not type(None)]
+    return args[0] if type(None) in get_args(hint) else hint
+
+
+def _coerce(hint: Any, value: Any) -> Any:
+    if value is not None and get_origin(hint) is tuple:
+        args = get_args(hint)
+        return tuple(_coerce(args[0], v) for v in value)
+    if hint is float and isinstance(value, int):
+        return float(value)
+    return value

@@ -1,0 +1,149 @@
+"""What a person reads on the terminal: the plan, the status, a running sweep. Plain lines when piped."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from engram_sweep.launch.status import RunStatus, counts
+from engram_sweep.plan import Plan
+
+_COLOURS = {"planned": "dim", "running": "cyan", "done": "green", "diverged": "yellow", "failed": "red"}
+
+
+def _console() -> Console:
+    # Wide when piped, so that no column is cut off.
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
+
+
+def print_plan(plan: Plan) -> None:
+    """One line per point of the sweep and what all of it costs."""
+    table = Table(title=f"plan of {plan.scale.name}: {plan.scale.about}")
+    for name in ("arm", "rho asked", "rho", "experts", "shared width", "rows/head", "P_tot", "P_act", "FLOPs/token"):
+        table.add_column(name, justify="left" if name == "arm" else "right")
+    seen = set()
+    for run in plan.runs:
+        row = run.row()
+        point = (row["arm"], row["rho"], row["rho_asked"])
+        if point in seen:
+            continue
+        seen.add(point)
+        rows = row["rows_per_head"]
+        table.add_row(
+            row["arm"],
+            f"{row['rho_asked']:g}",
+            f"{row['rho']:.3f}",
+            str(row["routed_experts"]),
+            " ".join(str(width) for width in row["shared_width"]),
+            f"{rows[0]:,}-{rows[1]:,}" if rows else "-",
+            f"{row['params_total']:,}",
+            f"{row['params_active']:,}",
+            f"{row['flops_per_token']:,}",
+        )
+    console = _console()
+    console.print(table)
+    cost = plan.cost()
+    console.print(
+        f"{cost['runs']} runs ({len(seen)} points x {len(plan.scale.sweep.seeds)} seeds), "
+        f"{plan.runs[0].tokens:,} tokens each, {cost['flops']:.3g} FLOPs in all: "
+        f"{cost['worker_hours']:.2f} worker-hours at {cost['sustained_gflops']:g} GFLOP/s"
+    )
+
+
+def print_status(scale: str, statuses: list[RunStatus]) -> None:
+    """One line per run."""
+    table = Table(title=f"{scale}: {_summary(statuses)}")
+    for name in ("run", "arm", "rho", "seed", "state", "step", "tokens/s", "validation loss", "reason"):
+        table.add_column(name, justify="right" if name in ("rho", "seed", "step", "tokens/s") else "left")
+    for s in statuses:
+        loss = s.validation_loss
+        table.add_row(
+            s.run.run_id[:8],
+            s.run.spec.arm,
+            f"{s.run.spec.rho:.3f}",
+            str(s.run.spec.seed),
+            f"[{_COLOURS[s.state]}]{s.state}[/]",
+            f"{s.step}/{s.steps}" if s.step is not None else "",
+            f"{s.tokens_per_second:,.0f}" if s.tokens_per_second else "",
+            f"{loss:.4f}" if loss is not None else "",
+            f"{s.failure['kind']}: {s.failure['message']}" if s.failure else "",
+        )
+    _console().print(table)
+
+
+def print_outcome(scale: str, statuses: list[RunStatus], trained: bool) -> None:
+    """The last lines of a sweep."""
+    failed = [s for s in statuses if s.state == "failed"]
+    if not trained and not failed:
+        _console().print(f"{scale}: nothing to do, {_summary(statuses)}")
+        return
+    _console().print(f"{scale}: {_summary(statuses)}")
+    for s in failed:
+        assert s.failure
+        print(
+            f"  failed: {s.run.run_id[:8]} rho {s.run.spec.rho:.3f} seed {s.run.spec.seed}: "
+            f"{s.failure['kind']}: {s.failure['message']}"
+        )
+
+
+def _summary(statuses: list[RunStatus]) -> str:
+    parts = [f"{n} {state}" for state, n in counts(statuses).items() if n]
+    return f"{', '.join(parts)} of {len(statuses)} runs"
+
+
+class Watch:
+    """A live view of a running sweep: a bar for the sweep, one for each running run; plain lines when piped."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.updates = 0
+        console = Console(stderr=True)
+        self.live = console.is_terminal
+        name, note = TextColumn("{task.description}"), TextColumn("{task.fields[note]}")
+        self.bars = Progress(name, BarColumn(), note, TimeElapsedColumn(), console=console, disable=not self.live)
+        self.tasks: dict[str, TaskID] = {}
+        self.states: dict[str, str] = {}
+        self.started = time.monotonic()
+
+    def __enter__(self) -> Watch:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bars.stop()
+
+    def update(self, statuses: list[RunStatus]) -> None:
+        """Show how the runs stand."""
+        self.updates += 1
+        if self.live:
+            self._draw(statuses)
+            return
+        for s in statuses:
+            if self.states.get(s.run.run_id, "planned") != s.state:
+                loss = f" validation loss {s.validation_loss:.4f}" if s.finished else ""
+                print(f"[{time.monotonic() - self.started:6.1f} s] {self._label(s)} {s.state}{loss}", flush=True)
+            self.states[s.run.run_id] = s.state
+
+    def _draw(self, statuses: list[RunStatus]) -> None:
+        done = sum(s.finished for s in statuses)
+        note = f"{done}/{len(statuses)} runs"
+        if "" not in self.tasks:
+            self.tasks[""] = self.bars.add_task(f"sweep {self.plan.scale.name}", total=len(statuses), note=note)
+        self.bars.update(self.tasks[""], completed=done, note=note)
+        for s in statuses:
+            key = s.run.run_id
+            if s.state == "running":
+                if key not in self.tasks:
+                    self.tasks[key] = self.bars.add_task(f"  {self._label(s)}", total=s.steps, note="")
+                speed = f"{s.tokens_per_second:,.0f} tokens/s" if s.tokens_per_second else "starting"
+                self.bars.update(self.tasks[key], completed=s.step or 0, note=speed)
+            elif key in self.tasks:
+                self.bars.remove_task(self.tasks.pop(key))
+
+    @staticmethod
+    def _label(s: RunStatus) -> str:
+        return f"{s.run.spec.arm} rho {s.run.spec.rho:.3f} seed {s.run.spec.seed}"

@@ -1,0 +1,1 @@
+"""One run under Lightning. Knows nothing of sweeps."""
