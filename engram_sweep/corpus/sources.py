@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engram_sweep.errors import UserError
+from engram_sweep.errors import UserError, not_installed
 
 
 @dataclass(frozen=True)

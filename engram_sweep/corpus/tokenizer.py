@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from engram_sweep.errors import not_installed
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as LibraryTokenizer
 
