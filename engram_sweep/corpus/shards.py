@@ -88,7 +88,7 @@ def load(folder: Path) -> Shards:
     """Open a shard folder.
 
     Raises:
-        ValueError: a file is missing or shorter than the manifest says.
+        UserError: a file is missing or shorter than the manifest says.
     """
     try:
         data = json.loads((folder / "manifest.json").read_text())
@@ -96,8 +96,8 @@ def load(folder: Path) -> Shards:
         train = np.memmap(folder / "train.bin", manifest.dtype, "r", shape=(manifest.train_tokens,))
         validation = np.memmap(folder / "validation.bin", manifest.dtype, "r", shape=(manifest.validation_tokens,))
         return Shards(manifest, train, validation, np.load(folder / "compression.npy"))
-    except (OSError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder}: damaged shards ({error}); delete the folder to tokenise again") from error
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder}: damaged shards ({error}); delete the folder to tokenise again") from error
 
 
 def _build(corpus: CorpusSpec, folder: Path) -> None:
