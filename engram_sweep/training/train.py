@@ -143,7 +143,7 @@ def _result(module: RunModule) -> RunResult:
 
 
 def _quieten() -> None:
-    """Silence what says nothing about a run: batches come from memory maps, and torch warns of Lightning's own calls."""
+    """Silence what says nothing about a run: batches are memory maps, and torch warns of Lightning's own calls."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (".*does not have many workers.*", ".*isinstance.treespec, LeafSpec.*", ".*no length.*"):
         warnings.filterwarnings("ignore", message)

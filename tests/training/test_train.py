@@ -91,5 +91,5 @@ def test_a_diverged_run_is_a_result(smoke_plan: Plan, shards: Shards, tmp_path: 
 def test_shards_of_another_vocabulary_are_refused(smoke_plan: Plan, shards: Shards, tmp_path: Path) -> None:
     spec = spec_of(smoke_plan, 1.0)
     other = replace(spec, geometry=replace(spec.geometry, vocab_size=300))
-    with pytest.raises(ValueError, match="vocabulary of 300, found 256"):
+    with pytest.raises(ValueError, match="vocabulary of 300, the shards have 256"):
         train(other, shards, tmp_path)
