@@ -17,6 +17,7 @@ from engram_sweep.errors import UserError
 from engram_sweep.launch.executors import Executor, InlineExecutor, Job, LocalExecutor
 from engram_sweep.launch.status import RunStatus, folder_of, sweep_status
 from engram_sweep.plan import Plan, PlannedRun
+from engram_sweep.records import write_members
 
 POLL_SECONDS = 0.5
 
@@ -123,16 +124,19 @@ def sweep(plan: Plan, results: Path, watch: Callable[[list[RunStatus]], None], i
         KeyboardInterrupt: stopped; workers of this driver were asked to stop.
     """
     statuses = sweep_status(plan, results)
-    if all(status.finished for status in statuses):
+    finished = all(status.finished for status in statuses)
+    try:
+        if not finished:
+            _lay_out(plan, results)
+        write_members(plan.scale.name, [run.run_id for run in plan.runs], results)
+    except OSError as error:
+        raise UserError(f"{results}: expected a results folder with room to write: {error}") from None
+    if finished:
         return statuses
     launch = plan.scale.launch
     inline = inline or launch.executor == "inline"
     executor = InlineExecutor() if inline else LocalExecutor(launch.timeout_minutes)
     parallel = 1 if inline else launch.parallel or len(os.sched_getaffinity(0))
-    try:
-        _lay_out(plan, results)
-    except OSError as error:
-        raise UserError(f"{results}: expected a results folder with room to write: {error}") from None
     # Many small workers side by side beat few with many threads each; set before torch is imported anywhere.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     return Driver(plan, results, executor, parallel, launch.retries, watch).run()
