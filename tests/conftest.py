@@ -17,6 +17,13 @@ ROOT = Path(__file__).resolve().parent.parent
 SWEEPS = ROOT / "sweeps"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need the trained smoke sweep go to one process, so that it is trained once."""
+    for item in items:
+        if "smoke_results" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("smoke"))
+
+
 def command(*words: str | Path) -> list[str]:
     """The command line of `engram-sweep` as a user has it."""
     return [str(Path(sys.executable).parent / "engram-sweep"), *map(str, words)]

@@ -50,7 +50,7 @@ class LocalExecutor:
         files = folder / "job"
         shutil.rmtree(files, ignore_errors=True)
         executor = submitit.LocalExecutor(folder=files)
-        executor.update_parameters(timeout_min=self.timeout_minutes, tasks_per_node=1)
+        executor.update_parameters(timeout_min=self.timeout_minutes)
         with _stderr_to(files / "controller.err"):
             return executor.submit(worker.run, str(folder))
 

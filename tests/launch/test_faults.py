@@ -118,6 +118,16 @@ def test_a_worker_that_always_dies_is_a_failed_run_with_its_last_words(tmp_path:
     assert all("last words" in run["failure"]["log"][-1] for run in runs)
 
 
+def mount(folder: Path, options: str) -> None:
+    """Mount a real file system in memory, or say why this machine cannot."""
+    words = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    mounted = subprocess.run(words, capture_output=True, text=True)
+    if mounted.returncode:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI is expected to be able to mount: {mounted.stderr}")
+        pytest.skip(f"needs the right to mount: {mounted.stderr.strip()}")
+
+
 @pytest.mark.parametrize("obstacle", ["a file", "a read-only disk"])
 def test_a_results_folder_that_cannot_be_written(tmp_path: Path, obstacle: str) -> None:
     results = tmp_path / "results"
@@ -125,12 +135,7 @@ def test_a_results_folder_that_cannot_be_written(tmp_path: Path, obstacle: str) 
         results.write_text("in the way")
     else:
         results.mkdir()
-        words = ["mount", "-t", "tmpfs", "-o", "ro,size=64k", "tmpfs", str(results)]
-        mounted = subprocess.run(words, capture_output=True, text=True)
-        if mounted.returncode:
-            if os.environ.get("CI"):
-                pytest.fail(f"CI is expected to be able to mount: {mounted.stderr}")
-            pytest.skip(f"needs the right to mount: {mounted.stderr.strip()}")
+        mount(results, "ro,size=64k")
     try:
         done = call("sweep", "smoke", "--results", results)
     finally:
@@ -139,3 +144,24 @@ def test_a_results_folder_that_cannot_be_written(tmp_path: Path, obstacle: str) 
     assert done.returncode == 2
     assert "expected a results folder with room to write" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_disk_that_fills_up_loses_nothing_that_was_finished(smoke_results: Path, tmp_path: Path) -> None:
+    """The shards fit, the runs do not: the sweep ends in one line, and goes on when there is room."""
+    results = tmp_path / "results"
+    results.mkdir()
+    shards = sum(path.stat().st_size for path in (smoke_results / "corpora").rglob("*.*"))
+    mount(results, f"size={shards // 1024 + 64}k")
+    try:
+        stopped = call("sweep", "smoke", "--results", results)
+        assert stopped.returncode in (1, 2)
+        assert "Traceback" not in stopped.stderr
+        assert "No space left" in stopped.stdout + stopped.stderr
+        before = measured(results)
+        subprocess.run(["mount", "-o", "remount,size=64m", results], check=True)
+        done = call("sweep", "smoke", "--results", results)
+        assert done.returncode == 0, done.stderr
+        assert set(before) <= set(measured(results))
+        assert measured(results) == measured(smoke_results)
+    finally:
+        subprocess.run(["umount", results], check=True)

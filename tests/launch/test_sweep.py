@@ -132,10 +132,19 @@ class _Vanishing:
 def test_a_vanishing_worker_is_started_again_so_often_and_no_more(one_run: Plan, tmp_path: Path) -> None:
     executor = _Vanishing()
     folder_of(one_run.runs[0], tmp_path).path.mkdir(parents=True)
-    (status,) = Driver(one_run, tmp_path, executor, parallel=1, retries=2).run()
+    (status,) = Driver(one_run, tmp_path, executor, parallel=1, retries=2, timeout_minutes=60).run()
     assert len(executor.folders) == 3
     assert status.failure
     assert status.failure["kind"] == "node"
+
+
+def test_a_worker_that_vanishes_at_its_time_limit_timed_out(one_run: Plan, tmp_path: Path) -> None:
+    executor = _Vanishing()
+    folder_of(one_run.runs[0], tmp_path).path.mkdir(parents=True)
+    (status,) = Driver(one_run, tmp_path, executor, parallel=1, retries=2, timeout_minutes=0).run()
+    assert len(executor.folders) == 1
+    assert status.failure
+    assert status.failure["kind"] == "timed out"
 
 
 def test_no_more_workers_than_asked_for(smoke_plan: Plan, tmp_path: Path) -> None:
@@ -158,7 +167,7 @@ def test_no_more_workers_than_asked_for(smoke_plan: Plan, tmp_path: Path) -> Non
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Driver(smoke_plan, tmp_path, executor, parallel=2, retries=0, watch=watch).run()
+        Driver(smoke_plan, tmp_path, executor, parallel=2, retries=0, timeout_minutes=60, watch=watch).run()
     assert rounds == [0, 2, 2, 2]
 
 
