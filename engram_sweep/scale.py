@@ -43,6 +43,8 @@ class Corpus(_Section):
         return self
 
 
+Aligned = Annotated[int, Field(ge=8, multiple_of=8)]
+"""Widths that grouped matrix products run over: their rows must be 16-byte aligned, in bf16 too."""
 Even = Annotated[int, Field(ge=2, multiple_of=2)]
 
 
@@ -60,7 +62,7 @@ class MLA(_Section):
 class Model(_Section):
     """The backbone at rho = 1; along rho only routed experts and, under `iso: strict`, shared widths change."""
 
-    d_model: Count
+    d_model: Aligned
     n_layers: Count
     n_heads: Count
     n_kv_heads: Count | None = None
@@ -70,7 +72,7 @@ class Model(_Section):
     """Multi-head latent attention instead of grouped-query attention; it sets the head widths."""
     streams: Annotated[int, Field(ge=1, le=16)] = 1
     """Residual streams (mHC); 1 is the plain residual."""
-    expert_width: Count
+    expert_width: Aligned
     routed_experts: Count
     top_k: Count
     shared_width: Annotated[int, Field(ge=0)]

@@ -49,10 +49,11 @@ class NgramRows(nn.Module):
 
     def __init__(self, memory: EngramGeometry, index: int, compression: Tensor | None, vocab_size: int) -> None:
         super().__init__()
-        classes = compression if compression is not None else torch.arange(vocab_size)
+        # On the CPU whatever the default device: hash constants are values, also in a model built on the meta device.
+        classes = compression if compression is not None else torch.arange(vocab_size, device="cpu")
         layer = memory.layers[index] if memory.layers else 0
         factors = multipliers(int(classes.max()) + 1, memory.max_order, layer, memory.hash_seed)
-        rows = torch.tensor(memory.rows[index])
+        rows = torch.tensor(memory.rows[index], device="cpu")
         self.register_buffer("compression", classes, persistent=False)
         self.register_buffer("multipliers", torch.from_numpy(factors), persistent=False)
         self.register_buffer("primes", rows, persistent=False)

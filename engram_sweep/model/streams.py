@@ -6,6 +6,7 @@ projected to a doubly stochastic matrix, so that the mean over streams is carrie
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -55,10 +56,11 @@ def start_bias(streams: int, site: int) -> Tensor:
     Returns:
         (n (n + 2),): n logits of H_pre, n of H_post, n x n of H_res.
     """
-    read = torch.full((streams,), _OTHERS_SHARE)
-    read[site % streams] = 1 - (streams - 1) * _OTHERS_SHARE
-    mix = torch.full((streams, streams), _OFF_DIAGONAL).fill_diagonal_(0.0)
-    return torch.cat((read.logit(), torch.zeros(streams), mix.flatten()))
+    others = math.log(_OTHERS_SHARE / (1 - _OTHERS_SHARE))
+    most = 1 - (streams - 1) * _OTHERS_SHARE
+    read = [math.log(most / (1 - most)) if i == site % streams else others for i in range(streams)]
+    mix = [0.0 if i == j else _OFF_DIAGONAL for i in range(streams) for j in range(streams)]
+    return torch.tensor(read + [0.0] * streams + mix, device="cpu")
 
 
 class StreamMix(nn.Module):
@@ -78,7 +80,7 @@ class StreamMix(nn.Module):
         self.init_std = {
             "weight": geometry.init_std,
             "bias": start_bias(n, site),
-            "scale": torch.full((3,), GATE_START),
+            "scale": torch.tensor([GATE_START] * 3, device="cpu"),
         }
 
     def maps(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
