@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="engram-sweep", description="Loss over the share of memory, at a fixed budget."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for register in (_register_plan, _register_sweep, _register_status):
+    for register in (_register_plan, _register_sweep, _register_status, _register_inspect):
         register(commands)
     for point in sorted(entry_points(group="engram_sweep.commands"), key=lambda p: p.name):
         # A command of another package loads when it is asked for: its imports take seconds.
@@ -62,6 +62,12 @@ def _register_status(commands) -> None:
     _add(commands, "status", "how every run stands", _status).add_argument(
         "--json", action="store_true", help="one JSON object"
     )
+
+
+def _register_inspect(commands) -> None:
+    from engram_sweep.inspect import register
+
+    register(commands)
 
 
 def _make_plan(options: argparse.Namespace):

@@ -42,7 +42,7 @@ class ShortConv(nn.Module):
         self.init_std = {"weight": 0.0}
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) or (B, T, M, D) -> same. Tap j looks (kernel - 1 - j) * dilation back; the last is the current token."""
+        """(B, T, D) or (B, T, M, D) -> same. Tap j looks (kernel - 1 - j) * dilation back, the last one not at all."""
         kernel = self.weight.shape[-1]
         weight = self.weight.type_as(x)
         # Shifted products instead of conv1d: no transposes, and several times faster on CPU at these kernels.

@@ -6,6 +6,7 @@ import math
 
 import torch
 
+from engram_sweep.model.layers import RMSNorm
 from engram_sweep.model.transformer import Transformer
 from engram_sweep.spec import TrainingSpec
 
@@ -13,15 +14,18 @@ from engram_sweep.spec import TrainingSpec
 def make_optimizers(model: Transformer, training: TrainingSpec) -> list[torch.optim.Optimizer]:
     """AdamW for everything dense and, where there are tables, sparse Adam for them.
 
-    Matrices decay, vectors (norms) do not, tables never do. Sparse Adam moves touched rows only, moments included.
-    The learning rate of every parameter group is set, step by step, by `set_learning_rates`.
+    Matrices decay, norms and other vectors do not, tables never do. Sparse Adam moves touched rows only, moments
+    included. The learning rate of every parameter group is set, step by step, by `set_learning_rates`.
     """
     tables = model.tables()
     of_table = {id(table) for table in tables}
     dense = [p for p in model.parameters() if id(p) not in of_table]
+    norms = {id(norm.weight) for norm in model.modules() if isinstance(norm, RMSNorm)}
+    vectors = [p for p in dense if p.ndim <= 1 or id(p) in norms]
+    of_vector = {id(p) for p in vectors}
     groups = [
-        {"params": [p for p in dense if p.ndim > 1], "weight_decay": training.weight_decay},
-        {"params": [p for p in dense if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in dense if id(p) not in of_vector], "weight_decay": training.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
     ]
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas, fused=True)
