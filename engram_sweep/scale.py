@@ -124,12 +124,17 @@ class Training(_Section):
     table_learning_rate_factor: Positive = 5.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
     betas: Annotated[tuple[Share, Share], Field(strict=False)] = (0.9, 0.95)
-    schedule: Literal["cosine", "wsd"] = "cosine"
+    schedule: Literal["cosine", "wsd", "step"] = "cosine"
     warmup_share: Share = 0.03
     final_share: Share = 0.1
     decay_share: Share = 0.2
     clip_norm: Positive = 1.0
     balance_rate: Annotated[float, Field(ge=0)] = 1e-3
+    balance_loss: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the sequence-wise balance loss (DeepSeek-V3, Eq. 17), normalised by experts and top_k."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
 
 
 class Arms(_Section):

@@ -33,7 +33,7 @@ def test_module_equals_the_reference(M, root, T, max_order, kernel):
     module = Engram(replace(ENGRAM, streams=M, memory=memory), 0, CLASSES).double()
     fill(module)
     ids, h = tokens(2, T), states(2, T, M)
-    got = module(h, ids).detach()
+    got = module(h, module.look_up(ids)).detach()
     for b in range(2):
         where = rows_and_primes(ids[b].tolist(), memory, 0)
         wanted = reference.engram(h[b].reshape(T, M, -1).numpy(), *where, arrays(module), max_order, root)
@@ -50,13 +50,15 @@ def test_gradients_equal_finite_differences(M, root):
     h = states(1, 5, M)[..., :4].requires_grad_()
     parameters = {name: p for name, p in module.named_parameters() if name != "table.weight"}
 
-    def run(h, *values):
-        return torch.func.functional_call(module, dict(zip(parameters, values, strict=True)), (h, ids))
+    e = module.look_up(ids).detach().requires_grad_()
 
-    assert torch.autograd.gradcheck(run, (h, *parameters.values()))
+    def run(h, e, *values):
+        return torch.func.functional_call(module, dict(zip(parameters, values, strict=True)), (h, e))
+
+    assert torch.autograd.gradcheck(run, (h, e, *parameters.values()))
     # The table's gradient is sparse, which gradcheck does not take: the same by hand, along every entry.
     table = module.table.weight
-    module(h, ids).square().sum().backward()
+    module(h, module.look_up(ids)).square().sum().backward()
     assert table.grad is not None
     assert table.grad.is_sparse
     with torch.no_grad():
@@ -64,7 +66,7 @@ def test_gradients_equal_finite_differences(M, root):
             sides = []
             for step in (1e-6, -2e-6):
                 table[place] += step
-                sides.append(float(module(h, ids).square().sum()))
+                sides.append(float(module(h, module.look_up(ids)).square().sum()))
             table[place] += 1e-6
             wanted = (sides[0] - sides[1]) / 2e-6
             assert float(table.grad.to_dense()[place]) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
@@ -74,7 +76,7 @@ def test_gate_means_are_means_of_the_gates():
     module = Engram(replace(ENGRAM, streams=3), 0, CLASSES).double()
     fill(module)
     module.key_norm.weight.data.zero_()
-    module(states(2, 6, 3), tokens(2, 6))
+    module(states(2, 6, 3), module.look_up(tokens(2, 6)))
     assert float(module.gate_mean) == 0.5
 
 
@@ -90,7 +92,7 @@ def test_signed_square_root_flattens_large_scores():
         module.table.weight.data.fill_(1e3)
         module.query_norm.weight.data.fill_(4 / 8**0.5)
         module.key_norm.weight.data.fill_(1.0)
-        module(torch.full((1, 4, 8), 1e3, dtype=torch.float64), tokens(1, 4))
+        module(torch.full((1, 4, 8), 1e3, dtype=torch.float64), module.look_up(tokens(1, 4)))
         gates[root] = round(float(module.gate_mean), 3)
     assert gates == {False: 0.982, True: 0.881}
 
@@ -116,7 +118,7 @@ def test_only_looked_up_rows_get_a_gradient():
     module = Engram(ENGRAM, 0, CLASSES)
     fill(module)
     ids = tokens(1, 3)
-    module(states(1, 3, 1).float(), ids).sum().backward()
+    module(states(1, 3, 1).float(), module.look_up(ids)).sum().backward()
     assert module.table.weight.grad is not None
     touched = module.table.weight.grad.coalesce().indices()[0].tolist()
     assert touched == sorted(set(module.rows(ids).flatten().tolist()))
@@ -127,7 +129,7 @@ def test_over_encoding_averages_rows_and_token():
     module = OverEncoding(geometry, CLASSES).double()
     fill(module)
     x, ids = states(2, 6, 1), tokens(2, 6)
-    got = module(x, ids).detach().numpy()
+    got = module(x, module.look_up(ids)).detach().numpy()
     table, primes = module.table.weight.detach().numpy(), [11, 13, 17, 19]
     for b in range(2):
         rows = reference.ngram_rows(ids[b].tolist(), CLASSES.tolist(), [[11, 13], [17, 19]], 0, 0, 2)
