@@ -65,7 +65,9 @@ def peer() -> nn.Module:
     return OlmoeForCausalLM(config)
 
 
-def stepper(model: nn.Module, logits: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> Callable[[], None]:
+def stepper(
+    model: nn.Module, logits: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor
+) -> Callable[[], None]:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
 
     def step() -> None:

@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="engram-sweep", description="Loss over the share of memory, at a fixed budget."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for register in (_register_plan, _register_sweep, _register_status, _register_tune):
+    for register in (_register_plan, _register_sweep, _register_status, _register_tune, _register_inspect):
         register(commands)
     for point in sorted(entry_points(group="engram_sweep.commands"), key=lambda p: p.name):
         # A command of another package loads when it is asked for: its imports take seconds.
@@ -67,6 +67,12 @@ def _register_status(commands) -> None:
 def _register_tune(commands) -> None:
     command = _add(commands, "tune", "is the learning rate fair to pure MoE and to the hybrid?", _tune)
     command.add_argument("--trials", type=int, default=6, help="learning rates to try, two runs each (default: 6)")
+
+
+def _register_inspect(commands) -> None:
+    from engram_sweep.inspect import register
+
+    register(commands)
 
 
 def _make_plan(options: argparse.Namespace):

@@ -13,7 +13,7 @@ import numpy as np
 import xxhash
 
 from engram_sweep.corpus.sources import SOURCES
-from engram_sweep.corpus.tokenizer import TOKENIZERS, compression
+from engram_sweep.corpus.tokenizer import TOKENIZERS, cached_compression
 from engram_sweep.errors import UserError
 from engram_sweep.spec import CorpusSpec, canonical_json
 
@@ -67,7 +67,7 @@ def prepare(corpus: CorpusSpec, cache: Path) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(dir=cache, prefix=".building-"))
         try:
-            _build(corpus, building)
+            _build(corpus, building, cache)
             building.rename(folder)
         except OSError:
             # Another driver may have renamed its copy into place first; theirs is the same.
@@ -100,7 +100,7 @@ def load(folder: Path) -> Shards:
         raise UserError(f"{folder}: damaged shards ({error}); delete the folder to tokenise again") from error
 
 
-def _build(corpus: CorpusSpec, folder: Path) -> None:
+def _build(corpus: CorpusSpec, folder: Path, cache: Path) -> None:
     source, tokenizer = SOURCES[corpus.source], TOKENIZERS[corpus.tokenizer]
     dtype = np.uint8 if tokenizer.vocab_size <= 256 else np.uint16 if tokenizer.vocab_size <= 65_536 else np.uint32
     documents = {
@@ -110,7 +110,7 @@ def _build(corpus: CorpusSpec, folder: Path) -> None:
     held_out = _held_out({name: len(ids) for name, ids in documents.items()}, corpus.validation_share)
     train = np.concatenate([ids for name, ids in documents.items() if name not in held_out])
     validation = np.concatenate([documents[name] for name in sorted(held_out)])
-    classes = compression(tokenizer)
+    classes = cached_compression(tokenizer, corpus.tokenizer, cache)
     digest = xxhash.xxh3_128()
     for array in (train, validation, classes):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
