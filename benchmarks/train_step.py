@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
-from transformers import OlmoeConfig, OlmoeForCausalLM
+from transformers import OlmoeConfig, OlmoeForCausalLM  # pyright: ignore[reportMissingImports]  # by make bench
 
 from engram_sweep.model.initial import initialise
 from engram_sweep.model.transformer import Transformer, window_losses
@@ -60,6 +60,7 @@ def peer() -> nn.Module:
         num_experts=EXPERTS,
         num_experts_per_tok=TOP_K,
         use_cache=False,
+        eos_token_id=None,
     )
     config._experts_implementation = "grouped_mm"
     return OlmoeForCausalLM(config)
