@@ -277,6 +277,6 @@ def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
     for part in loc:
         annotation = model.model_fields[str(part)].annotation
         # A section, or a section that may be left out.
-        sections = [kind for kind in (annotation, *get_args(annotation)) if hasattr(kind, "model_fields")]
+        sections: list[Any] = [kind for kind in (annotation, *get_args(annotation)) if hasattr(kind, "model_fields")]
         model = sections[0]
     return [key for key in model.model_fields if not (model is Scale and key == "name")]
