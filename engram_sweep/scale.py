@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -275,5 +275,8 @@ def _first_problem(error: ValidationError) -> str:
 def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = Scale
     for part in loc:
-        model = model.model_fields[str(part)].annotation  # type: ignore[assignment]  # every section is a model
+        annotation = model.model_fields[str(part)].annotation
+        # A section, or a section that may be left out.
+        sections: list[Any] = [kind for kind in (annotation, *get_args(annotation)) if hasattr(kind, "model_fields")]
+        model = sections[0]
     return [key for key in model.model_fields if not (model is Scale and key == "name")]
