@@ -74,7 +74,21 @@ def allocate(scale: Scale, rho: float, arm: str = "engram") -> Allocation:
             continue
         realised = 0.0 if arm == "dense" else (experts - model.top_k) / span
         return Allocation(arm, rho, realised, geometry, ledger(geometry, scale.training.window))
-    raise UserError(f"sweeps/{scale.name}.yaml: no integer solution at rho = {rho:g} ({arm}): {problems[0]}")
+    hint = _nearest_hint(scale, arm, base, target, ideal) if 0 <= rho < 1 and arm in ("engram", "over_encoding") else ""
+    raise UserError(f"sweeps/{scale.name}.yaml: no integer solution at rho = {rho:g} ({arm}): {problems[0]}{hint}")
+
+
+def _nearest_hint(scale: Scale, arm: str, base: Geometry, target: Ledger, ideal: float) -> str:
+    """`; the nearest rho that works is ...`, or nothing where no expert count works."""
+    model = scale.model
+    for experts in sorted(range(model.top_k, model.routed_experts), key=lambda n: abs(n - ideal)):
+        try:
+            _solve(scale, arm, experts, base, target)
+        except ValueError:
+            continue
+        nearest = (experts - model.top_k) / (model.routed_experts - model.top_k)
+        return f"; the nearest rho that works is {nearest:.6f}"
+    return ""
 
 
 def _moe(scale: Scale) -> Geometry:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 _WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)  # decide every n below 3.3e24
 
 
@@ -38,18 +40,20 @@ def next_prime(n: int) -> int:
 
 def nearest_prime(n: int, taken: set[int]) -> int:
     """The prime nearest to n that is not in `taken`; the smaller of two equally near."""
-    for distance in range(max(n, 2) + max(taken, default=2) + 2):
+    n = max(n, 2)
+    for distance in itertools.count():
         for candidate in (n - distance, n + distance):
             if candidate not in taken and is_prime(candidate):
                 return candidate
-    raise AssertionError("there is always a larger prime")
+    raise AssertionError("unreachable: there is always a larger prime")
 
 
 def distinct_primes(count: int, total: int) -> list[int]:
     """`count` distinct primes, close together, whose sum is as near to `total` as this search gets.
 
     Starts from the primes around the mean and swaps one at a time for the prime that closes most of the gap. Odd
-    primes fix the parity of the sum, so the gap that remains is 0 or 1 except for very small totals.
+    primes fix the parity of the sum, so the gap that remains is mostly 0 or 1 for a dozen primes or more; it is a few
+    units where there are few of them to swap.
 
     Args:
         count: how many.

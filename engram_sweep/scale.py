@@ -19,12 +19,13 @@ from engram_sweep.errors import UserError
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Section(BaseModel):
     """Strict: unknown keys and silent conversions are errors."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Corpus(_Section):
@@ -86,6 +87,12 @@ class Memory(_Section):
     hash_seed: Annotated[int, Field(ge=0)] = 0
     init_std: Annotated[float, Field(ge=0)] = 0.02
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Memory:
+        if list(self.layers) != sorted(set(self.layers)):
+            raise ValueError(f"layers: expected ascending distinct blocks, got {list(self.layers)}")
+        return self
+
 
 class Training(_Section):
     """How every point is trained; the same for all of them."""
@@ -96,7 +103,7 @@ class Training(_Section):
     learning_rate: Positive
     table_learning_rate_factor: Positive = 5.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
-    betas: Annotated[tuple[Share, Share], Field(strict=False)] = (0.9, 0.95)
+    betas: Annotated[tuple[Beta, Beta], Field(strict=False)] = (0.9, 0.95)
     schedule: Literal["cosine", "wsd"] = "cosine"
     warmup_share: Share = 0.03
     final_share: Share = 0.1
@@ -129,6 +136,8 @@ class Sweep(_Section):
         for key, values in (("rho", self.rho), ("seeds", self.seeds)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{key}: expected distinct values, got {list(values)}")
+        if 1 in self.arms.over_encoding:
+            raise ValueError("arms.over_encoding: expected rho below 1, where experts give up parameters, got 1")
         return self
 
 
@@ -179,11 +188,12 @@ def load_scale(name: str, folder: Path = Path("sweeps")) -> Scale:
             wrong type or impossible: one line with the file, the key and what was expected.
     """
     path = folder / f"{name}.yaml"
+    # The name is a folder of results too: a path in it would lead out of there.
+    if name not in scale_names(folder):
+        there = ", ".join(scale_names(folder)) or f"none in {folder}/"
+        raise UserError(f"no scale named {name!r}; there are: {there}")
     try:
         text = path.read_text("utf8")
-    except FileNotFoundError:
-        there = ", ".join(scale_names(folder)) or f"none in {folder}/"
-        raise UserError(f"no scale named {name!r}; there are: {there}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: expected a readable UTF-8 file: {error}") from None
     try:
@@ -212,10 +222,12 @@ _Loader.add_implicit_resolver(
 def _mapping(text: str, path: Path) -> dict[str, Any]:
     try:
         data = yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
+    # Beside YAML's own errors: impossible dates and endless integers (ValueError), endless nesting (RecursionError).
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
-        raise UserError(f"{path}:{line} not valid YAML: {getattr(error, 'problem', error)}") from None
+        problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+        raise UserError(f"{path}:{line} not valid YAML: {problem}") from None
     if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
         raise UserError(f"{path}: expected a mapping of sections (corpus, model, memory, training, sweep, launch)")
     if "name" in data:
@@ -234,10 +246,16 @@ def _first_problem(error: ValidationError) -> str:
     elif problem["type"] == "missing":
         message = "expected this key, it is missing"
     elif problem["type"] != "value_error":
-        message = f"{message[0].lower()}{message[1:].replace('Input should', 'should')}, got {problem['input']!r}"
+        message = f"{message[0].lower()}{message[1:]}, got {_short(problem['input'])}"
         message = message.replace("input should", "expected it to")
     more = error.error_count() - 1
     return f"{where}{separator}{message}" + (f" (and {more} more problem{'s'[: more > 1]})" if more else "")
+
+
+def _short(value: object, most: int = 60) -> str:
+    """What was found, on one line of bounded length."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
