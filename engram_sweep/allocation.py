@@ -15,7 +15,7 @@ from engram_sweep.errors import UserError
 from engram_sweep.ledger import Ledger, ledger
 from engram_sweep.primes import distinct_primes
 from engram_sweep.scale import Scale
-from engram_sweep.spec import EngramGeometry, Geometry
+from engram_sweep.spec import EngramGeometry, Geometry, MLAGeometry
 
 TOTAL_TOLERANCE = 1e-4
 """Largest relative miss of P_tot."""
@@ -94,14 +94,17 @@ def _nearest_hint(scale: Scale, arm: str, base: Geometry, target: Ledger, ideal:
 def _moe(scale: Scale) -> Geometry:
     """The anchor: rho = 1, whose ledger every other point has to meet."""
     m = scale.model
+    mla = MLAGeometry(**m.mla.model_dump()) if m.mla else None
     shared = [m.dense_width] * m.dense_layers + [m.shared_width] * (m.n_layers - m.dense_layers)
     return Geometry(
         vocab_size=TOKENIZERS[scale.corpus.tokenizer].vocab_size,
         d_model=m.d_model,
         n_layers=m.n_layers,
         n_heads=m.n_heads,
-        n_kv_heads=m.n_kv_heads,
-        head_dim=m.head_dim,
+        n_kv_heads=m.n_kv_heads or m.n_heads,
+        head_dim=mla.qk_nope_head_dim + mla.qk_rope_head_dim if mla else m.head_dim or 0,
+        mla=mla,
+        streams=m.streams,
         expert_width=m.expert_width,
         routed_experts=m.routed_experts,
         top_k=m.top_k,
@@ -131,7 +134,7 @@ def _solve(scale: Scale, arm: str, experts: int, base: Geometry, target: Ledger)
 
 def _memory(scale: Scale, at_input: bool) -> EngramGeometry:
     """The memory with one row per head; `_meet_total` fills it."""
-    memory = scale.memory
+    memory, tokenizer = scale.memory, TOKENIZERS[scale.corpus.tokenizer]
     tables = 1 if at_input else len(memory.layers)
     return EngramGeometry(
         layers=() if at_input else memory.layers,
@@ -143,9 +146,10 @@ def _memory(scale: Scale, at_input: bool) -> EngramGeometry:
         conv_kernel=memory.conv_kernel,
         signed_sqrt=memory.signed_sqrt,
         compress_tokenizer=memory.compress_tokenizer,
-        pad_id=TOKENIZERS[scale.corpus.tokenizer].pad_id,
+        pad_id=tokenizer.pad_id,
         hash_seed=memory.hash_seed,
         init_std=memory.init_std,
+        document_end=tokenizer.document_end if memory.reset_at_documents else None,
     )
 
 

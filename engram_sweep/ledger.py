@@ -27,7 +27,7 @@ class Entry:
     name: str
     """The parameter's name in the built model."""
     part: str
-    """embedding, head, attention, norm, router, shared, routed, engram or table."""
+    """embedding, head, attention, streams, norm, router, shared, routed, engram or table."""
     shape: tuple[int, ...]
     activated: int
     """Parameters that one token uses."""
@@ -113,14 +113,13 @@ def _block(g: Geometry, i: int, window: int) -> Iterator[Entry]:
     D, at = g.d_model, f"blocks.{i}"
     if g.memory and i in g.memory.layers:
         yield from _engram(g, i)
+    yield from _mix(g, f"{at}.attention_mix")
     yield _weight(f"{at}.attention_norm.weight", "norm", D)
-    for name, heads in (("query", g.n_heads), ("key", g.n_kv_heads), ("value", g.n_kv_heads)):
-        yield _weight(f"{at}.attention.{name}.weight", "attention", heads * g.head_dim, D)
-    yield _weight(f"{at}.attention.output.weight", "attention", D, g.n_heads * g.head_dim)
-    yield _weight(f"{at}.attention.query_norm.weight", "attention", g.head_dim)
-    yield _weight(f"{at}.attention.key_norm.weight", "attention", g.head_dim)
+    yield from _latent_attention(g, f"{at}.attention") if g.mla else _grouped_attention(g, f"{at}.attention")
     # Scores and weighted values: 2 products of 2 FLOPs over (window + 1) / 2 keys on average.
-    yield Entry(f"{at}.attention.scores", "attention", (), 0, 2 * (window + 1) * g.n_heads * g.head_dim)
+    value_dim = g.mla.v_head_dim if g.mla else g.head_dim
+    yield Entry(f"{at}.attention.scores", "attention", (), 0, (window + 1) * g.n_heads * (g.head_dim + value_dim))
+    yield from _mix(g, f"{at}.feed_forward_mix")
     yield _weight(f"{at}.feed_forward_norm.weight", "norm", D)
     shared = f"{at}.feed_forward"
     if g.is_moe(i):
@@ -136,13 +135,47 @@ def _block(g: Geometry, i: int, window: int) -> Iterator[Entry]:
         yield _weight(f"{shared}.down.weight", "shared", D, width)
 
 
+def _grouped_attention(g: Geometry, at: str) -> Iterator[Entry]:
+    for name, heads in (("query", g.n_heads), ("key", g.n_kv_heads), ("value", g.n_kv_heads)):
+        yield _weight(f"{at}.{name}.weight", "attention", heads * g.head_dim, g.d_model)
+    yield _weight(f"{at}.output.weight", "attention", g.d_model, g.n_heads * g.head_dim)
+    yield _weight(f"{at}.query_norm.weight", "attention", g.head_dim)
+    yield _weight(f"{at}.key_norm.weight", "attention", g.head_dim)
+
+
+def _latent_attention(g: Geometry, at: str) -> Iterator[Entry]:
+    m, D, H = g.mla, g.d_model, g.n_heads
+    assert m is not None
+    if m.q_lora_rank:
+        yield _weight(f"{at}.query_down.weight", "attention", m.q_lora_rank, D)
+        yield _weight(f"{at}.query_norm.weight", "attention", m.q_lora_rank)
+    yield _weight(f"{at}.query.weight", "attention", H * g.head_dim, m.q_lora_rank or D)
+    yield _weight(f"{at}.kv_down.weight", "attention", m.kv_lora_rank + m.qk_rope_head_dim, D)
+    yield _weight(f"{at}.kv_norm.weight", "attention", m.kv_lora_rank)
+    yield _weight(f"{at}.kv.weight", "attention", H * (m.qk_nope_head_dim + m.v_head_dim), m.kv_lora_rank)
+    yield _weight(f"{at}.output.weight", "attention", D, H * m.v_head_dim)
+
+
+def _mix(g: Geometry, at: str) -> Iterator[Entry]:
+    """The hyper-connection around one sublayer; nothing with one stream."""
+    if (n := g.streams) > 1:
+        maps = n * (n + 2)
+        yield _weight(f"{at}.weight", "streams", maps, n * g.d_model)
+        yield _weight(f"{at}.bias", "streams", maps)
+        yield _weight(f"{at}.scale", "streams", 3)
+        # Reading one input from n streams, writing it back to n, mixing n x n, each over D channels.
+        yield Entry(f"{at}.maps", "streams", (), 0, 2 * maps * g.d_model)
+
+
 def _engram(g: Geometry, i: int) -> Iterator[Entry]:
+    """One table and one W_V for all residual streams; a W_K, norms and a convolution for each."""
     memory, D, at = g.memory, g.d_model, f"blocks.{i}.engram"
     assert memory is not None
     lookups = len(memory.orders) * memory.heads
+    branches = (g.streams,) if g.streams > 1 else ()
     yield _table(f"{at}.table.weight", memory.table_rows(memory.layers.index(i)), memory.head_dim, lookups)
-    yield _weight(f"{at}.key.weight", "engram", D, memory.d_memory)
+    yield _weight(f"{at}.key.weight", "engram", *branches, D, memory.d_memory)
     yield _weight(f"{at}.value.weight", "engram", D, memory.d_memory)
     for norm in ("query_norm", "key_norm", "conv.norm"):
-        yield _weight(f"{at}.{norm}.weight", "engram", D)
-    yield _weight(f"{at}.conv.weight", "engram", D, memory.conv_kernel)
+        yield _weight(f"{at}.{norm}.weight", "engram", *branches, D)
+    yield _weight(f"{at}.conv.weight", "engram", *branches, D, memory.conv_kernel)

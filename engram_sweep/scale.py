@@ -44,15 +44,36 @@ class Corpus(_Section):
         return self
 
 
+Aligned = Annotated[int, Field(ge=8, multiple_of=8)]
+"""Widths that grouped matrix products run over: their rows must be 16-byte aligned, in bf16 too."""
+Even = Annotated[int, Field(ge=2, multiple_of=2)]
+
+
+class MLA(_Section):
+    """Multi-head latent attention, by the names of DeepSeek's published configs."""
+
+    q_lora_rank: Annotated[int, Field(ge=0)] = 0
+    """0 projects queries straight from the hidden state."""
+    kv_lora_rank: Count
+    qk_nope_head_dim: Count
+    qk_rope_head_dim: Even
+    v_head_dim: Count
+
+
 class Model(_Section):
     """The backbone at rho = 1; along rho only routed experts and, under `iso: strict`, shared widths change."""
 
-    d_model: Count
+    d_model: Aligned
     n_layers: Count
     n_heads: Count
-    n_kv_heads: Count
-    head_dim: Annotated[int, Field(ge=2, multiple_of=2)]
-    expert_width: Count
+    n_kv_heads: Count | None = None
+    """Key/value heads of grouped-query attention; `n_heads` where left out."""
+    head_dim: Even | None = None
+    mla: MLA | None = None
+    """Multi-head latent attention instead of grouped-query attention; it sets the head widths."""
+    streams: Annotated[int, Field(ge=1, le=16)] = 1
+    """Residual streams (mHC); 1 is the plain residual."""
+    expert_width: Aligned
     routed_experts: Count
     top_k: Count
     shared_width: Annotated[int, Field(ge=0)]
@@ -65,7 +86,11 @@ class Model(_Section):
     def _fits(self) -> Model:
         if self.top_k >= self.routed_experts:
             raise ValueError(f"top_k: expected less than routed_experts ({self.routed_experts}), got {self.top_k}")
-        if self.n_heads % self.n_kv_heads:
+        if self.mla is None and self.head_dim is None:
+            raise ValueError("head_dim: expected this key (or mla), it is missing")
+        if self.mla is not None and (self.head_dim is not None or self.n_kv_heads is not None):
+            raise ValueError("mla: expected neither head_dim nor n_kv_heads beside it, its own keys set the heads")
+        if self.n_kv_heads is not None and self.n_heads % self.n_kv_heads:
             raise ValueError(f"n_kv_heads: expected a divisor of n_heads ({self.n_heads}), got {self.n_kv_heads}")
         if self.dense_layers >= self.n_layers:
             raise ValueError(f"dense_layers: expected less than n_layers ({self.n_layers}), got {self.dense_layers}")
@@ -86,6 +111,8 @@ class Memory(_Section):
     compress_tokenizer: bool = True
     hash_seed: Annotated[int, Field(ge=0)] = 0
     init_std: Annotated[float, Field(ge=0)] = 0.02
+    reset_at_documents: bool = False
+    """N-grams do not reach behind the token that ends a document; the released demo's do."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Memory:

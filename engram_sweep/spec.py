@@ -42,6 +42,8 @@ class EngramGeometry:
     hash_seed: int
     init_std: float
     """Standard deviation of the rows at the start (the paper does not print one)."""
+    document_end: int | None
+    """Token behind which no n-gram reaches back; None reaches across documents, as the released demo does."""
 
     @property
     def orders(self) -> tuple[int, ...]:
@@ -59,6 +61,21 @@ class EngramGeometry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MLAGeometry:
+    """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1), by the names of its configs."""
+
+    q_lora_rank: int
+    """Rank of the query projection; 0 projects queries straight from the hidden state (DeepSeek-V2-Lite)."""
+    kv_lora_rank: int
+    """Width of the latent that keys and values are made from."""
+    qk_nope_head_dim: int
+    """Per head, the part of queries and keys without position."""
+    qk_rope_head_dim: int
+    """Per head, the rotated part; its key is shared by all heads."""
+    v_head_dim: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Geometry:
     """The shape of one model. Everything that the ledger counts and the builder builds."""
 
@@ -67,7 +84,13 @@ class Geometry:
     n_layers: int
     n_heads: int
     n_kv_heads: int
+    """Grouped key/value heads; equals `n_heads` under MLA."""
     head_dim: int
+    """Width of one head's query; under MLA both of its parts."""
+    mla: MLAGeometry | None
+    """None for grouped-query attention."""
+    streams: int
+    """Residual streams (n) of the hyper-connections mHC, arXiv 2512.24880; 1 is the plain residual."""
     expert_width: int
     routed_experts: int
     """Per MoE layer; 0 in the dense arm."""

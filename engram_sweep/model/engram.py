@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engram_sweep.model.layers import Linear, RMSNorm
+from engram_sweep.model.layers import BranchLinear, Linear, RMSNorm, at_least_fp32
 from engram_sweep.model.ngrams import NgramRows
 from engram_sweep.spec import Geometry
 
@@ -29,25 +29,26 @@ class ShortConv(nn.Module):
 
     Args:
         width: D.
+        branches: M; above 1 every residual stream has its own norm and taps.
         kernel: taps.
         dilation: tokens between taps; the paper uses the largest n-gram order.
     """
 
-    def __init__(self, width: int, kernel: int, dilation: int) -> None:
+    def __init__(self, width: int, branches: int, kernel: int, dilation: int) -> None:
         super().__init__()
-        self.norm = RMSNorm(width)
-        self.weight = nn.Parameter(torch.empty(width, kernel))
+        self.norm = RMSNorm(width, branches)
+        self.weight = nn.Parameter(torch.empty(*self.norm.weight.shape, kernel))
         self.dilation = dilation
         self.init_std = {"weight": 0.0}
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) -> (B, T, D). Tap j (the last is the current token) looks (kernel - 1 - j) * dilation back."""
-        kernel = self.weight.shape[1]
+        """(B, T, D) or (B, T, M, D) -> same. Tap j looks (kernel - 1 - j) * dilation back; the last is the current token."""
+        kernel = self.weight.shape[-1]
         weight = self.weight.type_as(x)
         # Shifted products instead of conv1d: no transposes, and several times faster on CPU at these kernels.
-        normed = F.pad(self.norm(x), (0, 0, (kernel - 1) * self.dilation, 0))
+        normed = F.pad(self.norm(x), (0, 0) * (x.ndim - 2) + ((kernel - 1) * self.dilation, 0))
         T = x.shape[1]
-        taps = [normed[:, j * self.dilation : j * self.dilation + T] * weight[:, j] for j in range(kernel)]
+        taps = [normed[:, j * self.dilation : j * self.dilation + T] * weight[..., j] for j in range(kernel)]
         return F.silu(torch.stack(taps).sum(0))
 
 
@@ -55,6 +56,7 @@ class Engram(nn.Module):
     """Look up hashed n-gram rows, gate them by the hidden state, smooth them over time.
 
     k = W_K e, v = W_V e, alpha = sigmoid(<norm(h), norm(k)> / sqrt(D)), Y = ShortConv(alpha v) + alpha v (Eq. 3-5).
+    With M residual streams, one table and one W_V serve all; each has its own W_K, norms, gate and taps (section 2.4).
     """
 
     def __init__(self, geometry: Geometry, index: int, compression: Tensor | None) -> None:
@@ -64,23 +66,25 @@ class Engram(nn.Module):
         self.signed_sqrt = memory.signed_sqrt
         self.rows = NgramRows(memory, index, compression, geometry.vocab_size)
         self.table = Table(memory.table_rows(index), memory.head_dim, memory.init_std)
-        self.key = Linear(memory.d_memory, geometry.d_model, geometry.init_std)
-        self.value = Linear(memory.d_memory, geometry.d_model, geometry.init_std)
-        self.query_norm = RMSNorm(geometry.d_model)
-        self.key_norm = RMSNorm(geometry.d_model)
-        self.conv = ShortConv(geometry.d_model, memory.conv_kernel, memory.max_order)
+        D, M, std = geometry.d_model, geometry.streams, geometry.init_std
+        self.key = BranchLinear(M, memory.d_memory, D, std) if M > 1 else Linear(memory.d_memory, D, std)
+        self.value = Linear(memory.d_memory, D, std)
+        self.query_norm = RMSNorm(D, M)
+        self.key_norm = RMSNorm(D, M)
+        self.conv = ShortConv(D, M, memory.conv_kernel, memory.max_order)
         self.gate_mean = float("nan")
         """Mean gate of the last forward pass, for the log; a tensor until it is read."""
 
     def forward(self, h: Tensor, tokens: Tensor) -> Tensor:
-        """(B, T, D) hidden states and (B, T) token ids -> what to add to the hidden states, (B, T, D)."""
+        """Hidden states (B, T, D) or (B, T, M, D) and token ids (B, T) -> what to add to the hidden states."""
         e = self.table(self.rows(tokens)).flatten(2).type_as(h)
-        score = (self.query_norm(h) * self.key_norm(self.key(e))).sum(-1).float() / h.shape[-1] ** 0.5
+        score = at_least_fp32(self.query_norm(h) * self.key_norm(self.key(e))).sum(-1) / h.shape[-1] ** 0.5
         if self.signed_sqrt:
             score = score.sign() * score.abs().clamp_min(1e-6).sqrt()
         gate = score.sigmoid()
         self.gate_mean = gate.detach().mean()
-        value = gate[..., None].type_as(h) * self.value(e)
+        value = self.value(e)
+        value = gate[..., None].type_as(h) * (value if h.ndim == 3 else value[..., None, :])
         return self.conv(value) + value
 
 

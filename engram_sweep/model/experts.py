@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engram_sweep.model.layers import GatedFFN, Linear
+from engram_sweep.model.layers import GatedFFN, Linear, at_least_fp32
 from engram_sweep.spec import Geometry
 
 
@@ -33,7 +33,7 @@ class Router(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(S, D) tokens -> weights (S, top_k) that sum to one, and experts (S, top_k) int64."""
-        score = self.scores(x).float().sigmoid()
+        score = at_least_fp32(self.scores(x)).sigmoid()
         experts = (score.detach() + self.bias).topk(self.top_k, dim=-1, sorted=False).indices
         weights = score.gather(-1, experts)
         weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-20)
@@ -56,7 +56,10 @@ class Router(nn.Module):
 
 
 class RoutedExperts(nn.Module):
-    """N gated FFNs of one width, run without dropping a token by two grouped matrix products."""
+    """N gated FFNs of one width, run without dropping a token by two grouped matrix products.
+
+    Their rows must be 16-byte aligned: widths in multiples of 4 in fp32, of 8 in bf16.
+    """
 
     def __init__(self, geometry: Geometry, output_std: float) -> None:
         super().__init__()

@@ -33,20 +33,23 @@ def initialise(model: nn.Module, seed: int) -> None:
     """Fill every parameter of a `Transformer` in place.
 
     Every module names the standard deviation of its own parameters in `init_std` (`{parameter name: std}`): norm
-    weights start at one (`UNIT`), convolutions at zero (paper Appendix A), the rest normal.
+    weights start at one (`UNIT`), convolutions at zero (paper Appendix A), the rest normal. A tensor in the place of
+    a standard deviation is the start itself.
 
     Args:
         model: the model, on any device, with its final parameter names.
         seed: the run's seed.
     """
     for prefix, module in model.named_modules():
-        stds: dict[str, float] = getattr(module, "init_std", {})
+        stds: dict[str, float | Tensor] = getattr(module, "init_std", {})
         for name, parameter in module.named_parameters(prefix, recurse=False):
             std = stds[name.rpartition(".")[2]]
-            values = (
-                torch.ones(parameter.shape) if std is UNIT else named_normal(seed, name, tuple(parameter.shape), std)
-            )
-            parameter.copy_(values)
+            if isinstance(std, Tensor):
+                parameter.copy_(std)
+            elif std is UNIT:
+                parameter.fill_(1.0)
+            else:
+                parameter.copy_(named_normal(seed, name, tuple(parameter.shape), std))
 
 
 UNIT = float("inf")

@@ -1,4 +1,4 @@
-"""The three small layers that everything else is made of. Each names its own initial scale."""
+"""The small layers that everything else is made of. Each names its own initial scale."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engram_sweep.model.initial import UNIT
+
+
+def exact(x: Tensor) -> torch.autocast:
+    """A context in which autocast leaves products on the device of `x` alone: routing and mixing weights need fp32."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def at_least_fp32(x: Tensor) -> Tensor:
+    """`x` in float32, or as it is where it is wider (gradient checks run in float64)."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 class Linear(nn.Module):
@@ -21,17 +31,38 @@ class Linear(nn.Module):
         return F.linear(x, self.weight)
 
 
-class RMSNorm(nn.Module):
-    """Root-mean-square norm over the last dimension with a learned scale that starts at one."""
+class BranchLinear(nn.Module):
+    """M projections of one input, one product: (..., in) -> (..., M, out); weight (M, out, in)."""
 
-    def __init__(self, width: int, eps: float = 1e-5) -> None:
+    def __init__(self, branches: int, width_in: int, width_out: int, std: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(width))
+        self.weight = nn.Parameter(torch.empty(branches, width_out, width_in))
+        self.init_std = {"weight": std}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight.flatten(0, 1)).unflatten(-1, self.weight.shape[:2])
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm over the last dimension with a learned scale that starts at one.
+
+    Args:
+        width: D.
+        branches: with M above 1, one scale for each: (..., M, D) -> (..., M, D).
+        eps: added to the mean square.
+    """
+
+    def __init__(self, width: int, branches: int = 1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty((branches, width) if branches > 1 else width))
         self.eps = eps
         self.init_std = {"weight": UNIT}
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, self.weight.shape, self.weight.type_as(x), self.eps)
+        weight = self.weight.type_as(x)
+        if weight.ndim == 1:
+            return F.rms_norm(x, weight.shape, weight, self.eps)
+        return F.rms_norm(x, weight.shape[-1:], None, self.eps) * weight
 
 
 class GatedFFN(nn.Module):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engram_sweep.spec import EngramGeometry
@@ -48,10 +49,11 @@ class NgramRows(nn.Module):
 
     def __init__(self, memory: EngramGeometry, index: int, compression: Tensor | None, vocab_size: int) -> None:
         super().__init__()
-        classes = compression if compression is not None else torch.arange(vocab_size)
+        # On the CPU whatever the default device: hash constants are values, also in a model built on the meta device.
+        classes = compression if compression is not None else torch.arange(vocab_size, device="cpu")
         layer = memory.layers[index] if memory.layers else 0
         factors = multipliers(int(classes.max()) + 1, memory.max_order, layer, memory.hash_seed)
-        rows = torch.tensor(memory.rows[index])
+        rows = torch.tensor(memory.rows[index], device="cpu")
         self.register_buffer("compression", classes, persistent=False)
         self.register_buffer("multipliers", torch.from_numpy(factors), persistent=False)
         self.register_buffer("primes", rows, persistent=False)
@@ -59,17 +61,28 @@ class NgramRows(nn.Module):
         self.register_buffer("offsets", starts.view_as(rows), persistent=False)
         self.orders = memory.orders
         self.pad_id = memory.pad_id
+        self.document_end = memory.document_end
 
     def hash(self, tokens: Tensor) -> Tensor:
         """(B, T) token ids -> (B, T, orders, heads) int64 rows within each head, 0 <= row < prime."""
         T = tokens.shape[1]
         ids = self.compression[tokens]
+        pad = self.compression[self.pad_id]
         mix = ids * self.multipliers[0]
         rows = []
-        padded = torch.cat((self.compression[self.pad_id].expand(len(ids), self.orders[-1] - 1), ids), dim=1)
-        for back in range(1, self.orders[-1]):
-            start = self.orders[-1] - 1 - back
-            mix = mix ^ (padded[:, start : start + T] * self.multipliers[back])
+        reach = self.orders[-1] - 1
+        padded = torch.cat((pad.expand(len(ids), reach), ids), dim=1)
+        # Which document a position lies in; a token that ends one belongs to it; before the window there is none.
+        document = None
+        if self.document_end is not None:
+            ends = (tokens == self.document_end).cumsum(1)
+            document = F.pad(ends - (tokens == self.document_end).long(), (reach, 0), value=-1)
+        for back in range(1, reach + 1):
+            start = reach - back
+            earlier = padded[:, start : start + T]
+            if document is not None:
+                earlier = torch.where(document[:, start : start + T] == document[:, reach:], earlier, pad)
+            mix = mix ^ (earlier * self.multipliers[back])
             rows.append(mix[..., None] % self.primes[back - 1])
         return torch.stack(rows, dim=2)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engram_sweep.model.attention import Attention
+from engram_sweep.model.attention import Attention, LatentAttention
 from engram_sweep.model.engram import Engram, OverEncoding, Table
 from engram_sweep.model.experts import MoE, Router
 from engram_sweep.model.layers import GatedFFN, Linear, RMSNorm
+from engram_sweep.model.streams import StreamMix, residual
 from engram_sweep.spec import Geometry
 
 
@@ -20,8 +21,10 @@ class Block(nn.Module):
         g, memory = geometry, geometry.memory
         placed = memory is not None and block in memory.layers
         self.engram = Engram(g, memory.layers.index(block), compression) if memory and placed else None
+        self.attention_mix = StreamMix(g, 2 * block) if g.streams > 1 else None
         self.attention_norm = RMSNorm(g.d_model)
-        self.attention = Attention(g)
+        self.attention = LatentAttention(g) if g.mla else Attention(g)
+        self.feed_forward_mix = StreamMix(g, 2 * block + 1) if g.streams > 1 else None
         self.feed_forward_norm = RMSNorm(g.d_model)
         if g.is_moe(block):
             self.feed_forward: nn.Module = MoE(g, block)
@@ -32,8 +35,8 @@ class Block(nn.Module):
     def forward(self, h: Tensor, tokens: Tensor) -> Tensor:
         if self.engram is not None:
             h = h + self.engram(h, tokens)
-        h = h + self.attention(self.attention_norm(h))
-        return h + self.feed_forward(self.feed_forward_norm(h))
+        h = residual(self.attention_mix, h, lambda x: self.attention(self.attention_norm(x)))
+        return residual(self.feed_forward_mix, h, lambda x: self.feed_forward(self.feed_forward_norm(x)))
 
 
 class Transformer(nn.Module):
@@ -49,6 +52,7 @@ class Transformer(nn.Module):
     def __init__(self, geometry: Geometry, compression: Tensor | None = None) -> None:
         super().__init__()
         g = geometry
+        self.streams = g.streams
         self.embedding = Table(g.vocab_size, g.d_model, g.init_std)
         self.over_encoding = OverEncoding(g, compression) if g.memory_at_input else None
         self.blocks = nn.ModuleList(Block(g, i, compression) for i in range(g.n_layers))
@@ -60,8 +64,12 @@ class Transformer(nn.Module):
         h = F.embedding(tokens, self.embedding.weight)
         if self.over_encoding is not None:
             h = self.over_encoding(h, tokens)
+        if self.streams > 1:
+            h = h[:, :, None].expand(-1, -1, self.streams, -1)
         for block in self.blocks:
             h = block(h, tokens)
+        if self.streams > 1:
+            h = h.mean(2)
         return self.head(self.norm(h))
 
     def tables(self) -> list[nn.Parameter]:
