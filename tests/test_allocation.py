@@ -30,8 +30,8 @@ def scales(draw) -> Scale:
         model__shared_width=draw(st.integers(160, 300)),
         **({"model__dense_layers": 1, "model__dense_width": 300} if dense else {}),
         memory__layers=sorted(draw(st.sets(st.integers(0, layers - 1), min_size=1, max_size=2))),
-        memory__heads=draw(st.integers(1, 4)),
-        memory__head_dim=draw(st.sampled_from([2, 4, 8])),
+        memory__heads=draw(st.integers(3, 6)),
+        memory__head_dim=draw(st.sampled_from([1, 2, 4])),
         memory__max_order=draw(st.sampled_from([2, 3, 4])),
         sweep__iso=draw(st.sampled_from(["strict", "paper"])),
     )

@@ -27,6 +27,7 @@ def refusal(folder: Path, capsys: pytest.CaptureFixture[str], name: str = "examp
     return err
 
 
+MLA = {"kv_lora_rank": 8, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 8}
 IMPOSSIBLE = [
     ({"model__d_modle": 3}, r"model\.d_modle: unknown key, expected one of d_model, "),
     ({"modle": {}}, r"modle: unknown key, expected one of about, corpus, model, "),
@@ -43,7 +44,23 @@ IMPOSSIBLE = [
     ({"training__schedule": "linear"}, r"training\.schedule: .*'cosine' or 'wsd', got 'linear'"),
     ({"training__betas": [0.9, 1.0]}, r"training\.betas\.1: .*less than 1, got 1\.0"),
     ({"training__betas": [0.9]}, r"training\.betas\.1: expected this key, it is missing"),
-    ({"sweep__rho": []}, r"sweep\.rho: .*at least 1 item"),
+    ({"sweep__rho": []}, r"sweep\.rho: expected at least one value \(or arms\.dense\), got none"),
+    ({"sweep__seeds": []}, r"sweep\.seeds: .*at least 1 item"),
+    ({"sweep__tokens_per_active": [20]}, r"training\.tokens: expected either this key or sweep\.tokens_per_active"),
+    ({"training__tokens": None}, r"training\.tokens: expected either this key or sweep\.tokens_per_active"),
+    ({"sweep__total_over_active": [1.0]}, r"sweep\.total_over_active\.0: .*greater than 1, got 1\.0"),
+    ({"sweep__total_over_active": [4, 4.0]}, r"sweep\.total_over_active: expected distinct values"),
+    ({"sweep__rows_per_head": [0, 9]}, r"sweep\.rows_per_head: expected 0 \(no memory\) beside rho = 1 only"),
+    ({"budget": {"max_gpu_hours": 3}}, r"budget\.max_gpu_hours: expected launch\.gpu beside it"),
+    ({"budget": {"params": 3}}, r"budget\.params: unknown key, expected one of params_total, "),
+    (
+        {"budget": {"params_total": 3e5}, "sweep__total_over_active": [4.0]},
+        r"budget\.params_total: expected no such key where sweep\.total_over_active varies it",
+    ),
+    ({"launch__gpu": "h100"}, r"launch\.gpu: expected either this key or sustained_gflops"),
+    ({"launch__sustained_gflops": None}, r"launch\.gpu: expected either this key or sustained_gflops"),
+    ({"launch__executor": "slurm"}, r"launch\.gpu: expected this key where executor is slurm"),
+    ({"launch__mfu": 0}, r"launch\.mfu: .*greater than 0, got 0"),
     ({"sweep__rho": [1.2]}, r"sweep\.rho\.0: .*less than or equal to 1, got 1\.2"),
     ({"sweep__rho": [1, 1.0]}, r"sweep\.rho: expected distinct values"),
     ({"sweep__rho": 0.5}, r"sweep\.rho: .*tuple, got 0\.5"),
@@ -52,6 +69,10 @@ IMPOSSIBLE = [
     ({"sweep__arms": {"over_encoding": [1.0]}}, r"sweep\.arms\.over_encoding: expected rho below 1, .* got 1"),
     ({"model__top_k": 40}, r"model\.top_k: expected less than routed_experts \(40\), got 40"),
     ({"model__n_kv_heads": 3}, r"model\.n_kv_heads: expected a divisor of n_heads \(4\), got 3"),
+    (
+        {"model__mla": {**MLA, "kv_rank": 3}, "model__head_dim": None, "model__n_kv_heads": None},
+        r"model\.mla\.kv_rank: unknown key, expected one of q_lora_rank, ",
+    ),
     ({"model__head_dim": 15}, r"model\.head_dim: .*multiple of 2, got 15"),
     ({"model__dense_layers": 4}, r"model\.dense_layers: expected less than n_layers \(4\), got 4"),
     ({"model__dense_layers": 1}, r"model\.dense_width: expected a width exactly where"),
