@@ -12,7 +12,6 @@ from rich.table import Table
 from engram_sweep.cost import components
 from engram_sweep.plan import Plan, PlannedRun
 
-
 _AXES = {
     "total_over_active": "P_tot/P_act asked",
     "tokens_per_active": "tokens/P_act asked",
@@ -28,9 +27,10 @@ def console() -> Console:
 
 def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
     table = Table(title=title)
-    for names, justify in ((left, "left"), (right, "right")):
-        for name in names:
-            table.add_column(name, justify=justify)
+    for name in left:
+        table.add_column(name, no_wrap=True)
+    for name in right:
+        table.add_column(name, justify="right")
     return table
 
 
@@ -77,7 +77,9 @@ def _widths(widths: list[int]) -> str:
 def bill(plan: Plan, cost: dict[str, Any]) -> list[str]:
     """The lines below the table: runs and FLOPs, then hours, memory, disk and money where GPUs are asked for."""
     seeds = len(plan.scale.sweep.seeds)
-    first = f"{cost['runs']} runs ({cost['runs'] // seeds} points x {seeds} seeds), {cost['flops']:.3g} FLOPs in all"
+    points = cost["runs"] // seeds
+    first = f"{_count(cost['runs'], 'run')} ({_count(points, 'point')} x {_count(seeds, 'seed')}), "
+    first += f"{cost['flops']:.3g} FLOPs in all"
     if "worker_hours" in cost:
         return [f"{first}: {cost['worker_hours']:.2f} worker-hours at {cost['sustained_gflops']:g} GFLOP/s"]
     largest = max(plan.runs, key=lambda run: run.flops)
@@ -90,7 +92,7 @@ def bill(plan: Plan, cost: dict[str, Any]) -> list[str]:
         f"price: {per_run} GPU-hours a run, {cost['gpu_hours']:,.0f} in all on {cost['gpu_name']} at "
         f"{cost['mfu']:.0%} of {cost['gpu_peak_flops'] / 1e12:g} TFLOP/s (dense bf16)",
         f"wall-clock: {_duration(cost['wall_hours'])} on {cost['gpus']} GPUs, "
-        f"{slots} run{'s'[: slots > 1]} of {cost['gpus_per_run']} side by side",
+        f"{_count(slots, 'run')} of {cost['gpus_per_run']} at a time",
         _memory_line(cost),
         f"disk: {_gigabytes(cost['disk_bytes'])} for the final weights of every run and two whole checkpoints of "
         f"each run in flight",
@@ -123,7 +125,9 @@ def print_ledger(run: PlannedRun, gpus: int) -> None:
     for row in rows:
         counts = (row["tensors"], row["params"], row["activated"], row["flops_forward"], row["flops_backward"])
         sizes = [row[key] for key in keys] + [sum(row[f"{key}_per_gpu"] for key in keys)]
-        table.add_row(row["component"], row["part"], *(f"{n:,}" for n in counts), *map(_gigabytes, sizes))
+        # A name that is cut off says nothing, and every component but a few is a block's weight.
+        name = row["component"].removeprefix("blocks.*.").removesuffix(".weight")
+        table.add_row(name, row["part"], *(f"{n:,}" for n in counts), *map(_gigabytes, sizes))
     book = run.allocation.ledger
     console().print(table)
     console().print(
@@ -131,6 +135,10 @@ def print_ledger(run: PlannedRun, gpus: int) -> None:
         f"{book.flops_per_token:,} FLOPs per trained token",
         highlight=False,
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s'[: number != 1]}"
 
 
 def _gigabytes(size: float) -> str:

@@ -51,9 +51,9 @@ def nearest_prime(n: int, taken: set[int]) -> int:
 def distinct_primes(count: int, total: int) -> list[int]:
     """`count` distinct primes, close together, whose sum is as near to `total` as this search gets.
 
-    Starts from the primes around the mean and swaps one at a time for the prime that closes most of the gap. Odd
-    primes fix the parity of the sum, so the gap that remains is mostly 0 or 1 for a dozen primes or more; it is a few
-    units where there are few of them to swap.
+    Starts from the primes around the mean and swaps one at a time for the prime that closes most of the gap; what then
+    remains is closed by a pair. The parity of the sum is that of `count` odd primes, so the gap ends at 0 or 1, but
+    for one prime alone and for very small totals.
 
     Args:
         count: how many.
@@ -81,4 +81,21 @@ def distinct_primes(count: int, total: int) -> list[int]:
             break
         chosen = chosen - {old} | {new}
         gap = total - sum(chosen)
+    if abs(gap) > 1 and count > 1:
+        chosen = _trade_pair(chosen, gap)
     return sorted(chosen)
+
+
+def _trade_pair(chosen: set[int], gap: int) -> set[int]:
+    """Trade the outer two primes for two whose sum is larger by `gap`, or by one less where that would be odd.
+
+    An even number is the sum of two primes in many ways (Goldbach), so near halves of it are soon found.
+    """
+    outer = {min(chosen), max(chosen)}
+    rest = chosen - outer
+    half = (sum(outer) + gap) // 2
+    for distance in range(1, half - 1):
+        pair = {half - distance, half + distance}
+        if not pair & rest and all(is_prime(p) for p in pair):
+            return rest | pair
+    return chosen

@@ -212,7 +212,7 @@ def test_a_gpu_scale_without_a_gpu_is_not_launched(capsys, bare, tmp_path):
 def test_plan_prints_points_bill_and_ledger(capsys):
     assert main(["plan", "engram-27B", "--sweeps", str(SWEEPS), "--ledger", "0.74", "--price", "3"]) == 0
     out = capsys.readouterr().out
-    for wanted in ("rows asked", "2,262,400", "3072 x29", "money: ", "blocks.*.engram.table.weight", "FLOPs backward"):
+    for wanted in ("rows asked", "2,262,400", "3072 x29", "money: ", " engram.table ", "FLOPs"):
         assert wanted in out
     assert main(["plan", "engram-27B", "--sweeps", str(SWEEPS), "--ledger", "0.74", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)

@@ -177,7 +177,7 @@ def write_shards(
     digest = xxhash.xxh3_128()
     for array in (train, validation, classes):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     manifest = Manifest(
         source=source,
         source_version=source_version,
