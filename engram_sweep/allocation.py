@@ -41,6 +41,8 @@ class Allocation:
     """Realised: (N - top_k) / (N(1) - top_k); 0 in the dense arm, which has no sparse parameters."""
     geometry: Geometry
     ledger: Ledger
+    anchor: Ledger
+    """That of rho = 1, which this one is compared with."""
 
 
 def allocate(scale: Scale, rho: float, arm: str = "engram", rows_per_head: int | None = None) -> Allocation:
@@ -81,7 +83,7 @@ def allocate(scale: Scale, rho: float, arm: str = "engram", rows_per_head: int |
             problems.append(str(error))
             continue
         realised = 0.0 if arm == "dense" else (experts - model.top_k) / span
-        return Allocation(arm, rho, realised, geometry, ledger(geometry, scale.training.window))
+        return Allocation(arm, rho, realised, geometry, ledger(geometry, scale.training.window), target)
     hint = _nearest_hint(scale, arm, base, target, ideal) if 0 <= rho < 1 and arm in ("engram", "over_encoding") else ""
     raise UserError(f"sweeps/{scale.name}.yaml: no integer solution at rho = {rho:g} ({arm}): {problems[0]}{hint}")
 

@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="engram-sweep", description="Loss over the share of memory, at a fixed budget."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for register in (_register_plan, _register_sweep, _register_status):
+    for register in (_register_plan, _register_sweep, _register_status, _register_inspect):
         register(commands)
     for point in sorted(entry_points(group="engram_sweep.commands"), key=lambda p: p.name):
         # A command of another package loads when it is asked for: its imports take seconds.
@@ -74,6 +74,12 @@ def _register_status(commands) -> None:
     )
 
 
+def _register_inspect(commands) -> None:
+    from engram_sweep.inspect import register
+
+    register(commands)
+
+
 def _make_plan(options: argparse.Namespace):
     from engram_sweep.plan import make_plan
     from engram_sweep.scale import load_scale
@@ -89,7 +95,7 @@ def _plan(options: argparse.Namespace) -> int:
     bill, gpus = cost(plan, price), plan.scale.launch.gpus
     shown = None if options.ledger is None else min(plan.runs, key=lambda run: abs(run.spec.rho - options.ledger))
     if options.json:
-        data = {"scale": plan.scale.name, "runs": [run.row() for run in plan.runs], "cost": bill}
+        data = {"scale": plan.scale.name, "runs": [run.row() for run in plan.runs], "cost": bill, "held": plan.held()}
         print(json.dumps(data | ({"ledger": components(shown, gpus)} if shown else {})))
     else:
         from engram_sweep import plan_tables

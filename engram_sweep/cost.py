@@ -11,14 +11,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engram_sweep.errors import UserError
-from engram_sweep.ledger import BACKWARD
+from engram_sweep.ledger import BACKWARD, Entry
 from engram_sweep.plan import Plan, PlannedRun
 from engram_sweep.scale import Launch
 
 WEIGHT_BYTES = GRADIENT_BYTES = 4
 """Weights and gradients are float32; autocast computes in bf16."""
-OPTIMIZER_BYTES = 8
-"""Adam's two float32 moments."""
+ADAM_BYTES = 8
+"""Two float32 moments."""
+MUON_BYTES = 4
+"""One float32 momentum, of the matrices that Muon trains."""
 KEPT_CHECKPOINTS = 2
 """Whole checkpoints (weights and moments) of every run in flight: one may be half-written when a node dies."""
 SHARDED_PARTS = ("routed", "table")
@@ -73,6 +75,13 @@ def training_bytes(run: PlannedRun, gpus: int) -> TrainingBytes:
 _STATES = ("weight", "gradient", "optimizer")
 
 
+def is_matrix(entry: Entry) -> bool:
+    """Whether `optimizer: muon` trains this tensor by Muon: the linear maps of the blocks, experts included."""
+    inside = entry.name.startswith("blocks.") and entry.part not in ("norm", "table") and len(entry.shape) > 1
+    # Norms and convolutions of several streams have two dimensions and are no linear maps.
+    return inside and not any(word in entry.name for word in ("norm", "conv"))
+
+
 def components(run: PlannedRun, gpus: int) -> list[dict[str, Any]]:
     """The ledger by component (tensors of one name in all blocks), with FLOPs and bytes.
 
@@ -91,7 +100,8 @@ def components(run: PlannedRun, gpus: int) -> list[dict[str, Any]]:
         row = rows.setdefault(name, {"component": name, "part": entry.part, "in_budget": entry.in_budget})
         touched = min(entry.count, step * entry.activated) if entry.part == "table" else entry.count
         share = gpus if entry.part in SHARDED_PARTS else 1
-        state = (WEIGHT_BYTES * entry.count, GRADIENT_BYTES * touched, OPTIMIZER_BYTES * entry.count)
+        moments = MUON_BYTES if run.spec.training.optimizer == "muon" and is_matrix(entry) else ADAM_BYTES
+        state = (WEIGHT_BYTES * entry.count, GRADIENT_BYTES * touched, moments * entry.count)
         amounts = {
             "tensors": int(bool(entry.shape)),
             "params": entry.count,
@@ -208,9 +218,10 @@ def _gpus_that_fit(run: PlannedRun, gpus: int, memory_bytes: float) -> int | Non
 
 def _disk_bytes(plan: Plan, slots: int) -> int:
     """The final weights of every run, and whole checkpoints of the runs in flight (the largest ones, to be safe)."""
-    params = [sum(e.count for e in run.allocation.ledger.entries) for run in plan.runs]
-    in_flight = sum(sorted(params)[-slots:])
-    return WEIGHT_BYTES * sum(params) + KEPT_CHECKPOINTS * (WEIGHT_BYTES + OPTIMIZER_BYTES) * in_flight
+    rows = [components(run, 1) for run in plan.runs]
+    weights = [sum(row["weight_bytes"] for row in run) for run in rows]
+    whole = [size + sum(row["optimizer_bytes"] for row in run) for size, run in zip(weights, rows, strict=True)]
+    return sum(weights) + KEPT_CHECKPOINTS * sum(sorted(whole)[-slots:])
 
 
 def check_gpu_hours(plan: Plan, gpu_hours: float, raised: float | None) -> None:

@@ -74,6 +74,14 @@ class Plan:
     scale: Scale
     runs: tuple[PlannedRun, ...]
 
+    def held(self) -> dict[str, float]:
+        """Largest relative miss of rho = 1 along the curve (arms engram and over_encoding), by quantity."""
+        curve = [run.allocation for run in self.runs if run.spec.arm in ("engram", "over_encoding")]
+        return {
+            key: max((abs(getattr(a.ledger, key) / getattr(a.anchor, key) - 1) for a in curve), default=0.0)
+            for key in ("params_total", "params_active", "flops_per_token")
+        }
+
 
 def make_plan(scale: Scale) -> Plan:
     """Resolve every run of a scale: the product of its axes, its points and its seeds.

@@ -81,17 +81,21 @@ def bill(plan: Plan, cost: dict[str, Any]) -> list[str]:
     first = f"{_count(cost['runs'], 'run')} ({_count(points, 'point')} x {_count(seeds, 'seed')}), "
     first += f"{cost['flops']:.3g} FLOPs in all"
     if "worker_hours" in cost:
-        return [f"{first}: {cost['worker_hours']:.2f} worker-hours at {cost['sustained_gflops']:g} GFLOP/s"]
+        return [
+            _held_line(plan),
+            f"{first}: {cost['worker_hours']:.2f} worker-hours at {cost['sustained_gflops']:g} GFLOP/s",
+        ]
     largest = max(plan.runs, key=lambda run: run.flops)
     nominal = 6 * largest.allocation.ledger.params_active * largest.tokens
     least, most = cost["gpu_hours_per_run"]
-    per_run = f"{most:,.0f}" if round(least) == round(most) else f"{least:,.0f} to {most:,.0f}"
+    per_run = _hours(most) if _hours(least) == _hours(most) else f"{_hours(least)} to {_hours(most)}"
     slots = cost["gpus"] // cost["gpus_per_run"]
     lines = [
+        _held_line(plan),
         f"{first}; the largest run takes {largest.flops:.3g}, of which 6 P_act tokens are {nominal:.3g}",
-        f"price: {per_run} GPU-hours a run, {cost['gpu_hours']:,.0f} in all on {cost['gpu_name']} at "
+        f"price: {per_run} GPU-hours a run, {_hours(cost['gpu_hours'])} in all on {cost['gpu_name']} at "
         f"{cost['mfu']:.0%} of {cost['gpu_peak_flops'] / 1e12:g} TFLOP/s (dense bf16)",
-        f"wall-clock: {_duration(cost['wall_hours'])} on {cost['gpus']} GPUs, "
+        f"wall-clock: {_duration(cost['wall_hours'])} on {_count(cost['gpus'], 'GPU')}, "
         f"{_count(slots, 'run')} of {cost['gpus_per_run']} at a time",
         _memory_line(cost),
         f"disk: {_gigabytes(cost['disk_bytes'])} for the final weights of every run and two whole checkpoints of "
@@ -135,6 +139,22 @@ def print_ledger(run: PlannedRun, gpus: int) -> None:
         f"{book.flops_per_token:,} FLOPs per trained token",
         highlight=False,
     )
+
+
+def _held_line(plan: Plan) -> str:
+    """How far the curve is off rho = 1; what the sweep does not hold is said to be so."""
+    held, sweep = plan.held(), plan.scale.sweep
+    free = "rows_per_head is given, so P_tot is not held" if sweep.rows_per_head else ""
+    loose = "iso: paper does not hold P_act and FLOPs" if sweep.iso == "paper" else ""
+    notes = "; ".join(note for note in (free, loose) if note)
+    return (
+        f"off rho = 1 by at most: P_tot {held['params_total']:.1e}, P_act {held['params_active']:.1e}, "
+        f"FLOPs/token {held['flops_per_token']:.1e}" + (f" ({notes})" if notes else f" (iso: {sweep.iso})")
+    )
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
 
 
 def _count(number: int, what: str) -> str:

@@ -99,3 +99,22 @@ def _trade_pair(chosen: set[int], gap: int) -> set[int]:
         if not pair & rest and all(is_prime(p) for p in pair):
             return rest | pair
     return chosen
+
+
+def demo_rows(tables: int, rows: int, heads: int, max_order: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    """Rows of every head as the released demo chooses them: ascending primes from `rows` on, none used twice.
+
+    Args:
+        tables: Engram layers.
+        rows: wanted rows per head, the same everywhere.
+        heads: heads per order.
+        max_order: orders 2..max_order.
+
+    Returns:
+        For each table and order its heads' primes, in the demo's nesting.
+    """
+    prime = rows - 1
+    return tuple(
+        tuple(tuple(prime := next_prime(prime) for _ in range(heads)) for _ in range(max_order - 1))
+        for _ in range(tables)
+    )

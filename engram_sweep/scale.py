@@ -136,12 +136,17 @@ class Training(_Section):
     table_learning_rate_factor: Positive = 5.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
     betas: Annotated[tuple[Beta, Beta], Field(strict=False)] = (0.9, 0.95)
-    schedule: Literal["cosine", "wsd"] = "cosine"
+    schedule: Literal["cosine", "wsd", "step"] = "cosine"
     warmup_share: Share = 0.03
     final_share: Share = 0.1
     decay_share: Share = 0.2
     clip_norm: Positive = 1.0
     balance_rate: Annotated[float, Field(ge=0)] = 1e-3
+    balance_loss: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the sequence-wise balance loss (DeepSeek-V3, Eq. 17), normalised by experts and top_k."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
 
 
 class Arms(_Section):
@@ -251,6 +256,11 @@ class Scale(_Section):
             raise ValueError("training.tokens: expected either this key or sweep.tokens_per_active")
         if self.sweep.total_over_active and self.budget.params_total:
             raise ValueError("budget.params_total: expected no such key where sweep.total_over_active varies it")
+        if self.training.batch_windows % self.launch.gpus:
+            raise ValueError(
+                f"launch.gpus: expected a divisor of training.batch_windows ({self.training.batch_windows}), "
+                f"got {self.launch.gpus}"
+            )
         if self.budget.max_gpu_hours and not self.launch.gpu:
             raise ValueError("budget.max_gpu_hours: expected launch.gpu beside it")
         for layer in self.memory.layers:

@@ -136,14 +136,23 @@ class TrainingSpec:
     weight_decay: float
     betas: tuple[float, float]
     schedule: str
+    """`cosine`, `wsd` or `step`."""
     warmup_share: float
     final_share: float
     """Learning rate at the end over its peak."""
     decay_share: float
-    """Share of the steps that a WSD schedule spends decaying."""
+    """Share of the steps, the last ones, in which a WSD or step schedule decays."""
     clip_norm: float
     balance_rate: float
     """Step of the loss-free balancing bias, in units of the router's score."""
+    balance_loss: float
+    """Weight of the sequence-wise balance loss, normalised by experts and top_k; 0 for none."""
+    optimizer: str
+    """`adamw`, or `muon` for the matrices of the blocks; tables train under Adam either way."""
+    precision: str
+    """`fp32`, or `bf16`: autocast, with weights, tables, routers and stream maps in fp32."""
+    compile: bool
+    """Run the model through torch.compile. Part of the identity: it changes rounding, and pairs differ by little."""
 
     @property
     def steps(self) -> int:

@@ -91,6 +91,14 @@ def test_bytes_by_hand():
     assert alone.weights == 4 * (dense + sparse)
 
 
+def test_muon_keeps_one_moment_of_every_matrix():
+    adam, muon = (training_bytes(gpu_plan(training__optimizer=name).runs[0], 1) for name in ("adamw", "muon"))
+    embedding_and_head = 2 * 256 * 64
+    assert adam.optimizer == 2 * adam.weights
+    assert muon.weights == adam.weights
+    assert muon.weights + 4 * embedding_and_head < muon.optimizer < 1.02 * (muon.weights + 4 * embedding_and_head)
+
+
 def test_a_table_s_gradient_is_no_larger_than_what_a_step_touches():
     run = gpu_plan(training__batch_windows=1, training__window=8).runs[5]
     row = next(row for row in components(run, 1) if row["part"] == "table")
@@ -216,5 +224,5 @@ def test_plan_prints_points_bill_and_ledger(capsys):
         assert wanted in out
     assert main(["plan", "engram-27B", "--sweeps", str(SWEEPS), "--ledger", "0.74", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert {"scale", "runs", "cost", "ledger"} == set(data)
+    assert {"scale", "runs", "cost", "held", "ledger"} == set(data)
     assert {"runs", "tokens", "flops", "gpu_hours", "fits"} <= set(data["cost"])

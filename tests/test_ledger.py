@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from engram_sweep.allocation import ARMS, Allocation, allocate
+from engram_sweep.cost import is_matrix
 from engram_sweep.ledger import BACKWARD, ledger
 from engram_sweep.model.transformer import Transformer
 from engram_sweep.plan import make_plan
 from engram_sweep.scale import scale_names
+from engram_sweep.training.optimizers import matrices
 from tests.examples import SWEEPS, load, scale
 
 PARTS = {"embedding", "head", "attention", "norm", "router", "shared", "routed", "engram", "table"}
@@ -97,3 +99,12 @@ def test_a_longer_window_costs_attention_only():
     short, long = ledger(geometry, 64), ledger(geometry, 128)
     assert long.params_active == short.params_active
     assert long.flops_forward - short.flops_forward == 4 * 2 * 64 * 4 * 16
+
+
+@pytest.mark.parametrize("name", ["engram-27B", "5.7B", "smoke"])
+def test_matrices_of_the_bill_are_those_that_muon_trains(name):
+    point = points(name)[-1]
+    model = on_meta(point)
+    trained = {id(p) for params in matrices(model).values() for p in params}
+    built = {key for key, value in model.named_parameters() if id(value) in trained}
+    assert {entry.name for entry in point.ledger.entries if is_matrix(entry)} == built

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engram_sweep.allocation import ACTIVE_TOLERANCE
+from engram_sweep.allocation import ACTIVE_TOLERANCE, TOTAL_TOLERANCE
 from engram_sweep.errors import UserError
 from engram_sweep.plan import budgeted, make_plan
 from engram_sweep.scale import scale_names
@@ -250,3 +250,17 @@ def test_engram_27b_holds_the_budget_of_moe_27b():
     assert books[0].params_total == pytest.approx(books[1].params_total, rel=5e-4)
     # The paper's own slack: it does not take W_K, W_V and the rows out of anything.
     assert 0 < books[0].params_active / books[1].params_active - 1 < 0.01
+
+
+def test_what_is_held_is_the_largest_miss_along_the_curve():
+    assert make_plan(scale(sweep__rho=[1.0])).held() == {
+        "params_total": 0,
+        "params_active": 0,
+        "flops_per_token": 0,
+    }
+    strict, paper = make_plan(scale()).held(), make_plan(scale(sweep__iso="paper")).held()
+    assert 0 < strict["params_active"] <= ACTIVE_TOLERANCE < paper["params_active"]
+    assert paper["params_total"] <= TOTAL_TOLERANCE
+    fixed = make_plan(load("3B-ablation")).held()
+    assert fixed["params_total"] == pytest.approx(1.6 / 2.98, rel=0.01)
+    assert fixed["params_active"] <= ACTIVE_TOLERANCE

@@ -13,7 +13,7 @@ import numpy as np
 import xxhash
 
 from engram_sweep.corpus.sources import SHARDS, SOURCES
-from engram_sweep.corpus.tokenizer import TOKENIZERS, compression
+from engram_sweep.corpus.tokenizer import TOKENIZERS, cached_compression
 from engram_sweep.errors import UserError
 from engram_sweep.spec import CorpusSpec, canonical_json
 
@@ -70,7 +70,7 @@ def prepare(corpus: CorpusSpec, cache: Path, given: Path | None = None) -> Path:
         cache.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(dir=cache, prefix=".building-"))
         try:
-            _build(corpus, building)
+            _build(corpus, building, cache)
             building.rename(folder)
         except OSError:
             # Another driver may have renamed its copy into place first; theirs is the same.
@@ -124,7 +124,7 @@ def load(folder: Path) -> Shards:
         raise ValueError(f"{folder}: damaged shards ({error}); delete the folder to tokenise again") from error
 
 
-def _build(corpus: CorpusSpec, folder: Path) -> None:
+def _build(corpus: CorpusSpec, folder: Path, cache: Path) -> None:
     source, tokenizer = SOURCES[corpus.source], TOKENIZERS[corpus.tokenizer]
     dtype = np.uint8 if tokenizer.vocab_size <= 256 else np.uint16 if tokenizer.vocab_size <= 65_536 else np.uint32
     documents = {
@@ -142,12 +142,14 @@ def _build(corpus: CorpusSpec, folder: Path) -> None:
         licence=source.licence,
         train_documents=len(documents) - len(held_out),
         validation_documents=tuple(sorted(held_out)),
+        cache=cache,
     )
 
 
 def write_shards(
     folder: Path,
     *,
+    cache: Path,
     train: np.ndarray,
     validation: np.ndarray,
     tokenizer: str,
@@ -161,6 +163,7 @@ def write_shards(
 
     Args:
         folder: an empty folder.
+        cache: where the tokenizer's compression map is kept for the next corpus.
         train: (tokens,) ids, every document ended by the tokenizer's `document_end`; may be a memory map.
         validation: the held-out ids, of the same dtype.
         tokenizer: its name in `TOKENIZERS`.
@@ -173,7 +176,7 @@ def write_shards(
     Returns:
         What was written; its fingerprint goes to `corpus.fingerprint` of the scale.
     """
-    classes = compression(TOKENIZERS[tokenizer])
+    classes = cached_compression(TOKENIZERS[tokenizer], tokenizer, cache)
     digest = xxhash.xxh3_128()
     for array in (train, validation, classes):
         digest.update(f"{array.dtype.str}{array.shape}".encode())

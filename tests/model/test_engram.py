@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engram_sweep.model.engram import Engram, OverEncoding, ShortConv
+from engram_sweep.model.initial import initialise
+from tests.model import reference
+from tests.model.shapes import CLASSES, ENGRAM, GEOMETRIES, MEMORY, arrays, fill, tokens
+
+
+def states(B: int, T: int, M: int) -> torch.Tensor:
+    h = torch.randn(B, T, M, ENGRAM.d_model, generator=torch.Generator().manual_seed(T), dtype=torch.float64)
+    return h if M > 1 else h[:, :, 0]
+
+
+def rows_and_primes(ids: list[int], memory, index: int) -> tuple[np.ndarray, list[int]]:
+    rows = reference.ngram_rows(ids, CLASSES.tolist(), memory.rows[index], memory.layers[index], 0, memory.pad_id)
+    return np.array(rows), [p for order in memory.rows[index] for p in order]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 4), st.booleans(), st.integers(1, 14), st.integers(2, 4), st.integers(1, 5))
+def test_module_equals_the_reference(M, root, T, max_order, kernel):
+    """M branches share the table and W_V; W_K, norms, gates and taps are their own (paper section 2.4)."""
+    rows = (((11, 13), (17, 19), (23, 29))[: max_order - 1],)
+    memory = replace(MEMORY, layers=(1,), max_order=max_order, rows=rows, conv_kernel=kernel, signed_sqrt=root)
+    module = Engram(replace(ENGRAM, streams=M, memory=memory), 0, CLASSES).double()
+    fill(module)
+    ids, h = tokens(2, T), states(2, T, M)
+    got = module(h, module.look_up(ids)).detach()
+    for b in range(2):
+        where = rows_and_primes(ids[b].tolist(), memory, 0)
+        wanted = reference.engram(h[b].reshape(T, M, -1).numpy(), *where, arrays(module), max_order, root)
+        np.testing.assert_allclose(got[b].reshape(T, M, -1), wanted, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("M", [1, 2])
+@pytest.mark.parametrize("root", [False, True])
+def test_gradients_equal_finite_differences(M, root):
+    memory = replace(MEMORY, head_dim=2, rows=(((2, 3), (5, 3)),), layers=(0,), signed_sqrt=root)
+    module = Engram(replace(ENGRAM, d_model=4, streams=M, memory=memory), 0, CLASSES).double()
+    fill(module)
+    ids = tokens(1, 5)
+    h = states(1, 5, M)[..., :4].requires_grad_()
+    parameters = {name: p for name, p in module.named_parameters() if name != "table.weight"}
+
+    e = module.look_up(ids).detach().requires_grad_()
+
+    def run(h, e, *values):
+        return torch.func.functional_call(module, dict(zip(parameters, values, strict=True)), (h, e))
+
+    assert torch.autograd.gradcheck(run, (h, e, *parameters.values()))
+    # The table's gradient is sparse, which gradcheck does not take: the same by hand, along every entry.
+    table = module.table.weight
+    module(h, module.look_up(ids)).square().sum().backward()
+    assert table.grad is not None
+    assert table.grad.is_sparse
+    with torch.no_grad():
+        for place in np.ndindex(*table.shape):
+            sides = []
+            for step in (1e-6, -2e-6):
+                table[place] += step
+                sides.append(float(module(h, module.look_up(ids)).square().sum()))
+            table[place] += 1e-6
+            wanted = (sides[0] - sides[1]) / 2e-6
+            assert float(table.grad.to_dense()[place]) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+
+
+def test_gate_means_are_means_of_the_gates():
+    module = Engram(replace(ENGRAM, streams=3), 0, CLASSES).double()
+    fill(module)
+    module.key_norm.weight.data.zero_()
+    module(states(2, 6, 3), module.look_up(tokens(2, 6)))
+    assert float(module.gate_mean) == 0.5
+
+
+def test_signed_square_root_flattens_large_scores():
+    """Fact sheet 1.3: a score of 4 gives 0.881 instead of 0.982, a score of 0 stays 0.5."""
+    gates = {}
+    for root in (False, True):
+        module = Engram(replace(ENGRAM, memory=replace(MEMORY, signed_sqrt=root)), 0, CLASSES).double()
+        fill(module)
+        # Query and key of one direction, with scales that make the score exactly 4.
+        module.key.weight.data.zero_()
+        module.key.weight.data[:, 0] = 1.0
+        module.table.weight.data.fill_(1e3)
+        module.query_norm.weight.data.fill_(4 / 8**0.5)
+        module.key_norm.weight.data.fill_(1.0)
+        module(torch.full((1, 4, 8), 1e3, dtype=torch.float64), module.look_up(tokens(1, 4)))
+        gates[root] = round(float(module.gate_mean), 3)
+    assert gates == {False: 0.982, True: 0.881}
+
+
+def test_convolution_is_silent_at_the_start():
+    """Zero taps: Y is the gated value alone (paper Appendix A, Eq. 5)."""
+    conv = ShortConv(8, 1, kernel=4, dilation=3)
+    initialise(conv, 0)
+    assert not conv(torch.randn(1, 20, 8, generator=torch.Generator().manual_seed(0))).any()
+
+
+def test_convolution_reaches_nine_tokens_back():
+    conv = ShortConv(4, 1, kernel=4, dilation=3).double()
+    fill(conv)
+    x = torch.randn(1, 20, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    other = x.clone()
+    other[0, 5] += 1
+    changed = (conv(other) != conv(x)).any(-1)[0].nonzero().flatten().tolist()
+    assert changed == [5, 8, 11, 14]
+
+
+def test_only_looked_up_rows_get_a_gradient():
+    module = Engram(ENGRAM, 0, CLASSES)
+    fill(module)
+    ids = tokens(1, 3)
+    module(states(1, 3, 1).float(), module.look_up(ids)).sum().backward()
+    assert module.table.weight.grad is not None
+    touched = module.table.weight.grad.coalesce().indices()[0].tolist()
+    assert touched == sorted(set(module.rows(ids).flatten().tolist()))
+
+
+def test_over_encoding_averages_rows_and_token():
+    geometry = GEOMETRIES["over_encoding"]
+    module = OverEncoding(geometry, CLASSES).double()
+    fill(module)
+    x, ids = states(2, 6, 1), tokens(2, 6)
+    got = module(x, module.look_up(ids)).detach().numpy()
+    table, primes = module.table.weight.detach().numpy(), [11, 13, 17, 19]
+    for b in range(2):
+        rows = reference.ngram_rows(ids[b].tolist(), CLASSES.tolist(), [[11, 13], [17, 19]], 0, 0, 2)
+        for t in range(6):
+            picked = [table[sum(primes[:i]) + row] for i, row in enumerate(rows[t])]
+            np.testing.assert_allclose(got[b, t], np.mean([x[b, t].numpy(), *picked], axis=0), rtol=1e-12)
