@@ -4,13 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan status report notebooks test lint clean
+.PHONY: sweep plan status report tune notebooks test lint bench clean
 
 # Trains what is not done, then draws what is done, also when a run failed.
 sweep: $(BIN)/.ready
 	@$(RUN) sweep $(SCALE); code=$$?; test $$code -gt 1 || $(RUN) report $(SCALE) || code=$$?; exit $$code
 
-plan status report: $(BIN)/.ready
+plan status report tune: $(BIN)/.ready
 	@$(RUN) $@ $(SCALE)
 
 # Opens nothing: executes the notebooks on the results of SCALE and writes them back.
@@ -18,12 +18,17 @@ notebooks: $(BIN)/.ready
 	SCALE=$(SCALE) $(BIN)/jupytext --to ipynb --execute notebooks/*.py
 
 test: $(BIN)/.ready
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadgroup
 
 lint: $(BIN)/.ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
+
+# Against a peer, installed beside; never part of the tests.
+bench: $(BIN)/.ready
+	$(BIN)/pip install --quiet -c constraints.txt -r benchmarks/requirements.txt
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/train_step.py
 
 # torch first: by itself, from the pins, it is the CPU build where there is one.
 $(BIN)/.ready: pyproject.toml constraints.txt

@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="engram-sweep", description="Loss over the share of memory, at a fixed budget."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for register in (_register_plan, _register_sweep, _register_status, _register_inspect):
+    for register in (_register_plan, _register_sweep, _register_status, _register_tune, _register_inspect):
         register(commands)
     for point in sorted(entry_points(group="engram_sweep.commands"), key=lambda p: p.name):
         # A command of another package loads when it is asked for: its imports take seconds.
@@ -72,6 +72,11 @@ def _register_status(commands) -> None:
     _add(commands, "status", "how every run stands", _status).add_argument(
         "--json", action="store_true", help="one JSON object"
     )
+
+
+def _register_tune(commands) -> None:
+    command = _add(commands, "tune", "is the learning rate fair to pure MoE and to the hybrid?", _tune)
+    command.add_argument("--trials", type=int, default=6, help="learning rates to try, two runs each (default: 6)")
 
 
 def _register_inspect(commands) -> None:
@@ -151,6 +156,20 @@ def _check_price(plan, options: argparse.Namespace) -> None:
         plan_tables.print_plan(plan, cost(plan, price))
         sys.stdout.flush()
     check_gpu_hours(plan, cost(replace(plan, runs=tuple(left)), price)["gpu_hours"], options.max_gpu_hours)
+
+
+def _tune(options: argparse.Namespace) -> int:
+    from engram_sweep import tables
+    from engram_sweep.launch.tune import trial_plan, tune
+    from engram_sweep.scale import load_scale
+
+    scale = load_scale(options.scale, options.sweeps)
+    if options.trials < 1:
+        raise UserError(f"--trials: expected at least 1, got {options.trials}")
+    with tables.Watch(trial_plan(scale, scale.training.learning_rate)) as watch:
+        trials = tune(scale, options.results, options.trials, watch.update)
+    tables.print_trials(scale, trials)
+    return 0
 
 
 if __name__ == "__main__":

@@ -8,5 +8,5 @@ def not_installed(what: str, package: str) -> UserError:
     return UserError(f"{what} package {package} is not installed: pip install -c constraints.txt {package}")
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """Bad input: its message is one line (file, key, what was expected). The command line prints it and exits 2."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engram_sweep.errors import UserError
-from engram_sweep.files import write_atomically
+from engram_sweep.files import read_json, write_atomically, write_json
 
 SCHEMA_VERSION = 1
 FILE_NAME = "record.parquet"
@@ -77,13 +77,16 @@ def write_record(path: Path, values: dict[str, Any]) -> None:
         raise ValueError(f"record columns differ from the schema: {sorted(set(row) ^ set(SCHEMA.names))}")
     try:
         table = pa.Table.from_pylist([row], schema=SCHEMA)
-    except pa.ArrowException as error:
+        table.validate(full=True)
+        whole = pa.BufferOutputStream()
+        pq.write_table(table, whole)  # refuses a missing value where the schema wants one
+    except (pa.ArrowException, TypeError) as error:
         raise ValueError(f"record does not fit the schema: {error}") from error
-    table.validate(full=True)
 
     def write(temporary: Path) -> None:
-        pq.write_table(table, temporary)
-        if not pq.read_table(temporary).equals(table):
+        temporary.write_bytes(whole.getvalue())
+        # By text, because a diverged run's NaN does not equal itself.
+        if repr(pq.read_table(temporary).to_pylist()) != repr(table.to_pylist()):
             raise OSError(f"{path}: the record read back differs from what was written")
 
     write_atomically(path, write)
@@ -121,13 +124,29 @@ def runs_folder(results: Path, scale: str) -> Path:
     return results / scale / "runs"
 
 
+def write_members(scale: str, run_ids: list[str], results: Path) -> None:
+    """Note which runs the sweep consists of, so that runs of an earlier version of its YAML stay out of its table.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    path, members = results / scale / "sweep.json", {"runs": sorted(run_ids)}
+    if read_json(path) != members:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, members)
+
+
 def read_runs(scale: str, results: Path = Path("results")) -> pd.DataFrame:
     """The table of finished runs of a scale: one row per record, sorted by arm, rho and seed.
+
+    Only runs that the last `sweep` consisted of count; all there are where that is not known.
 
     Raises:
         UserError: no finished run yet, or a record that cannot be read.
     """
     paths = sorted(runs_folder(results, scale).glob(f"*/{FILE_NAME}"))
+    if members := read_json(results / scale / "sweep.json"):
+        paths = [path for path in paths if path.parent.name in members["runs"]]
     if not paths:
         raise UserError(f"{runs_folder(results, scale)}: no finished runs; make sweep SCALE={scale} trains them")
     frames = [read_parquet(path) for path in paths]

@@ -95,7 +95,7 @@ class RunFolder:
         """Whether a worker is at this run now."""
         try:
             handle = os.open(self.path / "lock", os.O_RDWR)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

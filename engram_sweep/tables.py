@@ -9,8 +9,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from engram_sweep.launch.status import RunStatus, counts
+from engram_sweep.launch.tune import Trial, best
 from engram_sweep.plan import Plan
 from engram_sweep.plan_tables import console
+from engram_sweep.scale import Scale
 
 _COLOURS = {"planned": "dim", "running": "cyan", "done": "green", "diverged": "yellow", "failed": "red"}
 
@@ -49,6 +51,29 @@ def print_outcome(scale: str, statuses: list[RunStatus], trained: bool) -> None:
             f"  failed: {s.run.run_id[:8]} rho {s.run.spec.rho:.3f} seed {s.run.spec.seed}: "
             f"{s.failure['kind']}: {s.failure['message']}"
         )
+
+
+def print_trials(scale: Scale, trials: list[Trial]) -> None:
+    """The learning-rate check: one line per rate, and what the rate that is best for each rho says."""
+    table = Table(
+        title=f"{scale.name}: validation loss by learning rate (the scale's: {scale.training.learning_rate:g})"
+    )
+    realised = sorted(trials[0].losses, reverse=True)
+    for name in ("learning rate", *(f"rho {rho:g}" for rho in realised)):
+        table.add_column(name, justify="right")
+    winners = {rho: best(trials, rho) for rho in realised}
+    for trial in trials:
+        cells = [f"{trial.losses[rho]:.4f}" + (" *" if winners[rho] is trial else "") for rho in realised]
+        table.add_row(f"{trial.learning_rate:g}", *cells)
+    out = console()
+    out.print(table)
+    for rho, winner in winners.items():
+        own = next(trial for trial in trials if trial.learning_rate == scale.training.learning_rate)
+        if winner:
+            gap = own.losses[rho] - winner.losses[rho]
+            out.print(
+                f"rho {rho:g}: best at {winner.learning_rate:g}, {gap:.4f} nats/token below the scale's own rate"
+            )
 
 
 def _summary(statuses: list[RunStatus]) -> str:

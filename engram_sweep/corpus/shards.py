@@ -93,10 +93,7 @@ def _checked(corpus: CorpusSpec, folder: Path | None) -> Path:
         raise UserError("corpus: expected a folder of token shards; name it by --corpus FOLDER or launch.corpus_path")
     if not (folder / "manifest.json").exists():
         raise UserError(f"{folder}: expected a folder of token shards (manifest.json, train.bin, validation.bin)")
-    try:
-        manifest = load(folder).manifest
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    manifest = load(folder).manifest
     for key, wanted, found in (
         ("tokenizer", corpus.tokenizer, manifest.tokenizer),
         # It is part of every run's identity: without it, runs on two corpora would share their ids.
@@ -112,7 +109,7 @@ def load(folder: Path) -> Shards:
     """Open a shard folder.
 
     Raises:
-        ValueError: a file is missing or shorter than the manifest says.
+        UserError: a file is missing or shorter than the manifest says.
     """
     try:
         data = json.loads((folder / "manifest.json").read_text())
@@ -121,7 +118,7 @@ def load(folder: Path) -> Shards:
         validation = np.memmap(folder / "validation.bin", manifest.dtype, "r", shape=(manifest.validation_tokens,))
         return Shards(manifest, train, validation, np.load(folder / "compression.npy"))
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder}: damaged shards ({error}); delete the folder to tokenise again") from error
+        raise UserError(f"{folder}: damaged shards ({error}); delete the folder to tokenise again") from error
 
 
 def _build(corpus: CorpusSpec, folder: Path, cache: Path) -> None:

@@ -18,15 +18,19 @@ from engram_sweep.errors import UserError
 from engram_sweep.launch.executors import Executor, InlineExecutor, Job, LocalExecutor
 from engram_sweep.launch.status import RunStatus, folder_of, sweep_status
 from engram_sweep.plan import Plan, PlannedRun
+from engram_sweep.records import write_members
 from engram_sweep.scale import Scale
 
 POLL_SECONDS = 0.5
+SIGNAL_SECONDS = 30
+"""A local worker is signalled this long before its time is up."""
 
 
 @dataclass
 class _Started:
     run: PlannedRun
     job: Job
+    since: float
 
 
 @dataclass
@@ -39,6 +43,7 @@ class Driver:
         executor: how workers start.
         parallel: workers side by side, those of another driver of this sweep included.
         retries: how often a run whose worker vanished without a word starts again.
+        timeout_minutes: when the executor stops a worker; one that vanished then is not started again.
         watch: called with the state of all runs after every change, and every few seconds.
     """
 
@@ -47,6 +52,7 @@ class Driver:
     executor: Executor
     parallel: int
     retries: int
+    timeout_minutes: float
     watch: Callable[[list[RunStatus]], None] = lambda statuses: None
     started: dict[str, _Started] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
@@ -82,7 +88,7 @@ class Driver:
         for run in chosen:
             folder = folder_of(run, self.results)
             self.attempts[run.run_id] = self.attempts.get(run.run_id, 0) + 1
-            self.started[run.run_id] = _Started(run, self.executor.submit(folder.path))
+            self.started[run.run_id] = _Started(run, self.executor.submit(folder.path), time.monotonic())
         return bool(chosen)
 
     def _collect(self) -> None:
@@ -95,6 +101,9 @@ class Driver:
             if folder.is_done() or folder.is_held():
                 continue
             if folder.failure():
+                self.failed.add(run_id)
+            elif time.monotonic() - started.since > 60 * self.timeout_minutes - SIGNAL_SECONDS:
+                folder.write_failure("timed out", f"stopped at launch.timeout_minutes = {self.timeout_minutes:g}")
                 self.failed.add(run_id)
             elif self.attempts[run_id] > self.retries:
                 folder.write_failure("node", f"the worker vanished {self.attempts[run_id]} times without a word")
@@ -133,23 +142,26 @@ def sweep(
         KeyboardInterrupt: stopped; workers of this driver were asked to stop.
     """
     statuses = sweep_status(plan, results)
-    if all(status.finished for status in statuses):
-        return statuses
+    finished = all(status.finished for status in statuses)
     launch = plan.scale.launch
-    if (missing := what_is_missing(plan.scale)) is not None:
+    if not finished and (missing := what_is_missing(plan.scale)) is not None:
         raise UserError(missing)
     if corpus is None and launch.corpus_path is not None:
         corpus = Path(launch.corpus_path)
     inline = inline or launch.executor == "inline"
     executor = InlineExecutor() if inline else LocalExecutor(launch.timeout_minutes)
     parallel = 1 if inline else launch.parallel or (1 if launch.gpu else len(os.sched_getaffinity(0)))
-    try:
-        _lay_out(plan, results, corpus)
-    except OSError as error:
-        raise UserError(f"{results}: expected a results folder with room to write: {error}") from None
     # Many small workers side by side beat few with many threads each; set before torch is imported anywhere.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    return Driver(plan, results, executor, parallel, launch.retries, watch).run()
+    try:
+        if not finished:
+            _lay_out(plan, results, corpus)
+        write_members(plan.scale.name, [run.run_id for run in plan.runs], results)
+        if finished:
+            return statuses
+        return Driver(plan, results, executor, parallel, launch.retries, launch.timeout_minutes, watch).run()
+    except OSError as error:
+        raise UserError(f"{results}: expected a results folder with room to write: {error}") from None
 
 
 def what_is_missing(scale: Scale) -> str | None:
@@ -170,9 +182,7 @@ def what_is_missing(scale: Scale) -> str | None:
 
 def _lay_out(plan: Plan, results: Path, corpus: Path | None) -> None:
     """Tokenise the corpus once and write every run's job."""
-    # A corpus that is not there must leave no folder behind.
     shards = prepare(plan.runs[0].spec.corpus, results / "corpora", corpus)
-    results.mkdir(parents=True, exist_ok=True)
     for run in plan.runs:
         folder = folder_of(run, results)
         if folder.is_done() or folder.is_held():

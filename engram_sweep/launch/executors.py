@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -47,8 +50,25 @@ class LocalExecutor:
         files = folder / "job"
         shutil.rmtree(files, ignore_errors=True)
         executor = submitit.LocalExecutor(folder=files)
-        executor.update_parameters(timeout_min=self.timeout_minutes, tasks_per_node=1)
-        return executor.submit(worker.run, str(folder))
+        executor.update_parameters(timeout_min=self.timeout_minutes)
+        with _stderr_to(files / "controller.err"):
+            return executor.submit(worker.run, str(folder))
+
+
+@contextmanager
+def _stderr_to(path: Path) -> Iterator[None]:
+    """Let processes that start here inherit a file as stderr.
+
+    submitit's controller gets the terminal's Ctrl-C too, and would print its traceback over the driver's one line.
+    """
+    ours = os.dup(2)
+    with path.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(ours, 2)
+        os.close(ours)
 
 
 class _Finished:

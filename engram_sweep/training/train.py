@@ -7,6 +7,7 @@ import math
 import platform
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,16 +106,15 @@ def train(
         enable_checkpointing=False,
         enable_progress_bar=progress_bar,
         enable_model_summary=False,
-        limit_val_batches=0,
         num_sanity_val_steps=0,
+        log_every_n_steps=module.every,
         use_distributed_sampler=False,
     )
-    try:
-        trainer.fit(module, DataLoader(_Batches(spec, shards.train), batch_size=None))
-        trainer.limit_val_batches = 1.0
-        trainer.validate(module, DataLoader(_HeldOut(spec, shards.validation), batch_size=None), verbose=False)
-    except Diverged:
-        pass
+    batches = DataLoader(_Batches(spec, shards.train), batch_size=None)
+    held_out = DataLoader(_HeldOut(spec, shards.validation), batch_size=None)
+    # One epoch, so Lightning validates once, after the last step. A diverged run's result is that it diverged.
+    with suppress(Diverged):
+        trainer.fit(module, batches, held_out)
     return _result(module)
 
 
@@ -144,7 +144,7 @@ def _result(module: RunModule) -> RunResult:
 
 
 def _quieten() -> None:
-    """Lightning's advice about data-loader workers and its banner say nothing about a run: batches are memory maps."""
+    """Silence what says nothing about a run: batches are memory maps, and torch warns of Lightning's own calls."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings("ignore", ".*logging interval.*")
+    for message in (".*does not have many workers.*", ".*isinstance.treespec, LeafSpec.*", ".*no length.*"):
+        warnings.filterwarnings("ignore", message)

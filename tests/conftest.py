@@ -1,0 +1,54 @@
+"""What several test files share: plans of the smoke scale, its shards, and one smoke sweep trained for real."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engram_sweep.corpus.shards import Shards, load, prepare
+from engram_sweep.plan import Plan, make_plan
+from engram_sweep.scale import load_scale
+
+ROOT = Path(__file__).resolve().parent.parent
+SWEEPS = ROOT / "sweeps"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need the trained smoke sweep go to one process, so that it is trained once."""
+    for item in items:
+        if "smoke_results" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("smoke"))
+
+
+def command(*words: str | Path) -> list[str]:
+    """The command line of `engram-sweep` as a user has it."""
+    return [str(Path(sys.executable).parent / "engram-sweep"), *map(str, words)]
+
+
+def call(*words: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `engram-sweep` to its end, from the project's root."""
+    environment = {**os.environ, **(env or {})}
+    return subprocess.run(command(*words), cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300)
+
+
+@pytest.fixture(scope="session")
+def smoke_plan() -> Plan:
+    return make_plan(load_scale("smoke", SWEEPS))
+
+
+@pytest.fixture(scope="session")
+def shards(smoke_plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Shards:
+    return load(prepare(smoke_plan.runs[0].spec.corpus, tmp_path_factory.mktemp("corpora")))
+
+
+@pytest.fixture(scope="session")
+def smoke_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder holding the whole smoke sweep, trained through the command line."""
+    results = tmp_path_factory.mktemp("smoke") / "results"
+    done = call("sweep", "smoke", "--results", results)
+    assert done.returncode == 0, done.stderr
+    return results

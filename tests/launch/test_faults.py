@@ -1,0 +1,167 @@
+"""Real processes, really killed. Whatever happens, the table ends bit-equal to that of an undisturbed sweep."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from engram_sweep.records import FILE_NAME, runs_folder
+from engram_sweep.runfolder import RunFolder
+from tests.conftest import ROOT, call, command
+
+
+def measured(results: Path) -> list[str]:
+    """What every run measured, without its times, digit by digit."""
+    columns = ["run_id", "validation_loss", "window_losses", "train_loss", "expert_load", "steps"]
+    tables = [pq.read_table(path, columns=columns) for path in runs_folder(results, "smoke").glob(f"*/{FILE_NAME}")]
+    return sorted(repr(table.to_pylist()) for table in tables)
+
+
+def driver(results: Path) -> subprocess.Popen[str]:
+    """A sweep in a session of its own, as if from a terminal."""
+    words = command("sweep", "smoke", "--results", results)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(words, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+
+
+def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def workers(results: Path) -> list[int]:
+    """Process ids of the workers of a results folder, found as an operator would: in the process table."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if b"submitit.core._submit" in line and str(results).encode() in line:
+                found.append(int(entry.name))
+    return found
+
+
+def held(results: Path) -> list[Path]:
+    return [path for path in runs_folder(results, "smoke").glob("*") if RunFolder(path).is_held()]
+
+
+def test_kills_of_workers_and_driver_and_two_drivers(smoke_results: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    seen: dict[Path, set[int]] = {}
+
+    def look() -> None:
+        """Every record that ever appears must stay the very file it was: no run is trained twice."""
+        for record in runs_folder(results, "smoke").glob(f"*/{FILE_NAME}"):
+            seen.setdefault(record, set()).add(record.stat().st_ino)
+
+    first = driver(results)
+    wait_for(lambda: workers(results) and held(results))
+    os.kill(workers(results)[0], signal.SIGKILL)
+    wait_for(lambda: list(runs_folder(results, "smoke").glob(f"*/{FILE_NAME}")))
+    look()
+    wait_for(lambda: held(results))
+    first.kill()
+    first.communicate()
+    assert first.returncode == -signal.SIGKILL
+
+    both = [driver(results), driver(results)]
+    while any(process.poll() is None for process in both):
+        look()
+        time.sleep(0.05)
+    outputs = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    look()
+    assert len(seen) == 6
+    assert all(len(inodes) == 1 for inodes in seen.values())
+    assert measured(results) == measured(smoke_results)
+    assert not list(results.rglob(".record*"))
+
+
+def test_ctrl_c_stops_workers_and_the_next_sweep_goes_on(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    process = driver(results)
+    wait_for(lambda: held(results))
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, (out, err)
+    assert "the same command goes on from here" in err
+    assert "Traceback" not in err
+    wait_for(lambda: not workers(results), 20)
+    left = json.loads(call("status", "smoke", "--results", results, "--json").stdout)["counts"]
+    assert left["failed"] == left["running"] == 0
+
+
+def test_a_worker_that_always_dies_is_a_failed_run_with_its_last_words(tmp_path: Path) -> None:
+    """The worker is killed from inside, at import of torch, every time: the sweep ends, exit code 1, reason told."""
+    poison = tmp_path / "poison"
+    (poison / "torch").mkdir(parents=True)
+    last = "print('last words', file=sys.stderr, flush=True)"
+    (poison / "torch" / "__init__.py").write_text(f"import os, sys; {last}; os.kill(os.getpid(), 9)")
+    results = tmp_path / "results"
+    done = call("sweep", "smoke", "--results", results, env={"PYTHONPATH": str(poison)})
+    assert done.returncode == 1, done.stderr
+    assert "6 failed of 6 runs" in done.stdout
+    runs = json.loads(call("status", "smoke", "--results", results, "--json").stdout)["runs"]
+    assert {run["failure"]["kind"] for run in runs} == {"node"}
+    assert all("last words" in run["failure"]["log"][-1] for run in runs)
+
+
+def mount(folder: Path, options: str) -> None:
+    """Mount a real file system in memory, or say why this machine cannot."""
+    words = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    mounted = subprocess.run(words, capture_output=True, text=True)
+    if mounted.returncode:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI is expected to be able to mount: {mounted.stderr}")
+        pytest.skip(f"needs the right to mount: {mounted.stderr.strip()}")
+
+
+@pytest.mark.parametrize("obstacle", ["a file", "a read-only disk"])
+def test_a_results_folder_that_cannot_be_written(tmp_path: Path, obstacle: str) -> None:
+    results = tmp_path / "results"
+    if obstacle == "a file":
+        results.write_text("in the way")
+    else:
+        results.mkdir()
+        mount(results, "ro,size=64k")
+    try:
+        done = call("sweep", "smoke", "--results", results)
+    finally:
+        if obstacle != "a file":
+            subprocess.run(["umount", results], check=True)
+    assert done.returncode == 2
+    assert "expected a results folder with room to write" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_disk_that_fills_up_loses_nothing_that_was_finished(smoke_results: Path, tmp_path: Path) -> None:
+    """The shards fit, the runs do not: the sweep ends in one line, and goes on when there is room."""
+    results = tmp_path / "results"
+    results.mkdir()
+    shards = sum(path.stat().st_size for path in (smoke_results / "corpora").rglob("*.*"))
+    mount(results, f"size={shards // 1024 + 64}k")
+    try:
+        stopped = call("sweep", "smoke", "--results", results)
+        assert stopped.returncode in (1, 2)
+        assert "Traceback" not in stopped.stderr
+        assert "No space left" in stopped.stdout + stopped.stderr
+        before = measured(results)
+        subprocess.run(["mount", "-o", "remount,size=64m", results], check=True)
+        done = call("sweep", "smoke", "--results", results)
+        assert done.returncode == 0, done.stderr
+        assert set(before) <= set(measured(results))
+        assert measured(results) == measured(smoke_results)
+    finally:
+        subprocess.run(["umount", results], check=True)

@@ -1,0 +1,180 @@
+"""The driver's own decisions, on the real smoke sweep and with workers that do as they are told."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from engram_sweep import worker
+from engram_sweep.launch.driver import Driver, sweep
+from engram_sweep.launch.status import counts, folder_of, sweep_status
+from engram_sweep.plan import Plan, make_plan
+from engram_sweep.records import read_runs
+from engram_sweep.runfolder import Busy, RunFolder
+from tests.conftest import call
+
+
+def test_a_finished_sweep_does_nothing_and_says_so(smoke_results: Path) -> None:
+    began = time.monotonic()
+    records = {path: path.stat().st_mtime_ns for path in smoke_results.rglob("*.parquet")}
+    done = call("sweep", "smoke", "--results", smoke_results)
+    assert done.returncode == 0
+    assert "nothing to do, 6 done of 6 runs" in done.stdout
+    assert time.monotonic() - began < 10
+    assert records == {path: path.stat().st_mtime_ns for path in smoke_results.rglob("*.parquet")}
+
+
+def test_records_say_what_was_planned(smoke_results: Path, smoke_plan: Plan) -> None:
+    frame = read_runs("smoke", smoke_results).set_index("run_id")
+    assert sorted(frame.index) == sorted(run.run_id for run in smoke_plan.runs)
+    for run in smoke_plan.runs:
+        row, planned = frame.loc[run.run_id], run.row()
+        for name in ("arm", "rho", "rho_asked", "seed", "routed_experts", "tokens", "flops_per_token", "params_total"):
+            assert row[name] == planned[name], name
+    assert frame.corpus_fingerprint.nunique() == 1
+    assert (frame.finished_at > frame.started_at).all()
+
+
+def test_seeds_pair_and_differ(smoke_results: Path) -> None:
+    frame = read_runs("smoke", smoke_results)
+    losses = frame.pivot(index="rho", columns="seed", values="validation_loss")
+    assert all(a != b for a, b in zip(losses[0], losses[1], strict=True))
+
+
+def test_status_json(smoke_results: Path) -> None:
+    status = json.loads(call("status", "smoke", "--results", smoke_results, "--json").stdout)
+    assert status["counts"] == {"planned": 0, "running": 0, "done": 6, "diverged": 0, "failed": 0}
+    assert all(run["validation_loss"] > 0 for run in status["runs"])
+
+
+@pytest.fixture
+def one_run(smoke_plan: Plan) -> Plan:
+    scale = smoke_plan.scale
+    small = scale.model_copy(update={"sweep": scale.sweep.model_copy(update={"rho": (0.0,), "seeds": (0,)})})
+    return make_plan(small)
+
+
+def test_a_diverging_run_is_recorded_and_the_sweep_goes_on(smoke_plan: Plan, tmp_path: Path) -> None:
+    scale = smoke_plan.scale
+    hot = scale.model_copy(
+        update={
+            "training": scale.training.model_copy(update={"learning_rate": 1e30, "tokens": 4096}),
+            "sweep": scale.sweep.model_copy(update={"rho": (1.0, 0.0), "seeds": (0,)}),
+        }
+    )
+    statuses = sweep(make_plan(hot), tmp_path, lambda statuses: None, inline=True)
+    assert counts(statuses)["diverged"] == 2
+    frame = read_runs("smoke", tmp_path)
+    assert frame.outcome.tolist() == ["diverged"] * 2
+    assert frame.validation_loss.isna().all()
+    again = sweep(make_plan(hot), tmp_path, lambda statuses: None, inline=True)
+    assert read_runs("smoke", tmp_path).equals(frame)
+    assert [status.state for status in again] == ["diverged"] * 2, "a result, not something to retry"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ValueError("shards"), "bad data"),
+        (MemoryError(), "out of memory"),
+        (OSError(28, "No space left on device"), "node"),
+        (RuntimeError("what"), "bug"),
+    ],
+)
+def test_failures_have_a_class_and_are_tried_again_next_time(
+    one_run: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: str
+) -> None:
+    def fail(here: RunFolder, progress_bar: bool) -> None:
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(worker, "_train", fail)
+        (status,) = sweep(one_run, tmp_path, lambda statuses: None, inline=True)
+    assert status.state == "failed"
+    assert status.failure
+    assert status.failure["kind"] == kind
+    (status,) = sweep(one_run, tmp_path, lambda statuses: None, inline=True)
+    assert status.state == "done"
+
+
+def test_a_held_run_is_left_to_its_holder(one_run: Plan, tmp_path: Path) -> None:
+    folder = folder_of(one_run.runs[0], tmp_path)
+    folder.path.mkdir(parents=True)
+    with folder.held():
+        assert sweep_status(one_run, tmp_path)[0].state == "running"
+        with pytest.raises(Busy), RunFolder(folder.path).held(patience=0.1):
+            pass
+        worker.run(str(folder.path))
+        assert folder.failure() is None
+    assert sweep_status(one_run, tmp_path)[0].state == "planned"
+
+
+class _Vanishing:
+    """An executor whose workers end at once and leave nothing."""
+
+    def __init__(self) -> None:
+        self.folders: list[Path] = []
+
+    def submit(self, folder: Path):
+        self.folders.append(folder)
+        return self
+
+    def done(self) -> bool:
+        return True
+
+    def cancel(self) -> None:
+        pass
+
+
+def test_a_vanishing_worker_is_started_again_so_often_and_no_more(one_run: Plan, tmp_path: Path) -> None:
+    executor = _Vanishing()
+    folder_of(one_run.runs[0], tmp_path).path.mkdir(parents=True)
+    (status,) = Driver(one_run, tmp_path, executor, parallel=1, retries=2, timeout_minutes=60).run()
+    assert len(executor.folders) == 3
+    assert status.failure
+    assert status.failure["kind"] == "node"
+
+
+def test_a_worker_that_vanishes_at_its_time_limit_timed_out(one_run: Plan, tmp_path: Path) -> None:
+    executor = _Vanishing()
+    folder_of(one_run.runs[0], tmp_path).path.mkdir(parents=True)
+    (status,) = Driver(one_run, tmp_path, executor, parallel=1, retries=2, timeout_minutes=0).run()
+    assert len(executor.folders) == 1
+    assert status.failure
+    assert status.failure["kind"] == "timed out"
+
+
+def test_no_more_workers_than_asked_for(smoke_plan: Plan, tmp_path: Path) -> None:
+    """A worker that never ends keeps its place: with room for two, only two of six runs start."""
+
+    class Endless(_Vanishing):
+        stopped = False
+
+        def done(self) -> bool:
+            return self.stopped
+
+        def cancel(self) -> None:
+            self.stopped = True
+
+    executor, rounds = Endless(), []
+
+    def watch(statuses) -> None:
+        rounds.append(len(executor.folders))
+        if len(rounds) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Driver(smoke_plan, tmp_path, executor, parallel=2, retries=0, timeout_minutes=60, watch=watch).run()
+    assert rounds == [0, 2, 2, 2]
+
+
+def test_runs_of_an_earlier_version_of_the_scale_stay_out_of_the_table(one_run: Plan, tmp_path: Path) -> None:
+    """Editing the YAML changes the runs; the old ones stay on disk and come back when the YAML does."""
+    scale = one_run.scale
+    edited = scale.model_copy(update={"training": scale.training.model_copy(update={"tokens": 4096})})
+    for plan in (one_run, make_plan(edited), one_run):
+        sweep(plan, tmp_path, lambda statuses: None, inline=True)
+        assert read_runs("smoke", tmp_path).run_id.tolist() == [plan.runs[0].run_id]
