@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan status report tune notebooks test lint bench clean
+.PHONY: sweep plan status report tune notebooks test lint bench coverage clean
 
 # Trains what is not done, then draws what is done, also when a run failed.
 sweep: $(BIN)/.ready
@@ -24,6 +24,10 @@ lint: $(BIN)/.ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
+
+# How often the intervals cover a known truth: hours of one core; its table stands in docs/lab-notebook.md.
+coverage: $(BIN)/.ready
+	OMP_NUM_THREADS=1 $(BIN)/python -W error -m analysis.coverage --sweeps 300
 
 # Against a peer, installed beside; never part of the tests.
 bench: $(BIN)/.ready

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         OSError: the disk is full or the folder read-only; nothing is left behind and an old `path` is untouched.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
+    # Not mkstemp: its files are private, and a report is to be read by others; run folders are private themselves.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    temporary.touch(exist_ok=False)
     try:
         write(temporary)
         _sync(temporary)

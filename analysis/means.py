@@ -1,0 +1,145 @@
+"""From runs to one loss per rho: pairing over seeds, noise, covariance, outliers.
+
+The model is loss[rho, seed] = L(rho) + seed effect + run noise. Runs of one seed share their data order and
+initial values (design.md, "Pairing"), so the seed effect is common along rho and drops out of every
+difference. All that later steps need is here: the seed-adjusted mean at each rho and its covariance.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+OUTLIER_P = 0.05  # family-wise: the chance that a clean sweep has any run marked
+
+
+@dataclass(frozen=True)
+class RhoMeans:
+    """Seed-adjusted mean loss at each rho, with what is known of its error.
+
+    Attributes:
+        rho: realised shares, ascending, shape (R,).
+        loss: seed-adjusted mean validation loss in nats/token, shape (R,).
+        unit_cov: covariance of `loss` for a run noise of one, shape (R, R).
+        window_cov: covariance in (nats/token)^2 that comes from the finite set of validation windows
+            (how differently the rho values do on different windows), shape (R, R); zero if not recorded.
+        sigma: run noise in nats/token, estimated from how seeds disagree beyond their common shift; NaN
+            where a single seed leaves nothing to estimate it from.
+        dof: degrees of freedom behind `sigma`.
+        runs: number of finite runs at each rho, shape (R,).
+        seeds: number of distinct seeds.
+        paired: whether seed effects were taken out (False where seeds do not connect the rho values).
+        residuals: residual of every run (nats/token), in the order of the rows that were given, shape (n,).
+        residual_maker: projection that takes rho and seed effects out of the rows, shape (n, n).
+        outliers: which of those rows lie too far from their fellows, shape (n,).
+    """
+
+    rho: np.ndarray
+    loss: np.ndarray
+    unit_cov: np.ndarray
+    window_cov: np.ndarray
+    sigma: float
+    dof: int
+    runs: np.ndarray
+    seeds: int
+    paired: bool
+    residuals: np.ndarray
+    residual_maker: np.ndarray
+    outliers: np.ndarray
+
+    @property
+    def cov(self) -> np.ndarray:
+        """Full covariance of `loss` in (nats/token)^2, shape (R, R): run noise plus finite validation set."""
+        return self.sigma**2 * self.unit_cov + self.window_cov
+
+
+def rho_means(runs: pd.DataFrame) -> RhoMeans:
+    """Reduces the finite runs of a curve to seed-adjusted means.
+
+    Args:
+        runs: columns `rho`, `seed`, `validation_loss` (finite, nats/token) and, if known, `window_losses`
+            and `window_tokens`; one row per (rho, seed).
+
+    Returns:
+        The means, their unit covariance, the noise and the marked outliers.
+    """
+    rho, at_rho = np.unique(runs["rho"].to_numpy(float), return_inverse=True)
+    seeds, of_seed = np.unique(runs["seed"].to_numpy(), return_inverse=True)
+    loss = runs["validation_loss"].to_numpy(float)
+
+    design = np.eye(len(rho))[at_rho]
+    # Seed effects sum to zero, so that the mean at rho is the mean over all seeds of the sweep.
+    contrasts = np.vstack([np.eye(len(seeds) - 1), -np.ones((1, len(seeds) - 1))])
+    with_seeds = np.hstack([design, contrasts[of_seed]])
+    paired = len(seeds) > 1 and np.linalg.matrix_rank(with_seeds) == with_seeds.shape[1]
+    if paired:
+        design = with_seeds
+
+    gram_inv = np.linalg.inv(design.T @ design)
+    to_means = (gram_inv @ design.T)[: len(rho)]
+    residual_maker = np.eye(len(loss)) - design @ gram_inv @ design.T
+    residuals = residual_maker @ loss
+    dof = len(loss) - design.shape[1]
+    sigma = float(np.sqrt(residuals @ residuals / dof)) if dof > 0 else float("nan")
+    unit_cov = gram_inv[: len(rho), : len(rho)]
+    return RhoMeans(
+        rho=rho,
+        loss=to_means @ loss,
+        unit_cov=unit_cov,
+        window_cov=_window_cov(runs, to_means, residual_maker, unit_cov, dof),
+        sigma=sigma,
+        dof=dof,
+        runs=np.bincount(at_rho),
+        seeds=len(seeds),
+        paired=bool(paired),
+        residuals=residuals,
+        residual_maker=residual_maker,
+        outliers=_outliers(residuals, np.diag(residual_maker), dof),
+    )
+
+
+def _outliers(residuals: np.ndarray, leftover: np.ndarray, dof: int) -> np.ndarray:
+    """Marks runs whose externally studentised residual is improbable, Bonferroni over the sweep."""
+    if dof < 2:
+        return np.zeros(len(residuals), dtype=bool)
+    # A run that alone fixes a parameter has no residual of its own and can never be marked.
+    scaled = np.where(leftover > 1e-9, residuals**2 / np.maximum(leftover, 1e-9), 0.0)
+    others = np.maximum(residuals @ residuals - scaled, 1e-300) / (dof - 1)
+    p = 2 * stats.t.sf(np.sqrt(scaled / others), dof - 1)
+    return p * len(residuals) < OUTLIER_P
+
+
+def _window_cov(
+    runs: pd.DataFrame, to_means: np.ndarray, residual_maker: np.ndarray, unit_cov: np.ndarray, dof: int
+) -> np.ndarray:
+    """Covariance of the means due to the finite set of validation windows, shape (R, R).
+
+    Every run reads the same windows, so a window that is hard for all cancels. What is left is how rho and
+    window interact. Run noise shows up per window too; its share is already in sigma and is taken out here.
+    """
+    none = np.zeros_like(unit_cov)
+    if dof <= 0 or "window_losses" not in runs:
+        return none
+    lists = list(runs["window_losses"])
+    if any(np.ndim(one) != 1 for one in lists) or len({len(one) for one in lists}) != 1 or len(lists[0]) < 2:
+        return none
+    losses = np.array([np.asarray(one, dtype=float) for one in lists])  # (n, W)
+    if not np.isfinite(losses).all():
+        return none
+    windows = losses.shape[1]
+    weight = np.ones(windows)
+    if "window_tokens" in runs:
+        tokens = np.asarray(runs["window_tokens"].iloc[0], dtype=float)
+        weight = tokens if tokens.shape == (windows,) and (tokens > 0).all() else weight
+    weight = weight / weight.sum()
+
+    spread = losses - (losses @ weight)[:, None]
+    of_rho = to_means @ spread
+    of_rho = of_rho - of_rho.mean(axis=0)  # a shift common to all rho moves no difference
+    weight2 = weight**2 * windows / (windows - 1)
+    total = (of_rho * weight2) @ of_rho.T
+    noise = float(weight2 @ ((residual_maker @ spread) ** 2).sum(axis=0)) / dof
+    centre = np.eye(len(unit_cov)) - 1 / len(unit_cov)
+    values, vectors = np.linalg.eigh(total - noise * centre @ unit_cov @ centre)
+    return (vectors * np.maximum(values, 0)) @ vectors.T

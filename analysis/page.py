@@ -1,0 +1,175 @@
+"""report.html: one file without outside requests: verdict, picture, tables, provenance, how to make it again."""
+
+from html import escape
+
+import pandas as pd
+
+from analysis.reference import POINTS
+from analysis.study import Study
+from analysis.summary import as_json, per_rho
+from analysis.verdict import Verdict
+
+_CSS = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #22223b; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
+.verdict { border-left: 5px solid #1f5fa8; background: #eef3f9; padding: .8rem 1rem }
+.word { font-weight: 700; letter-spacing: .03em }
+figure { margin: 1rem 0 } figure svg { width: 100%; height: auto }
+.scroll { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem; white-space: nowrap }
+th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #dde1e7 }
+th { position: sticky; top: 0; background: white } td:first-child, th:first-child { text-align: left }
+code, pre { background: #f3f4f6; padding: .1rem .3rem } pre { padding: .8rem; overflow-x: auto }
+.note { color: #5b6070; font-size: .9rem }
+"""
+RUN_COLUMNS = (
+    "arm", "rho", "rho_asked", "seed", "outcome", "validation_loss", "train_loss", "routed_experts", "params_total",
+    "params_active", "params_table", "flops_per_token", "tokens", "tokens_per_second", "wall_seconds",
+    "dead_experts", "run_id",
+)  # fmt: skip
+ORIGIN_COLUMNS = ("scale", "schema_version", "corpus_fingerprint", "git_commit", "host", "device", "versions")
+
+
+def html_page(study: Study, verdict: Verdict, name: str, svg: str, beside: str) -> str:
+    """The page as text.
+
+    Args:
+        study: the analysed sweep.
+        verdict: what may be said.
+        name: what the sweep is called.
+        svg: the picture, a whole SVG file.
+        beside: the picture beside printed results, a whole SVG file.
+    """
+    runs = pd.concat([study.sweep.curve, study.sweep.arms, study.sweep.failed], ignore_index=True)
+    literature = _figure(beside, "gains over rho, this sweep and printed ones") + _literature()
+    sections = [
+        f"<h1>Loss over the share of experts: {escape(name)}</h1>",
+        f'<p class="verdict"><span class="word">{verdict.word}</span><br>{escape(verdict.sentence)}</p>',
+        _figure(svg, verdict.sentence),
+        _section("What was read off the curve", _readings(study)),
+        _section("Per rho", _table(per_rho(study)), "Losses in nats/token; mean is adjusted for seeds."),
+        _section("Control arms", _arms(study), "Paired over common seeds; positive means a lower loss than the other."),
+        _section("Beside the literature", literature, "Printed numbers only; nothing is read off a figure."),
+        _section("Every run", _table(runs.loc[:, [c for c in RUN_COLUMNS if c in runs]])),
+        _section("Failures", _failures(study)),
+        _section("Where this comes from", _origin(runs)),
+        _section("How to make it again", _again(name)),
+    ]
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(name)}: loss over rho</title>'
+        f'<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
+        f"<style>{_CSS}</style></head><body>\n" + "\n".join(sections) + "\n</body></html>\n"
+    )
+
+
+def _section(title: str, body: str, note: str = "") -> str:
+    note = f'<p class="note">{escape(note)}</p>' if note else ""
+    return f"<h2>{escape(title)}</h2>{note}{body}"
+
+
+def _figure(svg: str, words: str) -> str:
+    return f'<figure role="img" aria-label="{escape(words, quote=True)}">{svg[svg.index("<svg") :]}</figure>'
+
+
+def _table(frame: pd.DataFrame) -> str:
+    head = "".join(f"<th>{escape(str(column))}</th>" for column in frame.columns)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(_cell(value))}</td>" for value in row) + "</tr>"
+        for row in frame.itertuples(index=False)
+    )
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(value: object) -> str:
+    if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
+        return "none"
+    if isinstance(value, float):
+        return f"{value:.5g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return str(value)
+
+
+def _limits(low: float | None, high: float | None) -> str:
+    return f"{_cell(low)} to {_cell(high)}"
+
+
+def _readings(study: Study) -> str:
+    numbers = as_json(study)
+    near = numbers["near_optimal"]
+    rows = [
+        ("rho*", study.rho_star.value, _limits(study.rho_star.low, study.rho_star.high)),
+        ("gain over rho = 1 (nats/token)", study.gain_over_moe.value,
+         _limits(study.gain_over_moe.low, study.gain_over_moe.high)),
+        (f"near-optimal from (within {study.delta:g})", near["low"], _limits(*(near["low_interval"] or (None, None)))),
+        ("near-optimal to", near["high"], _limits(*(near["high_interval"] or (None, None)))),
+        ("break-even rho", study.break_even.value, _limits(study.break_even.low, study.break_even.high)),
+        ("p of no U", numbers["p_u"], ""),
+        ("run noise (nats/token)", numbers["noise"], ""),
+        ("forms disagree on rho* by", numbers["model_uncertainty"]["rho_star"], ""),
+        ("forms disagree on the gain by (nats/token)", numbers["model_uncertainty"]["gain_over_moe"], ""),
+        *((f"p of no {name.replace('_', ' ')}", p, "") for name, p in numbers["diagnostics"].items()),
+        ("form", numbers["form"], ""),
+    ]  # fmt: skip
+    return _table(pd.DataFrame(rows, columns=["", "value", f"{study.level:.0%} interval"]))
+
+
+def _arms(study: Study) -> str:
+    if not study.arms:
+        return "<p>None in this sweep.</p>"
+    rows = [
+        {
+            "arm": arm.arm,
+            "rho": arm.rho,
+            "runs": arm.runs,
+            "loss (nats/token)": arm.loss,
+            "gain over rho = 1": arm.gain_over_moe.value,
+            "interval": _limits(arm.gain_over_moe.low, arm.gain_over_moe.high),
+            "gain over the hybrid at this rho": arm.gain_over_hybrid.value,
+            "its interval": _limits(arm.gain_over_hybrid.low, arm.gain_over_hybrid.high),
+        }
+        for arm in study.arms
+    ]
+    return _table(pd.DataFrame(rows))
+
+
+def _literature() -> str:
+    rows = [
+        {"work": p.work, "setting": p.setting, "rho": p.rho, "loss (nats/token)": p.loss, "certainty": p.certainty,
+         "source": p.source}
+        for p in POINTS
+    ]  # fmt: skip
+    return _table(pd.DataFrame(rows))
+
+
+def _failures(study: Study) -> str:
+    failed = study.sweep.failed
+    if failed.empty:
+        return "<p>Every run has a loss.</p>"
+    columns = [c for c in ("arm", "rho", "seed", "outcome", "run_id", "host") if c in failed]
+    return "<p>These runs have no loss and are in no fit.</p>" + _table(failed.loc[:, columns])
+
+
+def _origin(runs: pd.DataFrame) -> str:
+    rows = []
+    for column in ORIGIN_COLUMNS:
+        if column in runs:
+            counted = runs[column].map(_plain).value_counts()
+            rows += [{"": column, "value": value, "runs": count} for value, count in counted.items()]
+    for column, reduce in (("started_at", "min"), ("finished_at", "max")):
+        if column in runs:
+            rows.append({"": column, "value": str(getattr(runs[column], reduce)()), "runs": len(runs)})
+    if "wall_seconds" in runs:
+        rows.append({"": "run hours, summed", "value": f"{runs['wall_seconds'].sum() / 3600:.3g}", "runs": len(runs)})
+    return _table(pd.DataFrame(rows)) if rows else "<p>The table of runs holds no provenance.</p>"
+
+
+def _plain(value: object) -> str:
+    """A map column reads back as pairs."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(f"{key} {text}" for key, text in value)
+    return "none" if value is None else str(value)
+
+
+def _again(name: str) -> str:
+    return (
+        f"<pre>make sweep SCALE={escape(name)}\nmake report SCALE={escape(name)}\n"
+        f"engram-sweep fit {escape(name)} --json</pre>"
+    )

@@ -1,0 +1,44 @@
+"""Everything a reader of a sweep is handed: figures, a table per rho, one self-contained page."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import page, plots
+from analysis.comparison import gains_over_rho
+from analysis.study import DELTA, LEVEL, Study, study
+from analysis.summary import per_rho
+from analysis.verdict import Verdict, judge
+from engram_sweep.errors import UserError
+from engram_sweep.files import write_atomically
+
+
+def write_report(
+    table: pd.DataFrame, folder: Path, name: str, level: float = LEVEL, delta: float = DELTA
+) -> tuple[Study, Verdict]:
+    """Analyses a table of runs and writes the results into `folder`.
+
+    Files: loss_vs_rho.png, .pdf, .svg, summary.parquet and report.html; each appears whole or not at all.
+
+    Args:
+        table: one row per run.
+        folder: where to write; it must exist.
+        name: what the sweep is called (its scale).
+        level: nominal coverage of every interval.
+        delta: what counts as near-optimal, nats/token.
+
+    Raises:
+        UserError: the table cannot be analysed, or the folder not written.
+    """
+    result = study(table, source=name, level=level, delta=delta)
+    verdict = judge(result)
+    figure = plots.loss_vs_rho(result, f"Loss over the share of experts, {name}")
+    try:
+        plots.save(figure, folder, "loss_vs_rho")
+        write_atomically(folder / "summary.parquet", lambda path: per_rho(result).to_parquet(path, index=False))
+        svgs = [plots.render(one, "svg").decode() for one in (figure, gains_over_rho(result, name))]
+        html = page.html_page(result, verdict, name, *svgs)
+        write_atomically(folder / "report.html", lambda path: path.write_text(html, encoding="utf-8") and None)
+    except OSError as error:
+        raise UserError(f"{folder}: the report cannot be written ({error.strerror or error})") from error
+    return result, verdict

@@ -1,0 +1,24 @@
+"""Simulated tables of runs that several test files read."""
+
+import numpy as np
+import pandas as pd
+
+from analysis.simulate import TRUTHS, Noise, simulate
+
+NINE = np.linspace(0.2, 1.0, 9)
+EXACT = Noise(run=0.0, seed=0.0)
+
+
+def sweep(truth: str = "paper", rho=NINE, seeds: int = 3, noise: Noise | None = None, seed: int = 0) -> pd.DataFrame:
+    return simulate(TRUTHS[truth], rho, seeds, noise or Noise(), np.random.default_rng(seed))
+
+
+def with_arms(table: pd.DataFrame) -> pd.DataFrame:
+    """The table plus control arms: over_encoding and one_row at rho = 0.8, dense without a rho."""
+    moe = table[table["rho"] == 1].set_index("seed")["validation_loss"]
+    rows = [
+        {"arm": arm, "rho": rho, "seed": seed, "outcome": "ok", "validation_loss": loss - better}
+        for arm, rho, better in (("over_encoding", 0.8, 0.006), ("one_row", 0.8, 0.001), ("dense", np.nan, -0.4))
+        for seed, loss in moe.items()
+    ]
+    return pd.concat([table, pd.DataFrame(rows)], ignore_index=True)
