@@ -94,7 +94,7 @@ class Transformer(nn.Module):
         if self.over_encoding is not None:
             h = self.over_encoding(h, next(rows))
         if self.streams > 1:
-            h = h[:, :, None].expand(-1, -1, self.streams, -1)
+            h = h[:, :, None].repeat(1, 1, self.streams, 1)
         for block in self.blocks:
             h = block(h, next(rows) if block.engram is not None else None)
         if self.streams > 1:

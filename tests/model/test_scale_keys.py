@@ -1,0 +1,65 @@
+"""The model's keys in a scale: defaults, and one line for what cannot be."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from engram_sweep.errors import UserError
+from engram_sweep.plan import make_plan
+from engram_sweep.scale import load_scale
+from tests.model.shapes import SWEEPS
+
+MLA = {"kv_lora_rank": 8, "qk_nope_head_dim": 12, "qk_rope_head_dim": 4, "v_head_dim": 16}
+
+
+def write(folder, model=(), memory=(), training=(), without=()) -> None:
+    data = yaml.safe_load((SWEEPS / "smoke.yaml").read_text())
+    data["model"] = {key: value for key, value in data["model"].items() if key not in without}
+    for section, changes in (("model", model), ("memory", memory), ("training", training)):
+        data[section] |= dict(changes)
+    data["training"]["learning_rate"] = 5e-3
+    data["training"]["balance_rate"] = 1e-2
+    (folder / "x.yaml").write_text(yaml.safe_dump(data))
+
+
+def test_defaults_are_the_plain_model():
+    spec = make_plan(load_scale("smoke", SWEEPS)).runs[0].spec
+    g, t = spec.geometry, spec.training
+    assert (g.streams, g.mla, t.optimizer, t.precision, t.compile, t.balance_loss) == (
+        1, None, "adamw", "fp32", False, 0.0,
+    )  # fmt: skip
+
+
+def test_heads_of_latent_attention(tmp_path):
+    write(tmp_path, model={"mla": MLA}, without=("head_dim", "n_kv_heads"))
+    g = make_plan(load_scale("x", tmp_path)).runs[0].spec.geometry
+    assert g.mla is not None
+    assert (g.head_dim, g.n_kv_heads, g.mla.q_lora_rank) == (16, g.n_heads, 0)
+
+
+def test_reset_names_the_tokenizers_document_end(tmp_path):
+    write(tmp_path, memory={"reset_at_documents": True})
+    memory = [run.spec.geometry.memory for run in make_plan(load_scale("x", tmp_path)).runs]
+    assert {m.document_end for m in memory if m} == {0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": {"mla": MLA}}, "model.mla: expected neither head_dim nor n_kv_heads"),
+        ({"without": ("head_dim",)}, "model.head_dim: expected this key"),
+        ({"model": {"expert_width": 12}}, "model.expert_width: .*multiple of 8, got 12"),
+        ({"model": {"streams": 0}}, "model.streams: .*greater than or equal to 1, got 0"),
+        ({"model": {"mla": {**MLA, "rank": 1}}, "without": ("head_dim", "n_kv_heads")}, "mla.*unknown key"),
+        ({"training": {"optimizer": "sgd"}}, "training.optimizer: .*'adamw' or 'muon', got 'sgd'"),
+        ({"training": {"precision": "fp8"}}, "training.precision: .*'fp32' or 'bf16', got 'fp8'"),
+        ({"training": {"compile": 1}}, "training.compile: .*boolean"),
+        ({"training": {"balance_loss": -1.0}}, "training.balance_loss: .*greater than or equal to 0"),
+    ],
+)
+def test_what_cannot_be_is_one_line(changes, message, tmp_path):
+    write(tmp_path, **changes)
+    with pytest.raises(UserError, match=message) as error:
+        load_scale("x", tmp_path)
+    assert "\n" not in str(error.value)
