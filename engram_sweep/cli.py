@@ -48,14 +48,24 @@ def _add(commands, name: str, summary: str, func) -> argparse.ArgumentParser:
 
 
 def _register_plan(commands) -> None:
-    _add(commands, "plan", "what a sweep will train and what it costs", _plan).add_argument(
-        "--json", action="store_true", help="one JSON object"
+    command = _add(commands, "plan", "what a sweep will train and what it costs", _plan)
+    command.add_argument("--json", action="store_true", help="one JSON object")
+    command.add_argument("--gpu", choices=("h100", "h200", "a100"), help="price it on these (default: launch.gpu)")
+    command.add_argument(
+        "--mfu", type=float, help="share of the dense bf16 peak that is sustained (default: launch.mfu)"
     )
+    command.add_argument("--gpus", type=int, help="GPUs given to the whole sweep (default: launch.gpus x parallel)")
+    command.add_argument("--price", type=float, metavar="MONEY", help="money per GPU-hour")
+    command.add_argument("--ledger", type=float, metavar="RHO", help="the parameter ledger at this rho, too")
 
 
 def _register_sweep(commands) -> None:
     command = _add(commands, "sweep", "train every run that is not done", _sweep)
     command.add_argument("--inline", action="store_true", help="train in this process, one run after the other")
+    command.add_argument(
+        "--corpus", type=Path, metavar="FOLDER", help="your token shards, for scales that ask for them"
+    )
+    command.add_argument("--max-gpu-hours", type=float, metavar="HOURS", help="raise budget.max_gpu_hours")
 
 
 def _register_status(commands) -> None:
@@ -83,13 +93,21 @@ def _make_plan(options: argparse.Namespace):
 
 
 def _plan(options: argparse.Namespace) -> int:
-    plan = _make_plan(options)
-    if options.json:
-        print(json.dumps({"scale": plan.scale.name, "runs": [run.row() for run in plan.runs], "cost": plan.cost()}))
-    else:
-        from engram_sweep import tables
+    from engram_sweep.cost import components, cost, price_of
 
-        tables.print_plan(plan)
+    plan = _make_plan(options)
+    price = price_of(plan.scale.launch, options.gpu, options.mfu, options.gpus, options.price)
+    bill, gpus = cost(plan, price), plan.scale.launch.gpus
+    shown = None if options.ledger is None else min(plan.runs, key=lambda run: abs(run.spec.rho - options.ledger))
+    if options.json:
+        data = {"scale": plan.scale.name, "runs": [run.row() for run in plan.runs], "cost": bill, "held": plan.held()}
+        print(json.dumps(data | ({"ledger": components(shown, gpus)} if shown else {})))
+    else:
+        from engram_sweep import plan_tables
+
+        plan_tables.print_plan(plan, bill)
+        if shown:
+            plan_tables.print_ledger(shown, gpus)
     return 0
 
 
@@ -113,10 +131,31 @@ def _sweep(options: argparse.Namespace) -> int:
     from engram_sweep.launch.driver import sweep
 
     plan = _make_plan(options)
+    _check_price(plan, options)
     with tables.Watch(plan) as watch:
-        statuses = sweep(plan, options.results, watch.update, inline=options.inline)
+        statuses = sweep(plan, options.results, watch.update, inline=options.inline, corpus=options.corpus)
     tables.print_outcome(plan.scale.name, statuses, trained=watch.updates > 1)
     return 1 if any(status.state == "failed" for status in statuses) else 0
+
+
+def _check_price(plan, options: argparse.Namespace) -> None:
+    """Of a sweep on GPUs: show the bill where it cannot be launched here, and refuse what is over the budget."""
+    from dataclasses import replace
+
+    from engram_sweep.cost import check_gpu_hours, cost, price_of
+    from engram_sweep.launch.driver import what_is_missing
+    from engram_sweep.launch.status import sweep_status
+
+    price = price_of(plan.scale.launch)
+    left = [status.run for status in sweep_status(plan, options.results) if not status.finished]
+    if price is None or not left:
+        return
+    if what_is_missing(plan.scale):
+        from engram_sweep import plan_tables
+
+        plan_tables.print_plan(plan, cost(plan, price))
+        sys.stdout.flush()
+    check_gpu_hours(plan, cost(replace(plan, runs=tuple(left)), price)["gpu_hours"], options.max_gpu_hours)
 
 
 def _tune(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Scale -> plan: every run resolved, with its identity, and what the sweep will cost. No torch."""
+"""Scale -> plan: every run resolved, with its identity. No torch."""
 
 from __future__ import annotations
 
@@ -6,9 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from engram_sweep.allocation import Allocation, allocate
+from engram_sweep.allocation import Allocation, allocate, experts_for, with_experts
+from engram_sweep.errors import UserError
+from engram_sweep.ledger import Ledger
 from engram_sweep.scale import Scale
 from engram_sweep.spec import SPEC_SCHEMA, CorpusSpec, RunSpec, TrainingSpec, run_id
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The values of the axes beside rho and seed that a run was asked for; None where the sweep has no such axis."""
+
+    total_over_active: float | None = None
+    tokens_per_active: float | None = None
+    rows_per_head: int | None = None
 
 
 @dataclass(frozen=True)
@@ -19,6 +30,7 @@ class PlannedRun:
     run_id: str
     spec: RunSpec
     allocation: Allocation
+    axes: Axes = Axes()
 
     @property
     def flops(self) -> int:
@@ -41,6 +53,9 @@ class PlannedRun:
             "rho_asked": a.rho_asked,
             "rho": a.rho,
             "seed": self.spec.seed,
+            "total_over_active": self.axes.total_over_active,
+            "tokens_per_active": self.axes.tokens_per_active,
+            "rows_per_head_asked": self.axes.rows_per_head,
             "routed_experts": self.spec.geometry.routed_experts,
             "shared_width": list(self.spec.geometry.shared_width),
             "rows_per_head": [min(rows), max(rows)] if rows else None,
@@ -59,45 +74,65 @@ class Plan:
     scale: Scale
     runs: tuple[PlannedRun, ...]
 
-    def cost(self) -> dict[str, Any]:
-        """What the sweep takes: runs, tokens, FLOPs, and hours of one worker at the scale's sustained speed."""
-        flops = sum(run.flops for run in self.runs)
+    def held(self) -> dict[str, float]:
+        """Largest relative miss of rho = 1 along the curve (arms engram and over_encoding), by quantity."""
+        curve = [run.allocation for run in self.runs if run.spec.arm in ("engram", "over_encoding")]
         return {
-            "runs": len(self.runs),
-            "tokens": sum(run.tokens for run in self.runs),
-            "flops": flops,
-            "sustained_gflops": self.scale.launch.sustained_gflops,
-            "worker_hours": flops / (self.scale.launch.sustained_gflops * 1e9) / 3600,
+            key: max((abs(getattr(a.ledger, key) / getattr(a.anchor, key) - 1) for a in curve), default=0.0)
+            for key in ("params_total", "params_active", "flops_per_token")
         }
 
 
 def make_plan(scale: Scale) -> Plan:
-    """Resolve every run of a scale.
+    """Resolve every run of a scale: the product of its axes, its points and its seeds.
 
     Points of the grid that round to the same integer solution are one run, not two.
 
     Raises:
-        UserError: a point has no integer solution.
+        UserError: a point has no integer solution, or the models miss the scale's budget.
     """
+    points = [
+        (axes, variant, allocation)
+        for axes, variant in _variants(scale)
+        for axes, allocation in _allocations(variant, axes)
+    ]
     runs: dict[str, PlannedRun] = {}
-    allocations = list(_allocations(scale))
     for seed in scale.sweep.seeds:
-        for allocation in allocations:
-            spec = _spec(scale, allocation, seed)
-            run = PlannedRun(scale.name, run_id(spec), spec, allocation)
+        for axes, variant, allocation in points:
+            spec = _spec(variant, allocation, seed)
+            run = PlannedRun(scale.name, run_id(spec), spec, allocation, axes)
             runs.setdefault(run.run_id, run)
-    return Plan(scale, tuple(runs.values()))
+    plan = Plan(scale, tuple(runs.values()))
+    _check_budget(plan)
+    return plan
 
 
-def _allocations(scale: Scale) -> Iterator[Allocation]:
-    for rho in scale.sweep.rho:
-        yield allocate(scale, rho)
-    for rho in scale.sweep.arms.over_encoding:
-        yield allocate(scale, rho, "over_encoding")
-    if scale.sweep.arms.one_row:
-        yield allocate(scale, 1.0, "one_row")
-    if scale.sweep.arms.dense:
-        yield allocate(scale, 0.0, "dense")
+def _variants(scale: Scale) -> Iterator[tuple[Axes, Scale]]:
+    """The scale at every ratio and token budget: each one a scale with that many experts and tokens."""
+    for ratio in scale.sweep.total_over_active or (None,):
+        variant = scale if ratio is None else with_experts(scale, experts_for(scale, ratio))
+        for per_active in scale.sweep.tokens_per_active or (None,):
+            if per_active is None:
+                yield Axes(ratio), variant
+                continue
+            # The anchor's P_act, so that all points of one curve see the same tokens.
+            tokens = round(per_active * allocate(variant, 1.0, "moe").ledger.params_active)
+            training = variant.training.model_copy(update={"tokens": tokens})
+            yield Axes(ratio, per_active), variant.model_copy(update={"training": training})
+
+
+def _allocations(scale: Scale, axes: Axes) -> Iterator[tuple[Axes, Allocation]]:
+    sweep = scale.sweep
+    for rows in sweep.rows_per_head or (None,):
+        here = Axes(axes.total_over_active, axes.tokens_per_active, rows)
+        for rho in sweep.rho:
+            yield here, allocate(scale, rho, rows_per_head=rows)
+        for rho in sweep.arms.over_encoding if rows != 0 else ():
+            yield here, allocate(scale, rho, "over_encoding", rows)
+    if sweep.arms.one_row:
+        yield axes, allocate(scale, 1.0, "one_row")
+    if sweep.arms.dense:
+        yield axes, allocate(scale, 0.0, "dense")
 
 
 def _spec(scale: Scale, allocation: Allocation, seed: int) -> RunSpec:
@@ -109,4 +144,47 @@ def _spec(scale: Scale, allocation: Allocation, seed: int) -> RunSpec:
         geometry=allocation.geometry,
         corpus=CorpusSpec(**scale.corpus.model_dump()),
         training=TrainingSpec(**scale.training.model_dump()),
+    )
+
+
+def budgeted(book: Ledger, with_vocabulary: bool) -> tuple[int, int]:
+    """P_tot and P_act as a budget counts them.
+
+    Args:
+        book: the model's ledger.
+        with_vocabulary: count the embedding and the LM head in P_tot and the LM head in P_act, as technical reports do.
+    """
+    total, active = book.params_total, book.params_active
+    if with_vocabulary:
+        total += sum(e.count for e in book.entries if not e.in_budget)
+        active += sum(e.activated for e in book.entries if e.part == "head")
+    return total, active
+
+
+def _check_budget(plan: Plan) -> None:
+    """Hold the largest model's P_tot and every model's P_act against the scale's `budget`."""
+    scale, budget = plan.scale, plan.scale.budget
+    book = max((run.allocation.ledger for run in plan.runs), key=lambda book: book.params_total)
+    total, _ = budgeted(book, budget.with_vocabulary)
+    if (wanted := budget.params_total) and abs(total / wanted - 1) > budget.slack:
+        routed = sum(e.count for e in book.entries if e.part in ("routed", "router"))
+        experts = next((r.spec.geometry.routed_experts for r in plan.runs if r.allocation.ledger is book), 0)
+        nearest = round((wanted - total) / (routed / experts)) if experts else 0
+        hint = f"; the nearest is model.routed_experts: {scale.model.routed_experts + nearest}" if nearest else ""
+        raise _miss(scale, "params_total", "P_tot of the largest model", wanted, total, hint)
+    for run in plan.runs:
+        _, active = budgeted(run.allocation.ledger, budget.with_vocabulary)
+        if (wanted := budget.params_active) and abs(active / wanted - 1) > budget.slack:
+            layers = scale.model.n_layers - scale.model.dense_layers
+            width = scale.model.shared_width + round((wanted - active) / (3 * scale.model.d_model * layers))
+            hint = f"; the nearest is model.shared_width: {width}" if width >= 0 else ""
+            what = f"P_act at rho = {run.spec.rho:g} ({run.spec.arm})"
+            raise _miss(scale, "params_active", what, wanted, active, hint)
+
+
+def _miss(scale: Scale, key: str, what: str, wanted: float, found: int, hint: str) -> UserError:
+    slack = scale.budget.slack
+    return UserError(
+        f"sweeps/{scale.name}.yaml: budget.{key}: expected {wanted:,.0f} within {slack:.2%}, {what} is {found:,} "
+        f"({found / wanted - 1:+.2%}){hint}"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 _WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)  # decide every n below 3.3e24
 
 
@@ -38,18 +40,20 @@ def next_prime(n: int) -> int:
 
 def nearest_prime(n: int, taken: set[int]) -> int:
     """The prime nearest to n that is not in `taken`; the smaller of two equally near."""
-    for distance in range(max(n, 2) + max(taken, default=2) + 2):
+    n = max(n, 2)
+    for distance in itertools.count():
         for candidate in (n - distance, n + distance):
             if candidate not in taken and is_prime(candidate):
                 return candidate
-    raise AssertionError("there is always a larger prime")
+    raise AssertionError("unreachable: there is always a larger prime")
 
 
 def distinct_primes(count: int, total: int) -> list[int]:
     """`count` distinct primes, close together, whose sum is as near to `total` as this search gets.
 
-    Starts from the primes around the mean and swaps one at a time for the prime that closes most of the gap. Odd
-    primes fix the parity of the sum, so the gap that remains is 0 or 1 except for very small totals.
+    Starts from the primes around the mean and swaps one at a time for the prime that closes most of the gap; what then
+    remains is closed by a pair. The parity of the sum is that of `count` odd primes, so the gap ends at 0 or 1, but
+    for one prime alone and for very small totals.
 
     Args:
         count: how many.
@@ -77,7 +81,24 @@ def distinct_primes(count: int, total: int) -> list[int]:
             break
         chosen = chosen - {old} | {new}
         gap = total - sum(chosen)
+    if abs(gap) > 1 and count > 1:
+        chosen = _trade_pair(chosen, gap)
     return sorted(chosen)
+
+
+def _trade_pair(chosen: set[int], gap: int) -> set[int]:
+    """Trade the outer two primes for two whose sum is larger by `gap`, or by one less where that would be odd.
+
+    An even number is the sum of two primes in many ways (Goldbach), so near halves of it are soon found.
+    """
+    outer = {min(chosen), max(chosen)}
+    rest = chosen - outer
+    half = (sum(outer) + gap) // 2
+    for distance in range(1, half - 1):
+        pair = {half - distance, half + distance}
+        if not pair & rest and all(is_prime(p) for p in pair):
+            return rest | pair
+    return chosen
 
 
 def demo_rows(tables: int, rows: int, heads: int, max_order: int) -> tuple[tuple[tuple[int, ...], ...], ...]:

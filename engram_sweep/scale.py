@@ -5,39 +5,44 @@ Adding an experiment is adding a file; everything else is derived from it (see `
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from engram_sweep.corpus.sources import SOURCES
+from engram_sweep.corpus.sources import SHARDS, SOURCES
 from engram_sweep.corpus.tokenizer import TOKENIZERS
 from engram_sweep.errors import UserError
+from engram_sweep.strict_yaml import first_problem, read_mapping
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Section(BaseModel):
     """Strict: unknown keys and silent conversions are errors."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Corpus(_Section):
     """Which text, and how much of it is held out as whole documents."""
 
     source: str
+    """A corpus that installs as a package, or `shards`: a folder of token shards that the launch names."""
     tokenizer: str
     validation_share: Annotated[float, Field(gt=0, lt=1)]
     fingerprint: str | None = None
+    """Of the token shards that this sweep expects; with `shards`, a launch asks for it."""
 
     @model_validator(mode="after")
     def _known(self) -> Corpus:
-        for key, value, known in (("source", self.source, SOURCES), ("tokenizer", self.tokenizer, TOKENIZERS)):
+        for key, value, known in (
+            ("source", self.source, {SHARDS, *SOURCES}),
+            ("tokenizer", self.tokenizer, TOKENIZERS),
+        ):
             if value not in known:
                 raise ValueError(f"{key}: expected one of {', '.join(sorted(known))}, got {value!r}")
         return self
@@ -113,17 +118,24 @@ class Memory(_Section):
     reset_at_documents: bool = False
     """N-grams do not reach behind the token that ends a document; the released demo's do."""
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Memory:
+        if list(self.layers) != sorted(set(self.layers)):
+            raise ValueError(f"layers: expected ascending distinct blocks, got {list(self.layers)}")
+        return self
+
 
 class Training(_Section):
     """How every point is trained; the same for all of them."""
 
-    tokens: Count
+    tokens: Count | None = None
+    """Of every run; left out where `sweep.tokens_per_active` sets them."""
     window: Count
     batch_windows: Count
     learning_rate: Positive
     table_learning_rate_factor: Positive = 5.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
-    betas: Annotated[tuple[Share, Share], Field(strict=False)] = (0.9, 0.95)
+    betas: Annotated[tuple[Beta, Beta], Field(strict=False)] = (0.9, 0.95)
     schedule: Literal["cosine", "wsd", "step"] = "cosine"
     warmup_share: Share = 0.03
     final_share: Share = 0.1
@@ -149,32 +161,79 @@ class Arms(_Section):
 
 
 class Sweep(_Section):
-    """What varies."""
+    """What varies; a sweep is the product of its axes."""
 
     iso: Literal["strict", "paper"] = "strict"
-    rho: Annotated[tuple[Share, ...], Field(min_length=1, strict=False)]
+    rho: Annotated[tuple[Share, ...], Field(strict=False)]
+    """Shares of P_sparse in routed experts; empty only where `arms.dense` is all that trains."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
+    total_over_active: Annotated[tuple[Annotated[float, Field(gt=1)], ...], Field(strict=False)] = ()
+    """P_tot / P_act at rho = 1, met by the number of routed experts in place of `model.routed_experts`."""
+    tokens_per_active: Annotated[tuple[Positive, ...], Field(strict=False)] = ()
+    """Training tokens per activated parameter (P_act of rho = 1), in place of `training.tokens`."""
+    rows_per_head: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = ()
+    """Tables of these sizes in place of what the experts give up: P_tot is then not held (paper section 3.2).
+
+    0 is the backbone without a memory and stands beside rho = 1 only."""
     arms: Arms = Arms()
 
     @model_validator(mode="after")
-    def _distinct(self) -> Sweep:
-        for key, values in (("rho", self.rho), ("seeds", self.seeds)):
+    def _possible(self) -> Sweep:
+        for key in ("rho", "seeds", "total_over_active", "tokens_per_active", "rows_per_head"):
+            values = getattr(self, key)
             if len(set(values)) != len(values):
                 raise ValueError(f"{key}: expected distinct values, got {list(values)}")
+        if not self.rho and not self.arms.dense:
+            raise ValueError("rho: expected at least one value (or arms.dense), got none")
+        if 1 in self.arms.over_encoding and not self.rows_per_head:
+            raise ValueError("arms.over_encoding: expected rho below 1, where experts give up parameters, got 1")
+        if 0 in self.rows_per_head and set(self.rho) != {1}:
+            raise ValueError(f"rows_per_head: expected 0 (no memory) beside rho = 1 only, got rho {list(self.rho)}")
         return self
 
 
-class Launch(_Section):
-    """Where runs go; not part of any run's identity."""
+class Budget(_Section):
+    """What the plan is checked against: printed numbers, and what may be spent."""
 
-    executor: Literal["local", "inline"] = "local"
+    params_total: Positive | None = None
+    """P_tot of the largest model."""
+    params_active: Positive | None = None
+    """P_act of every model."""
+    slack: Share = 0.01
+    """Largest relative miss of the two."""
+    with_vocabulary: bool = False
+    """Whether the two count the vocabulary: P_tot the embedding and the LM head, P_act the LM head only."""
+    max_gpu_hours: Positive | None = None
+    """A sweep that takes more is not launched, unless `--max-gpu-hours` raises it."""
+
+
+class Launch(_Section):
+    """Where runs go and how fast they are expected to be; not part of any run's identity."""
+
+    executor: Literal["local", "inline", "slurm"] = "local"
     parallel: Annotated[int, Field(ge=0)] = 0
-    """Runs side by side; 0 for one per core."""
+    """Runs side by side; 0 for one per core (one at a time on GPUs)."""
     timeout_minutes: Count = 60
     retries: Annotated[int, Field(ge=0)] = 2
     """How often a run whose worker was killed starts again within one sweep."""
-    sustained_gflops: Positive
-    """Training speed that one worker is expected to sustain, for the plan's cost estimate."""
+    corpus_path: str | None = None
+    """The folder of token shards where `corpus.source` is `shards`; `--corpus` names another."""
+    sustained_gflops: Positive | None = None
+    """Training speed that one CPU worker is expected to sustain, for the plan's cost estimate."""
+    gpu: Literal["h100", "h200", "a100"] | None = None
+    """The GPU that the cost is estimated for; instead of `sustained_gflops`."""
+    gpus: Count = 1
+    """GPUs of one run."""
+    mfu: Annotated[float, Field(gt=0, le=1)] = 0.4
+    """Share of the GPU's dense bf16 peak that training is expected to sustain."""
+
+    @model_validator(mode="after")
+    def _priced(self) -> Launch:
+        if (self.sustained_gflops is None) == (self.gpu is None):
+            raise ValueError("gpu: expected either this key or sustained_gflops")
+        if self.executor == "slurm" and self.gpu is None:
+            raise ValueError("gpu: expected this key where executor is slurm")
+        return self
 
 
 class Scale(_Section):
@@ -189,9 +248,21 @@ class Scale(_Section):
     training: Training
     sweep: Sweep
     launch: Launch
+    budget: Budget = Budget()
 
     @model_validator(mode="after")
-    def _placed(self) -> Scale:
+    def _agrees(self) -> Scale:
+        if (self.training.tokens is None) == (not self.sweep.tokens_per_active):
+            raise ValueError("training.tokens: expected either this key or sweep.tokens_per_active")
+        if self.sweep.total_over_active and self.budget.params_total:
+            raise ValueError("budget.params_total: expected no such key where sweep.total_over_active varies it")
+        if self.training.batch_windows % self.launch.gpus:
+            raise ValueError(
+                f"launch.gpus: expected a divisor of training.batch_windows ({self.training.batch_windows}), "
+                f"got {self.launch.gpus}"
+            )
+        if self.budget.max_gpu_hours and not self.launch.gpu:
+            raise ValueError("budget.max_gpu_hours: expected launch.gpu beside it")
         for layer in self.memory.layers:
             if layer >= self.model.n_layers:
                 raise ValueError(f"memory.layers: expected blocks 0..{self.model.n_layers - 1}, got {layer}")
@@ -211,72 +282,20 @@ def load_scale(name: str, folder: Path = Path("sweeps")) -> Scale:
             wrong type or impossible: one line with the file, the key and what was expected.
     """
     path = folder / f"{name}.yaml"
-    try:
-        text = path.read_text("utf8")
-    except FileNotFoundError:
+    # The name is a folder of results too: a path in it would lead out of there.
+    if name not in scale_names(folder):
         there = ", ".join(scale_names(folder)) or f"none in {folder}/"
-        raise UserError(f"no scale named {name!r}; there are: {there}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: expected a readable UTF-8 file: {error}") from None
+        raise UserError(f"no scale named {name!r}; there are: {there}")
     try:
-        return Scale.model_validate({"name": name, **_mapping(text, path)})
+        return Scale.model_validate({"name": name, **_sections(path)})
     except ValidationError as error:
-        raise UserError(f"{path}: {_first_problem(error)}") from None
+        raise UserError(f"{path}: {first_problem(error, Scale, hidden=('name',))}") from None
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice and reads 1e-3 as a number."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 wants "1.0e-3"; people write 3e-3 and mean a number.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("+-0123456789")
-)
-
-
-def _mapping(text: str, path: Path) -> dict[str, Any]:
-    try:
-        data = yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}:" if mark else ""
-        raise UserError(f"{path}:{line} not valid YAML: {getattr(error, 'problem', error)}") from None
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+def _sections(path: Path) -> dict[str, Any]:
+    data = read_mapping(path)
+    if not data:
         raise UserError(f"{path}: expected a mapping of sections (corpus, model, memory, training, sweep, launch)")
     if "name" in data:
         raise UserError(f"{path}: name: expected no such key, the file's name is the scale's name")
     return data
-
-
-def _first_problem(error: ValidationError) -> str:
-    """The first validation error as `section.key: what was expected, what was found`."""
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
-    separator = "." if problem["type"] == "value_error" and where else ": "
-    if problem["type"] == "extra_forbidden":
-        message = f"unknown key, expected one of {', '.join(_keys_at(problem['loc'][:-1]))}"
-    elif problem["type"] == "missing":
-        message = "expected this key, it is missing"
-    elif problem["type"] != "value_error":
-        message = f"{message[0].lower()}{message[1:].replace('Input should', 'should')}, got {problem['input']!r}"
-        message = message.replace("input should", "expected it to")
-    more = error.error_count() - 1
-    return f"{where}{separator}{message}" + (f" (and {more} more problem{'s'[: more > 1]})" if more else "")
-
-
-def _keys_at(loc: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = Scale
-    for part in loc:
-        annotation = model.model_fields[str(part)].annotation
-        # A section, or a section that may be left out.
-        sections: list[Any] = [kind for kind in (annotation, *get_args(annotation)) if hasattr(kind, "model_fields")]
-        model = sections[0]
-    return [key for key in model.model_fields if not (model is Scale and key == "name")]

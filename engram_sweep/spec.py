@@ -193,25 +193,31 @@ def from_json(cls: type, data: Any) -> Any:
     """Rebuild a spec dataclass from plain JSON data (lists become tuples).
 
     Raises:
-        ValueError: a key is missing or unknown, so the file was written by another version.
+        ValueError: a key is missing or unknown, so the file was written by another version; or there are no keys.
     """
-    if data is None or not is_dataclass(cls):
+    if not is_dataclass(cls):
         return _coerce(cls, data)
     hints = get_type_hints(cls)
     names = {f.name for f in fields(cls)}
+    if not isinstance(data, dict):
+        raise ValueError(f"{cls.__name__}: expected the keys {sorted(names)}, found {data!r}")
     if set(data) != names:
         raise ValueError(f"{cls.__name__}: expected the keys {sorted(names)}, found {sorted(data)}")
-    return cls(**{name: from_json(_optional(hints[name]), data[name]) for name in names})
+    return cls(**{name: _field(hints[name], data[name]) for name in names})
 
 
-def _optional(hint: Any) -> Any:
-    """`X | None` -> X: None itself is handled by the caller."""
-    args = [a for a in get_args(hint) if a is not type(None)]
-    return args[0] if type(None) in get_args(hint) else hint
+def _field(hint: Any, value: Any) -> Any:
+    """One field; `X | None` is X unless the value is None."""
+    args = get_args(hint)
+    if type(None) in args:
+        if value is None:
+            return None
+        hint = next(a for a in args if a is not type(None))
+    return from_json(hint, value)
 
 
 def _coerce(hint: Any, value: Any) -> Any:
-    if value is not None and get_origin(hint) is tuple:
+    if get_origin(hint) is tuple:
         args = get_args(hint)
         return tuple(_coerce(args[0], v) for v in value)
     if hint is float and isinstance(value, int):

@@ -1,4 +1,4 @@
-"""What a person reads on the terminal: the plan, the status, a running sweep. Plain lines when piped."""
+"""What a person reads on the terminal: the status, a running sweep. Plain lines when piped."""
 
 from __future__ import annotations
 
@@ -11,49 +11,10 @@ from rich.table import Table
 from engram_sweep.launch.status import RunStatus, counts
 from engram_sweep.launch.tune import Trial, best
 from engram_sweep.plan import Plan
+from engram_sweep.plan_tables import console
 from engram_sweep.scale import Scale
 
 _COLOURS = {"planned": "dim", "running": "cyan", "done": "green", "diverged": "yellow", "failed": "red"}
-
-
-def _console() -> Console:
-    # Wide when piped, so that no column is cut off.
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
-
-
-def print_plan(plan: Plan) -> None:
-    """One line per point of the sweep and what all of it costs."""
-    table = Table(title=f"plan of {plan.scale.name}: {plan.scale.about}")
-    for name in ("arm", "rho asked", "rho", "experts", "shared width", "rows/head", "P_tot", "P_act", "FLOPs/token"):
-        table.add_column(name, justify="left" if name == "arm" else "right")
-    seen = set()
-    for run in plan.runs:
-        row = run.row()
-        point = (row["arm"], row["rho"], row["rho_asked"])
-        if point in seen:
-            continue
-        seen.add(point)
-        rows = row["rows_per_head"]
-        table.add_row(
-            row["arm"],
-            f"{row['rho_asked']:g}",
-            f"{row['rho']:.3f}",
-            str(row["routed_experts"]),
-            " ".join(str(width) for width in row["shared_width"]),
-            f"{rows[0]:,}-{rows[1]:,}" if rows else "-",
-            f"{row['params_total']:,}",
-            f"{row['params_active']:,}",
-            f"{row['flops_per_token']:,}",
-        )
-    console = _console()
-    console.print(table)
-    cost = plan.cost()
-    console.print(
-        f"{cost['runs']} runs ({len(seen)} points x {len(plan.scale.sweep.seeds)} seeds), "
-        f"{plan.runs[0].tokens:,} tokens each, {cost['flops']:.3g} FLOPs in all: "
-        f"{cost['worker_hours']:.2f} worker-hours at {cost['sustained_gflops']:g} GFLOP/s"
-    )
 
 
 def print_status(scale: str, statuses: list[RunStatus]) -> None:
@@ -74,16 +35,16 @@ def print_status(scale: str, statuses: list[RunStatus]) -> None:
             f"{loss:.4f}" if loss is not None else "",
             f"{s.failure['kind']}: {s.failure['message']}" if s.failure else "",
         )
-    _console().print(table)
+    console().print(table)
 
 
 def print_outcome(scale: str, statuses: list[RunStatus], trained: bool) -> None:
     """The last lines of a sweep."""
     failed = [s for s in statuses if s.state == "failed"]
     if not trained and not failed:
-        _console().print(f"{scale}: nothing to do, {_summary(statuses)}")
+        console().print(f"{scale}: nothing to do, {_summary(statuses)}")
         return
-    _console().print(f"{scale}: {_summary(statuses)}")
+    console().print(f"{scale}: {_summary(statuses)}")
     for s in failed:
         assert s.failure
         print(
@@ -104,13 +65,13 @@ def print_trials(scale: Scale, trials: list[Trial]) -> None:
     for trial in trials:
         cells = [f"{trial.losses[rho]:.4f}" + (" *" if winners[rho] is trial else "") for rho in realised]
         table.add_row(f"{trial.learning_rate:g}", *cells)
-    console = _console()
-    console.print(table)
+    out = console()
+    out.print(table)
     for rho, winner in winners.items():
         own = next(trial for trial in trials if trial.learning_rate == scale.training.learning_rate)
         if winner:
             gap = own.losses[rho] - winner.losses[rho]
-            console.print(
+            out.print(
                 f"rho {rho:g}: best at {winner.learning_rate:g}, {gap:.4f} nats/token below the scale's own rate"
             )
 

