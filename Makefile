@@ -4,13 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan status report tune notebooks test lint bench coverage clean
+.PHONY: sweep plan status report tune power notebooks test lint bench coverage clean
 
 # Trains what is not done, then draws what is done, also when a run failed.
 sweep: $(BIN)/.ready
 	@$(RUN) sweep $(SCALE); code=$$?; test $$code -gt 1 || $(RUN) report $(SCALE) || code=$$?; exit $$code
 
-plan status report tune: $(BIN)/.ready
+plan status report tune power: $(BIN)/.ready
 	@$(RUN) $@ $(SCALE)
 
 # Opens nothing: executes the notebooks on the results of SCALE and writes them back.

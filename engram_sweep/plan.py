@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engram_sweep.allocation import Allocation, allocate, experts_for, with_experts
@@ -19,6 +19,7 @@ class Axes:
 
     total_over_active: float | None = None
     tokens_per_active: float | None = None
+    budget: float | None = None
     rows_per_head: int | None = None
 
 
@@ -55,6 +56,7 @@ class PlannedRun:
             "seed": self.spec.seed,
             "total_over_active": self.axes.total_over_active,
             "tokens_per_active": self.axes.tokens_per_active,
+            "budget": self.axes.budget,
             "rows_per_head_asked": self.axes.rows_per_head,
             "routed_experts": self.spec.geometry.routed_experts,
             "shared_width": list(self.spec.geometry.shared_width),
@@ -109,22 +111,25 @@ def make_plan(scale: Scale) -> Plan:
 
 def _variants(scale: Scale) -> Iterator[tuple[Axes, Scale]]:
     """The scale at every ratio and token budget: each one a scale with that many experts and tokens."""
-    for ratio in scale.sweep.total_over_active or (None,):
+    sweep = scale.sweep
+    for ratio in sweep.total_over_active or (None,):
         variant = scale if ratio is None else with_experts(scale, experts_for(scale, ratio))
-        for per_active in scale.sweep.tokens_per_active or (None,):
-            if per_active is None:
-                yield Axes(ratio), variant
-                continue
-            # The anchor's P_act, so that all points of one curve see the same tokens.
-            tokens = round(per_active * allocate(variant, 1.0, "moe").ledger.params_active)
-            training = variant.training.model_copy(update={"tokens": tokens})
-            yield Axes(ratio, per_active), variant.model_copy(update={"training": training})
+        if variant.training.tokens is not None:
+            yield Axes(ratio), variant
+            continue
+        # The anchor's P_act, so that all points of one curve see the same tokens.
+        active = allocate(variant, 1.0, "moe").ledger.params_active
+        lengths = [(Axes(ratio, per_active), per_active * active) for per_active in sweep.tokens_per_active]
+        lengths += [(Axes(ratio, budget=budget), budget / (6 * active)) for budget in sweep.budgets]
+        for axes, tokens in lengths:
+            training = variant.training.model_copy(update={"tokens": max(1, round(tokens))})
+            yield axes, variant.model_copy(update={"training": training})
 
 
 def _allocations(scale: Scale, axes: Axes) -> Iterator[tuple[Axes, Allocation]]:
     sweep = scale.sweep
     for rows in sweep.rows_per_head or (None,):
-        here = Axes(axes.total_over_active, axes.tokens_per_active, rows)
+        here = replace(axes, rows_per_head=rows)
         for rho in sweep.rho:
             yield here, allocate(scale, rho, rows_per_head=rows)
         for rho in sweep.arms.over_encoding if rows != 0 else ():

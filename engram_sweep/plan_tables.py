@@ -15,6 +15,7 @@ from engram_sweep.plan import Plan, PlannedRun
 _AXES = {
     "total_over_active": "P_tot/P_act asked",
     "tokens_per_active": "tokens/P_act asked",
+    "budget": "FLOPs asked",
     "rows_per_head_asked": "rows asked",
 }
 

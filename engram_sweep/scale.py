@@ -129,7 +129,7 @@ class Training(_Section):
     """How every point is trained; the same for all of them."""
 
     tokens: Count | None = None
-    """Of every run; left out where `sweep.tokens_per_active` sets them."""
+    """Of every run; left out where `sweep.tokens_per_active` or `sweep.budgets` sets them."""
     window: Count
     batch_windows: Count
     learning_rate: Positive
@@ -171,6 +171,8 @@ class Sweep(_Section):
     """P_tot / P_act at rho = 1, met by the number of routed experts in place of `model.routed_experts`."""
     tokens_per_active: Annotated[tuple[Positive, ...], Field(strict=False)] = ()
     """Training tokens per activated parameter (P_act of rho = 1), in place of `training.tokens`."""
+    budgets: Annotated[tuple[Positive, ...], Field(strict=False)] = ()
+    """Training compute C in FLOPs, in place of `training.tokens`: C / (6 P_act of rho = 1) tokens (paper section 3.1)."""
     rows_per_head: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = ()
     """Tables of these sizes in place of what the experts give up: P_tot is then not held (paper section 3.2).
 
@@ -179,7 +181,7 @@ class Sweep(_Section):
 
     @model_validator(mode="after")
     def _possible(self) -> Sweep:
-        for key in ("rho", "seeds", "total_over_active", "tokens_per_active", "rows_per_head"):
+        for key in ("rho", "seeds", "total_over_active", "tokens_per_active", "budgets", "rows_per_head"):
             values = getattr(self, key)
             if len(set(values)) != len(values):
                 raise ValueError(f"{key}: expected distinct values, got {list(values)}")
@@ -252,8 +254,11 @@ class Scale(_Section):
 
     @model_validator(mode="after")
     def _agrees(self) -> Scale:
-        if (self.training.tokens is None) == (not self.sweep.tokens_per_active):
-            raise ValueError("training.tokens: expected either this key or sweep.tokens_per_active")
+        lengths = (self.training.tokens is not None, bool(self.sweep.tokens_per_active), bool(self.sweep.budgets))
+        if sum(lengths) != 1:
+            raise ValueError(
+                "training.tokens: expected this key, sweep.tokens_per_active or sweep.budgets, one of them"
+            )
         if self.sweep.total_over_active and self.budget.params_total:
             raise ValueError("budget.params_total: expected no such key where sweep.total_over_active varies it")
         if self.training.batch_windows % self.launch.gpus:

@@ -71,9 +71,7 @@ def print_trials(scale: Scale, trials: list[Trial]) -> None:
         own = next(trial for trial in trials if trial.learning_rate == scale.training.learning_rate)
         if winner:
             gap = own.losses[rho] - winner.losses[rho]
-            out.print(
-                f"rho {rho:g}: best at {winner.learning_rate:g}, {gap:.4f} nats/token below the scale's own rate"
-            )
+            out.print(f"rho {rho:g}: best at {winner.learning_rate:g}, {gap:.4f} nats/token below the scale's own rate")
 
 
 def _summary(statuses: list[RunStatus]) -> str:

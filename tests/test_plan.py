@@ -138,6 +138,8 @@ def test_an_axis_of_one_value_is_the_plain_scale():
     assert [r.run_id for r in make_plan(scale(sweep__total_over_active=[ratio])).runs] == [r.run_id for r in plain.runs]
     per_active = make_plan(scale(training__tokens=None, sweep__tokens_per_active=[100_000 / book.params_active]))
     assert [r.run_id for r in per_active.runs] == [r.run_id for r in plain.runs]
+    budget = make_plan(scale(training__tokens=None, sweep__budgets=[6.0 * 100_000 * book.params_active]))
+    assert [r.run_id for r in budget.runs] == [r.run_id for r in plain.runs]
 
 
 def test_a_ratio_out_of_reach_says_what_there_is():

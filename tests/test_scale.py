@@ -46,8 +46,11 @@ IMPOSSIBLE = [
     ({"training__betas": [0.9]}, r"training\.betas\.1: expected this key, it is missing"),
     ({"sweep__rho": []}, r"sweep\.rho: expected at least one value \(or arms\.dense\), got none"),
     ({"sweep__seeds": []}, r"sweep\.seeds: .*at least 1 item"),
-    ({"sweep__tokens_per_active": [20]}, r"training\.tokens: expected either this key or sweep\.tokens_per_active"),
-    ({"training__tokens": None}, r"training\.tokens: expected either this key or sweep\.tokens_per_active"),
+    (
+        {"sweep__tokens_per_active": [20]},
+        r"training\.tokens: expected this key, sweep\.tokens_per_active or sweep\.budgets",
+    ),
+    ({"training__tokens": None}, r"training\.tokens: expected this key, sweep\.tokens_per_active or sweep\.budgets"),
     ({"sweep__total_over_active": [1.0]}, r"sweep\.total_over_active\.0: .*greater than 1, got 1\.0"),
     ({"sweep__total_over_active": [4, 4.0]}, r"sweep\.total_over_active: expected distinct values"),
     ({"sweep__rows_per_head": [0, 9]}, r"sweep\.rows_per_head: expected 0 \(no memory\) beside rho = 1 only"),

@@ -175,8 +175,8 @@ def what_is_missing(scale: Scale) -> str | None:
     lacks += [] if shutil.which("sbatch") else ["no SLURM (sbatch)"]
     here = f"{' and '.join(lacks)} here, and " if lacks else ""
     return (
-        f"{scale.name}: {here}submitting to SLURM is not implemented: nothing was launched; the command that writes "
-        f"the sbatch scripts is DRY_RUN=1 make sweep SCALE={scale.name}"
+        f"{scale.name}: {here}submitting to SLURM is not implemented yet: nothing was launched; writing the "
+        f"sbatch scripts is to be DRY_RUN=1 make sweep SCALE={scale.name}"
     )
 
 
