@@ -172,7 +172,7 @@ class Sweep(_Section):
     tokens_per_active: Annotated[tuple[Positive, ...], Field(strict=False)] = ()
     """Training tokens per activated parameter (P_act of rho = 1), in place of `training.tokens`."""
     budgets: Annotated[tuple[Positive, ...], Field(strict=False)] = ()
-    """Training compute C in FLOPs, in place of `training.tokens`: C / (6 P_act of rho = 1) tokens (paper section 3.1)."""
+    """Training compute in FLOPs, in place of `training.tokens`: C / (6 P_act of rho = 1) tokens (paper section 3.1)."""
     rows_per_head: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = ()
     """Tables of these sizes in place of what the experts give up: P_tot is then not held (paper section 3.2).
 

@@ -196,8 +196,8 @@ def test_a_slurm_scale_shows_its_bill_and_is_not_launched(capsys, bare, tmp_path
     assert "plan of 10B" in out
     assert re.search(r"price: 625 GPU-hours a run, 16,\d\d\d in all on H100 SXM at 40%", out)
     assert err == (
-        "engram-sweep: 10B: no GPU and no SLURM (sbatch) here, and submitting to SLURM is not implemented: nothing was "
-        "launched; the command that writes the sbatch scripts is DRY_RUN=1 make sweep SCALE=10B\n"
+        "engram-sweep: 10B: no GPU and no SLURM (sbatch) here, and submitting to SLURM is not implemented yet: "
+        "nothing was launched; writing the sbatch scripts is to be DRY_RUN=1 make sweep SCALE=10B\n"
     )
     assert not results.exists()
 
