@@ -204,7 +204,7 @@ def test_a_slurm_scale_shows_its_bill_and_is_not_launched(capsys, bare, tmp_path
 
 def test_a_slurm_scale_is_not_launched_where_there_is_slurm_either(monkeypatch, tmp_path):
     monkeypatch.setattr(driver.shutil, "which", lambda name: f"/usr/bin/{name}")
-    with pytest.raises(UserError, match=r"submitting to SLURM is not implemented: nothing was launched"):
+    with pytest.raises(UserError, match=r"submitting to SLURM is not implemented yet: nothing was launched"):
         driver.sweep(make_plan(load("10B")), tmp_path / "results", lambda statuses: None, inline=True)
     assert not (tmp_path / "results").exists()
 
