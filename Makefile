@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan status report tune power notebooks test lint bench coverage clean
+.PHONY: sweep plan status report tune power publish notebooks test lint bench coverage clean
 
 # Trains what is not done, then draws what is done, also when a run failed.
 sweep: $(BIN)/.ready
@@ -13,7 +13,12 @@ sweep: $(BIN)/.ready
 plan status report tune power: $(BIN)/.ready
 	@$(RUN) $@ $(SCALE)
 
-# Opens nothing: executes the notebooks on the results of SCALE and writes them back.
+# The table and the picture that we stand behind; the README shows those of tiny.
+publish: sweep
+	@$(RUN) export $(SCALE) results/published/$(SCALE).parquet
+	@cp results/$(SCALE)/loss_vs_rho.png results/published/$(SCALE).png
+
+# Executes the notebooks on the results of SCALE and writes them back.
 notebooks: $(BIN)/.ready
 	SCALE=$(SCALE) $(BIN)/jupytext --to ipynb --execute notebooks/*.py
 

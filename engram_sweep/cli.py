@@ -20,7 +20,14 @@ def main(arguments: list[str] | None = None) -> int:
         prog="engram-sweep", description="Loss over the share of memory, at a fixed budget."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for register in (_register_plan, _register_sweep, _register_status, _register_tune, _register_inspect):
+    for register in (
+        _register_plan,
+        _register_sweep,
+        _register_status,
+        _register_export,
+        _register_tune,
+        _register_inspect,
+    ):
         register(commands)
     for point in sorted(entry_points(group="engram_sweep.commands"), key=lambda p: p.name):
         # A command of another package loads when it is asked for: its imports take seconds.
@@ -72,6 +79,11 @@ def _register_status(commands) -> None:
     _add(commands, "status", "how every run stands", _status).add_argument(
         "--json", action="store_true", help="one JSON object"
     )
+
+
+def _register_export(commands) -> None:
+    command = _add(commands, "export", "one table of all finished runs, to hand on", _export)
+    command.add_argument("file", type=Path, metavar="FILE.parquet", help="the table; fit --records reads it")
 
 
 def _register_tune(commands) -> None:
@@ -156,6 +168,13 @@ def _check_price(plan, options: argparse.Namespace) -> None:
         plan_tables.print_plan(plan, cost(plan, price))
         sys.stdout.flush()
     check_gpu_hours(plan, cost(replace(plan, runs=tuple(left)), price)["gpu_hours"], options.max_gpu_hours)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from engram_sweep.records import export_runs
+
+    print(f"{options.file}: {export_runs(options.scale, options.results, options.file)} runs")
+    return 0
 
 
 def _tune(options: argparse.Namespace) -> int:

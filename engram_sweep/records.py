@@ -144,10 +144,29 @@ def read_runs(scale: str, results: Path = Path("results")) -> pd.DataFrame:
     Raises:
         UserError: no finished run yet, or a record that cannot be read.
     """
+    frames = [read_parquet(path) for path in _record_paths(scale, results)]
+    return pd.concat(frames, ignore_index=True).sort_values(["arm", "rho", "seed"], ignore_index=True)
+
+
+def export_runs(scale: str, results: Path, path: Path) -> int:
+    """Write the table of finished runs of a scale to one file, to hand on; returns how many runs it holds.
+
+    Raises:
+        UserError: no finished run yet, or the file cannot be written.
+    """
+    table = pa.concat_tables([pq.read_table(record) for record in _record_paths(scale, results)])
+    table = table.sort_by([(name, "ascending") for name in ("arm", "rho", "seed")])
+    try:
+        write_atomically(path, lambda temporary: pq.write_table(table, temporary))
+    except OSError as error:
+        raise UserError(f"{path}: expected a file that can be written: {error.strerror or error}") from None
+    return table.num_rows
+
+
+def _record_paths(scale: str, results: Path) -> list[Path]:
     paths = sorted(runs_folder(results, scale).glob(f"*/{FILE_NAME}"))
     if members := read_json(results / scale / "sweep.json"):
         paths = [path for path in paths if path.parent.name in members["runs"]]
     if not paths:
         raise UserError(f"{runs_folder(results, scale)}: no finished runs; make sweep SCALE={scale} trains them")
-    frames = [read_parquet(path) for path in paths]
-    return pd.concat(frames, ignore_index=True).sort_values(["arm", "rho", "seed"], ignore_index=True)
+    return paths

@@ -12,7 +12,7 @@ from engram_sweep import worker
 from engram_sweep.launch.driver import Driver, sweep
 from engram_sweep.launch.status import counts, folder_of, sweep_status
 from engram_sweep.plan import Plan, make_plan
-from engram_sweep.records import read_runs
+from engram_sweep.records import read_parquet, read_runs
 from engram_sweep.runfolder import Busy, RunFolder
 from tests.conftest import call
 
@@ -42,6 +42,16 @@ def test_seeds_pair_and_differ(smoke_results: Path) -> None:
     frame = read_runs("smoke", smoke_results)
     losses = frame.pivot(index="rho", columns="seed", values="validation_loss")
     assert all(a != b for a, b in zip(losses[0], losses[1], strict=True))
+
+
+def test_an_exported_table_is_the_table(smoke_results: Path, tmp_path: Path) -> None:
+    done = call("export", "smoke", tmp_path / "runs.parquet", "--results", smoke_results)
+    assert done.returncode == 0, done.stderr
+    assert "6 runs" in done.stdout
+    assert read_parquet(tmp_path / "runs.parquet").equals(read_runs("smoke", smoke_results))
+    refused = call("export", "smoke", tmp_path / "no" / "runs.parquet", "--results", smoke_results)
+    assert refused.returncode == 2
+    assert len(refused.stderr.splitlines()) == 1
 
 
 def test_status_json(smoke_results: Path) -> None:
