@@ -38,6 +38,7 @@ coverage: $(BIN)/.ready
 bench: $(BIN)/.ready
 	$(BIN)/pip install --quiet -c constraints.txt -r benchmarks/requirements.txt
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/train_step.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/commands.py
 
 # torch first: by itself, from the pins, it is the CPU build where there is one.
 $(BIN)/.ready: pyproject.toml constraints.txt

@@ -35,6 +35,15 @@ def call(*words: str | Path, env: dict[str, str] | None = None) -> subprocess.Co
     return subprocess.run(command(*words), cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300)
 
 
+def mount(folder: Path, options: str) -> None:
+    """Mount a real file system in memory, or say why this machine cannot; in CI not being able to is a failure."""
+    words = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    mounted = subprocess.run(words, capture_output=True, text=True)
+    if mounted.returncode:
+        stop = pytest.fail if os.environ.get("CI") else pytest.skip
+        stop(f"needs the right to mount: {mounted.stderr.strip()}")
+
+
 @pytest.fixture(scope="session")
 def smoke_plan() -> Plan:
     return make_plan(load_scale("smoke", SWEEPS))

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -85,12 +84,8 @@ def test_rows_have_the_documented_fields():
 
 
 @pytest.mark.parametrize("name", scale_names(SWEEPS))
-def test_every_shipped_scale_plans_within_a_second(name):
-    example = load(name)
-    started = time.perf_counter()
-    plan = make_plan(example)
-    assert time.perf_counter() - started < 1
-    assert plan.runs
+def test_every_shipped_scale_plans(name):
+    assert make_plan(load(name)).runs
 
 
 def test_planning_loads_no_torch():

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import os
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from engram_sweep.errors import UserError
 from engram_sweep.files import write_atomically
 from engram_sweep.records import FILE_NAME, SCHEMA, is_done, read_parquet, read_runs, runs_folder, write_record
+from tests.conftest import mount
 
 
 def values(**changes: Any) -> dict[str, Any]:
@@ -82,11 +82,7 @@ def small_disk(tmp_path: Path):
     """A real file system of 64 KiB."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True, text=True)
-    if mounted.returncode:
-        if os.environ.get("CI"):
-            pytest.fail(f"CI is expected to be able to mount a small disk: {mounted.stderr}")
-        pytest.skip(f"needs the right to mount a small disk: {mounted.stderr.strip()}")
+    mount(disk, "size=64k")
     yield disk
     subprocess.run(["umount", disk], check=True)
 

@@ -53,12 +53,3 @@ def test_the_same_table_gives_the_same_numbers_in_any_order():
     first, second = study(table), study(table.sample(frac=1, random_state=3))
     assert first.gain_over_moe == second.gain_over_moe
     assert first.rho_star == second.rho_star
-
-
-def test_a_fit_with_2000_draws_is_quick():
-    import time
-
-    table = sweep(noise=Noise(windows=64))
-    start = time.process_time()
-    study(table, draws=2000)
-    assert time.process_time() - start < 5  # the promise for a 9 x 3 sweep on one core

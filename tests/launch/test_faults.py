@@ -15,7 +15,7 @@ import pytest
 
 from engram_sweep.records import FILE_NAME, runs_folder
 from engram_sweep.runfolder import RunFolder
-from tests.conftest import ROOT, call, command
+from tests.conftest import ROOT, call, command, mount
 
 
 def measured(results: Path) -> list[str]:
@@ -116,16 +116,6 @@ def test_a_worker_that_always_dies_is_a_failed_run_with_its_last_words(tmp_path:
     runs = json.loads(call("status", "smoke", "--results", results, "--json").stdout)["runs"]
     assert {run["failure"]["kind"] for run in runs} == {"node"}
     assert all("last words" in run["failure"]["log"][-1] for run in runs)
-
-
-def mount(folder: Path, options: str) -> None:
-    """Mount a real file system in memory, or say why this machine cannot."""
-    words = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    mounted = subprocess.run(words, capture_output=True, text=True)
-    if mounted.returncode:
-        if os.environ.get("CI"):
-            pytest.fail(f"CI is expected to be able to mount: {mounted.stderr}")
-        pytest.skip(f"needs the right to mount: {mounted.stderr.strip()}")
 
 
 @pytest.mark.parametrize("obstacle", ["a file", "a read-only disk"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,10 @@ from tests.conftest import call
 
 
 def test_a_finished_sweep_does_nothing_and_says_so(smoke_results: Path) -> None:
-    began = time.monotonic()
     records = {path: path.stat().st_mtime_ns for path in smoke_results.rglob("*.parquet")}
     done = call("sweep", "smoke", "--results", smoke_results)
     assert done.returncode == 0
     assert "nothing to do, 6 done of 6 runs" in done.stdout
-    assert time.monotonic() - began < 10
     assert records == {path: path.stat().st_mtime_ns for path in smoke_results.rglob("*.parquet")}
 
 
