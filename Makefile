@@ -20,7 +20,8 @@ publish: sweep
 
 # Executes the notebooks on the results of SCALE and writes them back.
 notebooks: $(BIN)/.ready
-	SCALE=$(SCALE) $(BIN)/jupytext --to ipynb --execute notebooks/*.py
+	$(BIN)/jupytext --quiet --to ipynb notebooks/*.py
+	SCALE=$(SCALE) $(BIN)/jupyter-execute --inplace notebooks/*.ipynb
 
 test: $(BIN)/.ready
 	$(BIN)/pytest -n auto --dist loadgroup
