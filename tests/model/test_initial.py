@@ -56,9 +56,10 @@ def test_growing_the_first_dimension_keeps_the_beginning():
 
 
 def test_scales_are_the_ones_asked_for():
-    model = Transformer(every_arm(scale("tiny"))[1].geometry)
+    geometry = every_arm(scale("smoke"))[1].geometry
+    model = Transformer(geometry)
     initialise(model, 0)
-    n_layers = len(model.blocks)
+    asked = geometry.init_std
     for name, p in ((name, p.detach()) for name, p in model.named_parameters()):
         if "norm" in name:
             assert (p == 1).all(), name
@@ -66,5 +67,5 @@ def test_scales_are_the_ones_asked_for():
             assert not p.any(), name
         elif p.numel() > 500:
             deep = name.endswith(("output.weight", "down.weight", "experts.down"))
-            std = 0.02 / math.sqrt(2 * n_layers) if deep else 0.02
+            std = asked / math.sqrt(2 * geometry.n_layers) if deep else asked
             assert float(p.std()) == pytest.approx(std, rel=5 / math.sqrt(p.numel())), name
