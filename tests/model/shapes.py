@@ -75,7 +75,7 @@ def scale(name: str, **changes: dict[str, Any]) -> Scale:
 
 
 def every_arm(which: Scale) -> list[Allocation]:
-    """One point of every arm that the scale can solve: tiny's widths are too coarse for a dense one."""
+    """One point of every arm; without dense for tiny, whose widths are too coarse for it under latent attention."""
     points = [("moe", 1.0), ("engram", 0.5), ("engram", 0.25), ("over_encoding", 0.5), ("one_row", 1.0)]
     points += [("dense", 0.0)] * (which.name != "tiny")
     return [allocate(which, rho, arm) for arm, rho in points]
