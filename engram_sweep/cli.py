@@ -159,8 +159,10 @@ def _check_price(plan, options: argparse.Namespace) -> None:
     from engram_sweep.launch.status import sweep_status
 
     price = price_of(plan.scale.launch)
+    if price is None:
+        return
     left = [status.run for status in sweep_status(plan, options.results) if not status.finished]
-    if price is None or not left:
+    if not left:
         return
     if what_is_missing(plan.scale):
         from engram_sweep import plan_tables

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -33,7 +35,7 @@ def print_status(scale: str, statuses: list[RunStatus]) -> None:
             f"{s.step}/{s.steps}" if s.step is not None else "",
             f"{s.tokens_per_second:,.0f}" if s.tokens_per_second else "",
             f"{loss:.4f}" if loss is not None else "",
-            f"{s.failure['kind']}: {s.failure['message']}" if s.failure else "",
+            escape(_reason(s.failure)) if s.failure else "",
         )
     console().print(table)
 
@@ -47,10 +49,7 @@ def print_outcome(scale: str, statuses: list[RunStatus], trained: bool) -> None:
     console().print(f"{scale}: {_summary(statuses)}")
     for s in failed:
         assert s.failure
-        print(
-            f"  failed: {s.run.run_id[:8]} rho {s.run.spec.rho:.3f} seed {s.run.spec.seed}: "
-            f"{s.failure['kind']}: {s.failure['message']}"
-        )
+        print(f"  failed: {s.run.run_id[:8]} {_label(s)}: {_reason(s.failure)}")
 
 
 def print_trials(scale: Scale, trials: list[Trial]) -> None:
@@ -74,6 +73,14 @@ def print_trials(scale: Scale, trials: list[Trial]) -> None:
             out.print(f"rho {rho:g}: best at {winner.learning_rate:g}, {gap:.4f} nats/token below the scale's own rate")
 
 
+def _label(s: RunStatus) -> str:
+    return f"{s.run.spec.arm} rho {s.run.spec.rho:.3f} seed {s.run.spec.seed}"
+
+
+def _reason(failure: dict[str, Any]) -> str:
+    return f"{failure['kind']}: {failure['message']}"
+
+
 def _summary(statuses: list[RunStatus]) -> str:
     parts = [f"{n} {state}" for state, n in counts(statuses).items() if n]
     return f"{', '.join(parts)} of {len(statuses)} runs"
@@ -85,10 +92,10 @@ class Watch:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.updates = 0
-        console = Console(stderr=True)
-        self.live = console.is_terminal
+        screen = Console(stderr=True)
+        self.live = screen.is_terminal
         name, note = TextColumn("{task.description}"), TextColumn("{task.fields[note]}")
-        self.bars = Progress(name, BarColumn(), note, TimeElapsedColumn(), console=console, disable=not self.live)
+        self.bars = Progress(name, BarColumn(), note, TimeElapsedColumn(), console=screen, disable=not self.live)
         self.tasks: dict[str, TaskID] = {}
         self.states: dict[str, str] = {}
         self.started = time.monotonic()
@@ -109,7 +116,7 @@ class Watch:
         for s in statuses:
             if self.states.get(s.run.run_id, "planned") != s.state:
                 loss = f" validation loss {s.validation_loss:.4f}" if s.finished else ""
-                print(f"[{time.monotonic() - self.started:6.1f} s] {self._label(s)} {s.state}{loss}", flush=True)
+                print(f"[{time.monotonic() - self.started:6.1f} s] {_label(s)} {s.state}{loss}", flush=True)
             self.states[s.run.run_id] = s.state
 
     def _draw(self, statuses: list[RunStatus]) -> None:
@@ -122,12 +129,8 @@ class Watch:
             key = s.run.run_id
             if s.state == "running":
                 if key not in self.tasks:
-                    self.tasks[key] = self.bars.add_task(f"  {self._label(s)}", total=s.steps, note="")
+                    self.tasks[key] = self.bars.add_task(f"  {_label(s)}", total=s.steps, note="")
                 speed = f"{s.tokens_per_second:,.0f} tokens/s" if s.tokens_per_second else "starting"
                 self.bars.update(self.tasks[key], completed=s.step or 0, note=speed)
             elif key in self.tasks:
                 self.bars.remove_task(self.tasks.pop(key))
-
-    @staticmethod
-    def _label(s: RunStatus) -> str:
-        return f"{s.run.spec.arm} rho {s.run.spec.rho:.3f} seed {s.run.spec.seed}"

@@ -149,7 +149,7 @@ def sweep(
     if corpus is None and launch.corpus_path is not None:
         corpus = Path(launch.corpus_path)
     inline = inline or launch.executor == "inline"
-    executor = InlineExecutor() if inline else LocalExecutor(launch.timeout_minutes)
+    executor = InlineExecutor() if inline else LocalExecutor(launch.timeout_minutes, launch.gpus if launch.gpu else 0)
     parallel = 1 if inline else launch.parallel or (1 if launch.gpu else len(os.sched_getaffinity(0)))
     # Many small workers side by side beat few with many threads each; set before torch is imported anywhere.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -40,17 +40,18 @@ class LocalExecutor:
 
     Args:
         timeout_minutes: after which submitit stops a worker.
+        gpus: GPUs that a worker sees; submitit hides all of them where none are asked for.
     """
 
-    def __init__(self, timeout_minutes: int) -> None:
-        self.timeout_minutes = timeout_minutes
+    def __init__(self, timeout_minutes: int, gpus: int = 0) -> None:
+        self.timeout_minutes, self.gpus = timeout_minutes, gpus
 
     def submit(self, folder: Path) -> Job:
         """Start a process. Its files and output are in `<folder>/job/`, those of the last attempt only."""
         files = folder / "job"
         shutil.rmtree(files, ignore_errors=True)
         executor = submitit.LocalExecutor(folder=files)
-        executor.update_parameters(timeout_min=self.timeout_minutes)
+        executor.update_parameters(timeout_min=self.timeout_minutes, gpus_per_node=self.gpus)
         with _stderr_to(files / "controller.err"):
             return executor.submit(worker.run, str(folder))
 

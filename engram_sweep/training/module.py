@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -135,7 +136,7 @@ class RunModule(LightningModule):
         for logger in self.loggers:
             logger.log_metrics(metrics, step=seen.steps)
         self.log("train_loss", mean, prog_bar=True, logger=False)
-        if not torch.isfinite(torch.tensor(mean)):
+        if not math.isfinite(mean):
             raise Diverged(f"training loss is {mean} at step {seen.steps}")
 
     def validation_step(self, batch: Tensor, step: int) -> None:

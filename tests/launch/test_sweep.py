@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+import submitit
 
 from engram_sweep import worker
 from engram_sweep.launch.driver import Driver, sweep
+from engram_sweep.launch.executors import LocalExecutor
 from engram_sweep.launch.status import counts, folder_of, sweep_status
 from engram_sweep.plan import Plan, make_plan
 from engram_sweep.records import read_parquet, read_runs
@@ -152,6 +154,15 @@ def test_a_worker_that_vanishes_at_its_time_limit_timed_out(one_run: Plan, tmp_p
     assert len(executor.folders) == 1
     assert status.failure
     assert status.failure["kind"] == "timed out"
+
+
+@pytest.mark.parametrize("gpus", [0, 2])
+def test_a_worker_sees_the_gpus_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: int) -> None:
+    """Submitit is asked for them; without that it would hide every GPU, and the run would train on the CPU."""
+    asked = {}
+    monkeypatch.setattr(submitit.LocalExecutor, "submit", lambda self, *job: asked.update(self.parameters))
+    LocalExecutor(5, gpus).submit(tmp_path)
+    assert asked["gpus_per_node"] == gpus
 
 
 def test_no_more_workers_than_asked_for(smoke_plan: Plan, tmp_path: Path) -> None:
