@@ -50,6 +50,7 @@ def _add(commands, name: str, summary: str, func) -> argparse.ArgumentParser:
     command.add_argument("scale", help="name of a file in sweeps/, without .yaml")
     command.add_argument("--sweeps", type=Path, default=Path("sweeps"), help="folder of scales (default: sweeps)")
     command.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
+    command.add_argument("--full", action="store_true", help="the scale's full sweep (sweep.full), to publish")
     command.set_defaults(func=func)
     return command
 
@@ -101,7 +102,8 @@ def _make_plan(options: argparse.Namespace):
     from engram_sweep.plan import make_plan
     from engram_sweep.scale import load_scale
 
-    return make_plan(load_scale(options.scale, options.sweeps))
+    scale = load_scale(options.scale, options.sweeps)
+    return make_plan(scale.in_full() if options.full else scale)
 
 
 def _plan(options: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from engram_sweep.errors import UserError
 from engram_sweep.files import read_json, write_atomically, write_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "record.parquet"
 
 
@@ -37,6 +37,8 @@ SCHEMA = pa.schema(
         _field("window_losses", pa.list_(pa.float32()), "nats/token, one per validation window"),
         _field("window_tokens", pa.list_(pa.int32()), "tokens predicted, one per validation window"),
         _field("train_loss", pa.float64(), "nats/token, mean over the last tenth of the steps"),
+        _field("curve_steps", pa.list_(pa.int64()), "optimizer steps done at each point of the training curve"),
+        _field("curve_losses", pa.list_(pa.float64()), "nats/token, training, mean since the point before"),
         _field("steps", pa.int64(), "optimizer steps done"),
         _field("tokens", pa.int64(), "training tokens seen"),
         _field("params_total", pa.int64(), "parameters without embedding and LM head (P_tot)"),
@@ -48,13 +50,19 @@ SCHEMA = pa.schema(
         _field("dead_experts", pa.int64(), "experts that got no token in the last tenth, all layers"),
         _field("gate_mean", pa.list_(pa.float32()), "mean Engram gate at validation, by module"),
         _field("tokens_per_second", pa.float64(), "training tokens per second, validation left out"),
-        _field("wall_seconds", pa.float64(), "seconds from start to record"),
+        _field("restarts", pa.int64(), "attempts after the first"),
+        _field("wall_seconds", pa.float64(), "seconds of all attempts, queues left out"),
+        _field("gpu_hours", pa.float64(), "hours of all attempts times GPUs; 0 on CPUs"),
+        _field("world_size", pa.int64(), "processes of the run"),
         _field("corpus_fingerprint", pa.string(), "xxh3_128 of the token shards"),
+        _field("tokenizer_fingerprint", pa.string(), "xxh3_128 of the tokenizer's name and compression map"),
         _field("git_commit", pa.string(), "commit, '+dirty' appended where files differ", nullable=True),
+        _field("git_diff", pa.string(), "xxh3_128 of how tracked files differ, where they do", nullable=True),
         _field("versions", pa.map_(pa.string(), pa.string()), "versions of python and libraries"),
-        _field("host", pa.string(), "host name"),
+        _field("host", pa.string(), "host name, of the first process"),
         _field("device", pa.string(), "processor or accelerator"),
-        _field("started_at", pa.timestamp("us", tz="UTC"), "UTC"),
+        _field("driver", pa.string(), "version of the accelerator's driver", nullable=True),
+        _field("started_at", pa.timestamp("us", tz="UTC"), "UTC, first attempt"),
         _field("finished_at", pa.timestamp("us", tz="UTC"), "UTC"),
         _field("spec", pa.string(), "canonical JSON of the spec"),
     ]
@@ -154,7 +162,8 @@ def export_runs(scale: str, results: Path, path: Path) -> int:
     Raises:
         UserError: no finished run yet, or the file cannot be written.
     """
-    table = pa.concat_tables([pq.read_table(record) for record in _record_paths(scale, results)])
+    tables = [pq.read_table(record) for record in _record_paths(scale, results)]
+    table = pa.concat_tables(tables, promote_options="default")  # an older version's lack columns
     table = table.sort_by([(name, "ascending") for name in ("arm", "rho", "seed")])
     try:
         write_atomically(path, lambda temporary: pq.write_table(table, temporary))

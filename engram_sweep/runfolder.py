@@ -4,7 +4,9 @@ results/<scale>/runs/<run_id>/
 run.json         the spec and its labels, written by the driver
 lock             held (flock) by the one worker that trains it; the kernel lets go however the worker dies
 progress.json    step, loss and speed, rewritten about a hundred times
+attempts.json    when and where each attempt started, how long it took, how it ended
 failure.json     class and last words of the last failed attempt
+checkpoints/     the newest two, until the run is done
 record.parquet   the result; the run is done when it validates
 logs/            CSV and TensorBoard
 job/             submitit's files of the last attempt, and the worker's output
@@ -14,10 +16,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +114,18 @@ class RunFolder:
         return read_json(self.path / "progress.json") or {}
 
     def write_progress(self, progress: dict[str, Any]) -> None:
-        """Tell where the run stands."""
-        write_json(self.path / "progress.json", progress)
+        """Tell where the run stands; a disk that is full for now costs the telling, not the run."""
+        with suppress(OSError):
+            write_json(self.path / "progress.json", progress)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the run's checkpoints lie, while it is not done."""
+        return self.path / "checkpoints"
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """`started_at`, `host`, `seconds`, `ended` and `step` of every attempt; an unfinished one ended None."""
+        return read_json(self.path / "attempts.json") or []
 
     def failure(self) -> dict[str, Any] | None:
         """`kind`, `message` and `log` (last lines) of the last failed attempt, if it failed."""
@@ -122,9 +136,28 @@ class RunFolder:
         write_json(self.path / "failure.json", {"kind": kind, "message": message, "log": self.last_lines()})
 
     def start_attempt(self) -> None:
-        """Forget the last attempt's failure and progress."""
+        """Note a new attempt and forget the last one's failure.
+
+        An attempt before it that nobody ended was killed: it lasted as long as its progress was told of.
+        """
+        attempts = self.attempts()
+        if attempts and attempts[-1]["ended"] is None:
+            started = datetime.fromisoformat(attempts[-1]["started_at"]).timestamp()
+            told = self.path / "progress.json"
+            last = told.stat().st_mtime if told.exists() else started
+            attempts[-1] |= {"ended": "node", "seconds": max(0.0, last - started)}
+        attempts.append(
+            {"started_at": datetime.now(UTC).isoformat(), "host": platform.node(), "seconds": None, "ended": None}
+        )
+        write_json(self.path / "attempts.json", attempts)
         for name in ("failure.json", "progress.json"):
             (self.path / name).unlink(missing_ok=True)
+
+    def end_attempt(self, ended: str, seconds: float, step: int) -> None:
+        """Note how this attempt ended: a failure's class or `done`; and the step that the next one goes on from."""
+        attempts = self.attempts()
+        attempts[-1] |= {"ended": ended, "seconds": seconds, "step": step}
+        write_json(self.path / "attempts.json", attempts)
 
     def last_lines(self, count: int = 8) -> list[str]:
         """The end of the newest worker output."""

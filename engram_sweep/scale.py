@@ -160,13 +160,25 @@ class Arms(_Section):
     """The same activated parameters, nothing sparse."""
 
 
+Rhos = Annotated[tuple[Share, ...], Field(strict=False)]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
+
+
+class Full(_Section):
+    """What `--full` puts in place of the same keys of the sweep: the table to publish after the quick look."""
+
+    rho: Rhos | None = None
+    seeds: Seeds | None = None
+    arms: Arms | None = None
+
+
 class Sweep(_Section):
     """What varies; a sweep is the product of its axes."""
 
     iso: Literal["strict", "paper"] = "strict"
-    rho: Annotated[tuple[Share, ...], Field(strict=False)]
+    rho: Rhos
     """Shares of P_sparse in routed experts; empty only where `arms.dense` is all that trains."""
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
+    seeds: Seeds
     total_over_active: Annotated[tuple[Annotated[float, Field(gt=1)], ...], Field(strict=False)] = ()
     """P_tot / P_act at rho = 1, met by the number of routed experts in place of `model.routed_experts`."""
     tokens_per_active: Annotated[tuple[Positive, ...], Field(strict=False)] = ()
@@ -178,6 +190,7 @@ class Sweep(_Section):
 
     0 is the backbone without a memory and stands beside rho = 1 only."""
     arms: Arms = Arms()
+    full: Full | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> Sweep:
@@ -191,7 +204,19 @@ class Sweep(_Section):
             raise ValueError("arms.over_encoding: expected rho below 1, where experts give up parameters, got 1")
         if 0 in self.rows_per_head and set(self.rho) != {1}:
             raise ValueError(f"rows_per_head: expected 0 (no memory) beside rho = 1 only, got rho {list(self.rho)}")
+        if self.full is not None:
+            self.in_full()
         return self
+
+    def in_full(self) -> Sweep:
+        """The sweep with the keys of `full` in place of its own.
+
+        Raises:
+            ValueError: they do not fit together.
+        """
+        given = {key: getattr(self.full, key, None) for key in Full.model_fields}
+        own = {key: getattr(self, key) for key in type(self).model_fields if key != "full"}
+        return Sweep(**own | {key: value for key, value in given.items() if value is not None})
 
 
 class Budget(_Section):
@@ -218,6 +243,8 @@ class Launch(_Section):
     timeout_minutes: Count = 60
     retries: Annotated[int, Field(ge=0)] = 2
     """How often a run whose worker was killed starts again within one sweep."""
+    checkpoint_minutes: Positive = 10.0
+    """Time between two checkpoints of a run."""
     corpus_path: str | None = None
     """The folder of token shards where `corpus.source` is `shards`; `--corpus` names another."""
     sustained_gflops: Positive | None = None
@@ -272,6 +299,16 @@ class Scale(_Section):
             if layer >= self.model.n_layers:
                 raise ValueError(f"memory.layers: expected blocks 0..{self.model.n_layers - 1}, got {layer}")
         return self
+
+    def in_full(self) -> Scale:
+        """The scale whose sweep is the full one (`sweep.full`).
+
+        Raises:
+            UserError: the scale has none.
+        """
+        if self.sweep.full is None:
+            raise UserError(f"sweeps/{self.name}.yaml: sweep.full: expected this key for --full, it is missing")
+        return self.model_copy(update={"sweep": self.sweep.in_full()})
 
 
 def scale_names(folder: Path) -> list[str]:

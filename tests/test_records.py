@@ -22,9 +22,11 @@ def values(**changes: Any) -> dict[str, Any]:
     record = {
         "run_id": "ab" * 16, "scale": "s", "arm": "engram", "rho_asked": 0.5, "rho": 0.5, "seed": 0, "outcome": "ok",
         "validation_loss": 1.25, "window_losses": [1.0, 1.5], "window_tokens": [8, 8], "train_loss": 1.0, "steps": 2,
+        "curve_steps": [1, 2], "curve_losses": [2.0, 1.0],
         "tokens": 16, "params_total": 10, "params_active": 5, "params_table": 2, "flops_per_token": 30,
         "routed_experts": 4, "expert_load": [[0.5, 0.5]], "dead_experts": 0, "gate_mean": [0.5],
-        "tokens_per_second": 1.0, "wall_seconds": 1.0, "corpus_fingerprint": "f", "git_commit": None,
+        "tokens_per_second": 1.0, "restarts": 0, "wall_seconds": 1.0, "gpu_hours": 0.0, "world_size": 1,
+        "corpus_fingerprint": "f", "tokenizer_fingerprint": "t", "git_commit": None, "git_diff": None, "driver": None,
         "versions": {"python": "3"}, "host": "h", "device": "d", "started_at": now, "finished_at": now, "spec": "{}",
     }  # fmt: skip
     return record | changes

@@ -46,6 +46,12 @@ class Shards:
     compression: np.ndarray
     """(V,) int64, see `engram_sweep.corpus.tokenizer.compression`."""
 
+    def tokenizer_fingerprint(self) -> str:
+        """xxh3_128 of the tokenizer's name and compression map."""
+        digest = xxhash.xxh3_128(self.manifest.tokenizer.encode())
+        digest.update(np.ascontiguousarray(self.compression, dtype="<i8").tobytes())
+        return digest.hexdigest()
+
 
 def prepare(corpus: CorpusSpec, cache: Path, given: Path | None = None) -> Path:
     """Tokenise a corpus unless the cache holds it already.

@@ -40,15 +40,23 @@ def train_batch(tokens: np.ndarray, seed: int, step: int, batch_windows: int, wi
     return np.stack([tokens[i * window : (i + 1) * window + 1] for i in order]).astype(np.int64)
 
 
-def validation_windows(tokens: np.ndarray, batch_windows: int, window: int) -> Iterator[np.ndarray]:
+def validation_windows(
+    tokens: np.ndarray, batch_windows: int, window: int, rank: int = 0, ranks: int = 1
+) -> Iterator[np.ndarray]:
     """Every held-out token after the first is predicted exactly once; only the last window may be shorter.
+
+    Args:
+        tokens: the validation shard.
+        batch_windows: most windows in a batch.
+        window: T.
+        rank: of this process; ranks have contiguous parts, in their order.
+        ranks: processes of the run.
 
     Yields:
         (b, T + 1) int64 with b <= batch_windows; the shorter last window comes alone.
     """
-    whole = (len(tokens) - 1) // window
-    for start in range(0, whole, batch_windows):
-        picks = range(start, min(start + batch_windows, whole))
-        yield np.stack([tokens[i * window : (i + 1) * window + 1] for i in picks]).astype(np.int64)
-    if (len(tokens) - 1) % window:
-        yield tokens[whole * window :].astype(np.int64)[None]
+    whole, rest = divmod(len(tokens) - 1, window)
+    batches = [(start, min(start + batch_windows, whole)) for start in range(0, whole, batch_windows)]
+    batches += [(whole, whole + 1)] if rest else []
+    for start, end in batches[rank * len(batches) // ranks : (rank + 1) * len(batches) // ranks]:
+        yield np.stack([tokens[i * window : (i + 1) * window + 1] for i in range(start, end)]).astype(np.int64)

@@ -199,6 +199,12 @@ def _lay_out(plan: Plan, results: Path, corpus: Path | None) -> None:
                 },
                 "shards": str(shards.resolve()),
                 "threads": 1,
+                "nodes": 1,
+                "devices": 1,
+                "timeout_minutes": plan.scale.launch.timeout_minutes,
+                "signal_seconds": SIGNAL_SECONDS,
+                "checkpoint_minutes": plan.scale.launch.checkpoint_minutes,
+                "retries": {"preempted": 100, "timed_out": 100},
                 "spec": asdict(run.spec),
             }
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,5 +84,5 @@ class InlineExecutor:
 
     def submit(self, folder: Path) -> Job:
         """Train now; the returned job has ended."""
-        worker.run(str(folder), progress_bar=sys.stderr.isatty())
+        worker.run(str(folder), inline=True)
         return _Finished()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import platform
+import shutil
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,13 +15,19 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning import Trainer
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from engram_sweep.corpus.shards import Shards
 from engram_sweep.corpus.windows import train_batch, validation_windows
 from engram_sweep.spec import RunSpec
+from engram_sweep.training.checkpoints import Checkpoints
 from engram_sweep.training.module import Diverged, Progress, RunModule
+from engram_sweep.training.stopping import StopFlag
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,8 @@ class RunResult:
     window_losses: list[float]
     window_tokens: list[int]
     train_loss: float
+    curve_steps: list[int]
+    curve_losses: list[float]
     steps: int
     tokens: int
     expert_load: list[list[float]]
@@ -42,29 +51,53 @@ class RunResult:
     device: str
 
 
-class _Batches(Dataset):
-    """Step -> batch."""
+@dataclass(frozen=True)
+class Place:
+    """Where this process stands among those of its run; `devices` of them on each of `nodes` nodes."""
 
-    def __init__(self, spec: RunSpec, tokens: np.ndarray) -> None:
-        self.spec, self.tokens = spec, tokens
+    nodes: int = 1
+    devices: int = 1
+    rank: int = 0
+    slurm: bool = False
+    """Whether srun started it."""
+
+    @property
+    def ranks(self) -> int:
+        """Processes of the run."""
+        return self.nodes * self.devices
+
+    def environment(self) -> ClusterEnvironment:
+        """Lightning's; named, because Lightning would take any process inside a SLURM allocation for srun's."""
+        return SLURMEnvironment(auto_requeue=False) if self.slurm else LightningEnvironment()
+
+
+class _Batches(Dataset):
+    """Index from the first step on -> this rank's share of the step's batch."""
+
+    def __init__(self, spec: RunSpec, tokens: np.ndarray, first: int, place: Place) -> None:
+        self.spec, self.tokens, self.first = spec, tokens, first
+        share = spec.training.batch_windows // place.ranks
+        self.mine = slice(place.rank * share, (place.rank + 1) * share)
 
     def __len__(self) -> int:
-        return self.spec.training.steps
+        return self.spec.training.steps - self.first
 
-    def __getitem__(self, step: int) -> torch.Tensor:
+    def __getitem__(self, index: int) -> torch.Tensor:
         t = self.spec.training
-        if step >= t.steps:
-            raise IndexError(step)
-        return torch.from_numpy(train_batch(self.tokens, self.spec.seed, step, t.batch_windows, t.window))
+        if index >= len(self):
+            raise IndexError(index)
+        batch = train_batch(self.tokens, self.spec.seed, self.first + index, t.batch_windows, t.window)
+        return torch.from_numpy(batch[self.mine])
 
 
 class _HeldOut(IterableDataset):
-    def __init__(self, spec: RunSpec, tokens: np.ndarray) -> None:
-        self.spec, self.tokens = spec, tokens
+    def __init__(self, spec: RunSpec, tokens: np.ndarray, place: Place) -> None:
+        self.spec, self.tokens, self.place = spec, tokens, place
 
     def __iter__(self):
-        t = self.spec.training
-        return map(torch.from_numpy, validation_windows(self.tokens, 2 * t.batch_windows, t.window))
+        t, place = self.spec.training, self.place
+        batches = validation_windows(self.tokens, 2 * t.batch_windows, t.window, place.rank, place.ranks)
+        return map(torch.from_numpy, batches)
 
 
 def train(
@@ -72,6 +105,9 @@ def train(
     shards: Shards,
     logs: Path,
     report: Callable[[Progress], None] = lambda progress: None,
+    checkpoints: Checkpoints | None = None,
+    stop: StopFlag | None = None,
+    place: Place | None = None,
     progress_bar: bool = False,
 ) -> RunResult:
     """Train one run and validate it on the whole held-out set.
@@ -79,26 +115,39 @@ def train(
     Args:
         spec: the run.
         shards: its tokens.
-        logs: folder for the CSV and TensorBoard logs.
+        logs: folder for the CSV and TensorBoard logs; those of an earlier attempt are replaced.
         report: told of progress about a hundred times.
+        checkpoints: where to save, and what to go on from; the result is the same, bit for bit on the CPU.
+        stop: looked at between steps.
+        place: this process among those of the run; alone where left out.
         progress_bar: show Lightning's.
 
     Returns:
-        Its result; a diverged run is one.
+        Its result; a diverged run is one. Every rank has it.
 
     Raises:
         ValueError: the shards do not fit the spec.
+        Interrupted: `stop` was asked; what was done is saved.
+        OSError: logs cannot be written, or the ranks see different checkpoints.
     """
     if spec.geometry.vocab_size != len(shards.compression):
         raise ValueError(
             f"expected a vocabulary of {spec.geometry.vocab_size}, the shards have {len(shards.compression)}"
         )
+    place = place or Place()
     _quieten()
-    module = RunModule(spec, torch.from_numpy(shards.compression), report)
+    module = RunModule(spec, torch.from_numpy(shards.compression), report, checkpoints, stop or StopFlag())
+    if place.rank == 0:
+        for old in ("csv", "tb"):
+            shutil.rmtree(logs / old, ignore_errors=True)
     loggers: list[Logger] = [CSVLogger(logs, name="", version="csv"), TensorBoardLogger(logs, name="", version="tb")]
     trainer = Trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
-        devices=1,
+        devices=place.devices,
+        num_nodes=place.nodes,
+        # What every rank computes alike (the balancing bias) needs no broadcast, and the tables' rows bring their own.
+        strategy=DDPStrategy(broadcast_buffers=False) if place.ranks > 1 else "auto",
+        plugins=[place.environment()],
         precision="bf16-mixed" if spec.training.precision == "bf16" else "32-true",
         max_epochs=1,
         logger=loggers,
@@ -110,8 +159,11 @@ def train(
         log_every_n_steps=module.every,
         use_distributed_sampler=False,
     )
-    batches = DataLoader(_Batches(spec, shards.train), batch_size=None)
-    held_out = DataLoader(_HeldOut(spec, shards.validation), batch_size=None)
+    held_out = DataLoader(_HeldOut(spec, shards.validation, place), batch_size=None)
+    if module.first_step == spec.training.steps:
+        trainer.validate(module, held_out, verbose=False)
+        return _result(module)
+    batches = DataLoader(_Batches(spec, shards.train, module.first_step, place), batch_size=None)
     # One epoch, so Lightning validates once, after the last step. A diverged run's result is that it diverged.
     with suppress(Diverged):
         trainer.fit(module, batches, held_out)
@@ -130,7 +182,9 @@ def _result(module: RunModule) -> RunResult:
         validation_loss=loss,
         window_losses=seen.window_losses,
         window_tokens=seen.window_tokens,
-        train_loss=float(torch.stack(seen.late_losses).mean()) if seen.late_losses else math.nan,
+        train_loss=seen.train_loss,
+        curve_steps=seen.curve_steps,
+        curve_losses=seen.curve_losses,
         steps=seen.steps,
         tokens=tokens,
         expert_load=[(load / load.sum()).tolist() for load in seen.late_load],
@@ -144,7 +198,12 @@ def _result(module: RunModule) -> RunResult:
 
 
 def _quieten() -> None:
-    """Silence what says nothing about a run: batches are memory maps, and torch warns of Lightning's own calls."""
+    """Silence what says nothing about a run: batches are memory maps, and Lightning's calls are not ours."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    for message in (".*does not have many workers.*", ".*isinstance.treespec, LeafSpec.*", ".*no length.*"):
+    for message in (
+        ".*does not have many workers.*",
+        ".*isinstance.treespec, LeafSpec.*",
+        ".*no length.*",
+        ".*srun.*not used.*",
+    ):
         warnings.filterwarnings("ignore", message)

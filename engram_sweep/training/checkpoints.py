@@ -1,0 +1,123 @@
+"""Checkpoints of one run: whole or not there, two of them at least, and never trusted without their digest.
+
+checkpoints/step-00001200-<xxh3_128 of the file>.pt
+
+A run that goes on from one ends bit-equal to one that was never stopped (on the CPU): batches are a function of the
+step, so the state is the model, the optimizers, the random generators and what was observed so far.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+import xxhash
+
+from engram_sweep.files import write_atomically
+
+KEEP = 2
+_NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{32})\.pt")
+
+
+class Checkpoints:
+    """The checkpoint folder of one run.
+
+    Args:
+        folder: where they lie; made at the first save.
+        every_seconds: time between two of them; the last step is saved whatever it is.
+    """
+
+    def __init__(self, folder: Path, every_seconds: float) -> None:
+        self.folder, self.every_seconds = folder, every_seconds
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time for the next one."""
+        return time.monotonic() - self._last >= self.every_seconds
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Write the state after `step` steps: temporary file, read back, rename; then drop all but the newest two.
+
+        A disk that is full or read-only costs the checkpoint, not the run: it is said on stderr, and training goes on.
+
+        Args:
+            step: optimizer steps done.
+            state: tensors and plain data only, because it is read with `weights_only=True`.
+        """
+        self._last = time.monotonic()
+        writing = self.folder / "writing"
+        try:
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            meant = xxhash.xxh3_128()
+            write_atomically(writing, lambda path: _save(state, path, meant))
+            if _digest(writing) != meant.hexdigest():
+                raise OSError("it read back differs from what was written")
+            writing.replace(self.folder / f"step-{step:08d}-{meant.hexdigest()}.pt")
+        except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
+            with suppress(OSError):
+                writing.unlink(missing_ok=True)
+            print(f"no checkpoint at step {step}: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
+            return
+        for path in self._newest_first()[KEEP:]:
+            path.unlink(missing_ok=True)
+
+    def newest(self) -> dict[str, Any] | None:
+        """The state of the newest checkpoint that is whole, on the CPU; None where there is none.
+
+        A damaged one is removed, with a line on stderr, and the one before is taken.
+        """
+        for path in self._newest_first():
+            name = _NAME.fullmatch(path.name)
+            try:
+                if name and _digest(path) == name[2]:
+                    return torch.load(path, map_location="cpu", weights_only=True)
+                problem = "its digest differs"
+            except OSError as error:
+                problem = str(error)
+            print(f"{path.name}: damaged ({problem}), going back to the one before", file=sys.stderr, flush=True)
+            path.unlink(missing_ok=True)
+        return None
+
+    def step(self) -> int:
+        """Steps that the newest checkpoint holds, by its name; 0 where there is none."""
+        return next((int(name[1]) for p in self._newest_first() if (name := _NAME.fullmatch(p.name))), 0)
+
+    def clear(self) -> None:
+        """Remove them all: the run is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*.pt"), reverse=True)
+
+
+class _Hashing:
+    """A file that takes the digest of what is written to it."""
+
+    def __init__(self, file: BinaryIO, digest: xxhash.xxh3_128) -> None:
+        self.file, self.digest = file, digest
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self.file.write(data)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _save(state: dict[str, Any], path: Path, digest: xxhash.xxh3_128) -> None:
+    with path.open("wb") as file:
+        torch.save(state, _Hashing(file, digest))  # type: ignore[arg-type]  # it asks for no more than write and flush
+
+
+def _digest(path: Path) -> str:
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while part := file.read(1 << 24):
+            digest.update(part)
+    return digest.hexdigest()
