@@ -103,8 +103,10 @@ class RunModule(LightningModule):
             self.model.compile()
         tables = {id(table) for table in self.model.tables()}
         self.dense = [p for p in self.model.parameters() if id(p) not in tables]
-        # DistributedDataParallel cannot reduce sparse gradients over NCCL; `_reduce_tables` does.
+        # DistributedDataParallel cannot reduce sparse gradients over NCCL; `_reduce_tables` does. Buffers are alike on
+        # all ranks by computation (the balancing bias) and need no broadcast.
         self._ddp_params_and_buffers_to_ignore = [name for name, p in self.named_parameters() if id(p) in tables]
+        self._ddp_params_and_buffers_to_ignore += [name for name, _ in self.named_buffers()]
         self.observed = Observed()
         self.every = max(1, spec.training.steps // 100)
         self.saved = checkpoints.newest() if checkpoints else None
@@ -117,12 +119,11 @@ class RunModule(LightningModule):
         return make_optimizers(self.model, self.spec.training)
 
     def setup(self, stage: str) -> None:
-        """Take the signals back from Lightning, and see that all ranks go on from the same step.
+        """See that all ranks go on from the same step.
 
         Raises:
             OSError: they see different checkpoints.
         """
-        self.stop.own()
         if not same(self.first_step, self.device):
             raise OSError(f"the processes of this run see different checkpoints (here: step {self.first_step})")
 
@@ -134,6 +135,7 @@ class RunModule(LightningModule):
         self._restore()
 
     def on_validation_start(self) -> None:
+        self.stop.own()
         self._restore()  # of a run whose last step was done before
 
     def _restore(self) -> None:
@@ -149,6 +151,7 @@ class RunModule(LightningModule):
             self._log(step, metrics)
 
     def on_train_start(self) -> None:
+        self.stop.own()  # Lightning's handlers, put in place a moment ago, would make one rank broadcast alone
         self.clock = time.monotonic()
 
     def training_step(self, batch: Tensor, index: int) -> None:

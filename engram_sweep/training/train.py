@@ -19,7 +19,6 @@ from lightning.fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from engram_sweep.corpus.shards import Shards
@@ -145,8 +144,7 @@ def train(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=place.devices,
         num_nodes=place.nodes,
-        # What every rank computes alike (the balancing bias) needs no broadcast, and the tables' rows bring their own.
-        strategy=DDPStrategy(broadcast_buffers=False) if place.ranks > 1 else "auto",
+        strategy="ddp" if place.ranks > 1 else "auto",
         plugins=[place.environment()],
         precision="bf16-mixed" if spec.training.precision == "bf16" else "32-true",
         max_epochs=1,

@@ -1,0 +1,109 @@
+"""One run on two processes: real ones, over gloo, started by submitit as on one machine with two devices."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import submitit
+
+from engram_sweep import worker
+from engram_sweep.corpus.shards import prepare
+from engram_sweep.plan import Plan, PlannedRun
+from engram_sweep.records import read_parquet
+from engram_sweep.runfolder import RunFolder
+
+
+def lay_out(run: PlannedRun, folder: Path, corpora: Path, devices: int) -> RunFolder:
+    here = RunFolder(folder / run.run_id)
+    ledger = {n: getattr(run.allocation.ledger, n) for n in LEDGER}
+    here.write_job(
+        {
+            "run_id": run.run_id, "scale": run.scale, "rho_asked": run.allocation.rho_asked, "ledger": ledger,
+            "shards": str(prepare(run.spec.corpus, corpora)), "threads": 1, "nodes": 1, "devices": devices,
+            "timeout_minutes": 60, "signal_seconds": 30, "checkpoint_minutes": 10, "retries": {"preempted": 3},
+            "spec": asdict(run.spec),
+        }
+    )  # fmt: skip
+    return here
+
+
+LEDGER = ("params_total", "params_active", "params_table", "flops_per_token")
+
+
+def start(here: RunFolder, devices: int) -> submitit.Job:
+    executor = submitit.LocalExecutor(folder=here.path / "job")
+    executor.update_parameters(timeout_min=10, tasks_per_node=devices)
+    return executor.submit(worker.run, str(here.path))
+
+
+def finish(job: submitit.Job, here: RunFolder) -> None:
+    while not job.done():
+        time.sleep(0.1)
+    assert here.failure() is None, here.failure()
+
+
+@pytest.fixture(scope="module")
+def runs(smoke_plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[RunFolder, pd.Series]]:
+    """One planned run, trained by one process, by two, and by two that were stopped on the way."""
+    folder = tmp_path_factory.mktemp("ranks")
+    run = next(run for run in smoke_plan.runs if run.allocation.rho_asked == 0.5)
+    found: dict[str, Any] = {}
+    for name, devices in {"one": 1, "two": 2, "two, stopped": 2}.items():
+        here = lay_out(run, folder / name, folder / "corpora", devices)
+        job = start(here, devices)
+        if name == "two, stopped":
+            while here.progress().get("step", 0) < 2:
+                time.sleep(0.01)
+            os.kill(int(job.job_id), signal.SIGTERM)  # submitit hands it on to both
+            while not job.done():
+                time.sleep(0.1)
+            failure = here.failure()
+            assert failure is not None
+            assert failure["kind"] == "preempted"
+            assert "asked to stop after step" in failure["message"]
+            job = start(here, devices)
+        finish(job, here)
+        found[name] = here, read_parquet(here.record).iloc[0]
+    return found
+
+
+def test_two_processes_train_the_same_model(runs) -> None:
+    one, two = runs["one"][1], runs["two"][1]
+    assert (one.world_size, two.world_size) == (1, 2)
+    assert list(two.window_tokens) == list(one.window_tokens)
+    # Sums over the batch are taken in another order, so not bit for bit.
+    np.testing.assert_allclose(two.window_losses, one.window_losses, rtol=2e-3)
+    assert two.validation_loss == pytest.approx(one.validation_loss, rel=1e-3)
+    np.testing.assert_allclose(two.curve_losses[:2], one.curve_losses[:2], rtol=1e-5)
+    np.testing.assert_allclose(two.gate_mean, one.gate_mean, rtol=1e-2)
+    assert sum(map(sum, two.expert_load)) == pytest.approx(sum(map(sum, one.expert_load)))
+
+
+def test_two_processes_that_were_stopped_end_bit_equal(runs) -> None:
+    (here, stopped), (_, two) = runs["two, stopped"], runs["two"]
+    assert stopped.restarts == 1
+    assert [attempt["ended"] for attempt in here.attempts()] == ["preempted", "done"]
+    for name in ("validation_loss", "window_losses", "curve_losses", "train_loss", "expert_load"):
+        assert repr(stopped[name]) == repr(two[name]), name
+    assert not here.checkpoints.exists(), "a finished run keeps none"
+
+
+def test_when_one_process_fails_both_end_and_the_reason_is_kept(smoke_plan: Plan, runs, tmp_path: Path) -> None:
+    run = smoke_plan.runs[0]
+    here = lay_out(run, tmp_path, runs["one"][0].path.parent.parent / "corpora", 2)
+    (here.path / "logs").write_text("in the way of rank 0")
+    job = start(here, 2)
+    while not job.done():
+        time.sleep(0.1)
+    failure = here.failure()
+    assert failure is not None
+    assert failure["kind"] == "node"
+    assert "logs" in failure["message"]
