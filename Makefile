@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan status report tune power publish notebooks test lint bench coverage clean
+.PHONY: sweep plan status report tune power publish notebooks test lint bench coverage chaos clean
 
 # Trains what is not done, then draws what is done, also when a run failed.
 sweep: $(BIN)/.ready
@@ -36,6 +36,11 @@ lint: $(BIN)/.ready
 # How often the intervals cover a known truth: hours of one core; its table stands in docs/lab-notebook.md.
 coverage: $(BIN)/.ready
 	OMP_NUM_THREADS=1 $(BIN)/python -W error -m analysis.coverage --sweeps 300
+
+# N faults at random moments of a small sweep; its table must come out bit-equal. Needs the right to mount.
+N ?= 200
+chaos: $(BIN)/.ready
+	$(BIN)/python -m tests.chaos --faults $(N)
 
 # Against a peer, installed beside; never part of the tests.
 bench: $(BIN)/.ready

@@ -163,7 +163,9 @@ def export_runs(scale: str, results: Path, path: Path) -> int:
         UserError: no finished run yet, or the file cannot be written.
     """
     tables = [pq.read_table(record) for record in _record_paths(scale, results)]
-    table = pa.concat_tables(tables, promote_options="default")  # an older version's lack columns
+    # Records of an older version lack columns.
+    tables = [table.cast(pa.schema([field.with_nullable(True) for field in table.schema])) for table in tables]
+    table = pa.concat_tables(tables, promote_options="default")
     table = table.sort_by([(name, "ascending") for name in ("arm", "rho", "seed")])
     try:
         write_atomically(path, lambda temporary: pq.write_table(table, temporary))

@@ -12,8 +12,18 @@ import pytest
 
 from engram_sweep.errors import UserError
 from engram_sweep.files import write_atomically
-from engram_sweep.records import FILE_NAME, SCHEMA, is_done, read_parquet, read_runs, runs_folder, write_record
-from tests.conftest import mount
+from engram_sweep.records import (
+    FILE_NAME,
+    SCHEMA,
+    SCHEMA_VERSION,
+    export_runs,
+    is_done,
+    read_parquet,
+    read_runs,
+    runs_folder,
+    write_record,
+)
+from tests.conftest import ROOT, mount
 
 
 def values(**changes: Any) -> dict[str, Any]:
@@ -106,3 +116,22 @@ def test_a_foreign_table_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="no finished runs"):
         read_runs("nothing", tmp_path)
+
+
+def test_records_of_the_first_version_stay_readable(tmp_path: Path) -> None:
+    """The fixture was written by the code of that version."""
+    old = pq.read_table(ROOT / "tests" / "fixtures" / "records-v1.parquet")
+    for row in range(old.num_rows):
+        run_id = old["run_id"][row].as_py()
+        folder = runs_folder(tmp_path, "s") / run_id
+        folder.mkdir(parents=True)
+        pq.write_table(old.slice(row, 1), folder / FILE_NAME)
+        assert is_done(folder, run_id)
+    new = runs_folder(tmp_path, "s") / ("ab" * 16)
+    new.mkdir()
+    write_record(new / FILE_NAME, values())
+    both = read_runs("s", tmp_path)
+    assert sorted(both.schema_version) == [1] * old.num_rows + [SCHEMA_VERSION]
+    assert both.validation_loss.notna().all()
+    assert export_runs("s", tmp_path, tmp_path / "all.parquet") == old.num_rows + 1
+    assert len(read_parquet(tmp_path / "all.parquet")) == old.num_rows + 1

@@ -8,6 +8,7 @@ import pytest
 
 from engram_sweep.cli import main
 from engram_sweep.errors import UserError
+from engram_sweep.plan import make_plan
 from engram_sweep.scale import load_scale, scale_names
 from tests.examples import SWEEPS, load, scale, write_scale
 
@@ -178,3 +179,21 @@ def test_a_file_equals_its_data(tmp_path):
 def test_every_shipped_scale_loads_and_says_what_it_is(name):
     assert load(name).name == name
     assert load(name).about
+
+
+def test_the_full_sweep_replaces_what_it_names(tmp_path):
+    write_scale(tmp_path, sweep__full={"seeds": [0, 1, 2], "arms": {"dense": True}})
+    quick = load_scale("example", tmp_path)
+    full = quick.in_full()
+    assert (full.sweep.seeds, full.sweep.rho, full.sweep.arms.dense) == ((0, 1, 2), quick.sweep.rho, True)
+    assert full.sweep.full is None
+    quick_runs = {run.run_id for run in make_plan(quick).runs}
+    assert quick_runs < {run.run_id for run in make_plan(full).runs}, "the quick look is part of it"
+
+
+def test_a_full_sweep_is_checked_like_any_other(tmp_path, capsys):
+    write_scale(tmp_path, sweep__full={"rho": [0.5, 0.5]})
+    assert "rho: expected distinct values" in refusal(tmp_path, capsys)
+    write_scale(tmp_path)
+    with pytest.raises(UserError, match=r"sweep\.full: expected this key for --full"):
+        load_scale("example", tmp_path).in_full()
