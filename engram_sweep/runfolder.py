@@ -4,12 +4,13 @@ results/<scale>/runs/<run_id>/
 run.json         the spec and its labels, written by the driver
 lock             held (flock) by the one worker that trains it; the kernel lets go however the worker dies
 progress.json    step, loss and speed, rewritten about a hundred times
+job.json         who was asked to train it, last (engram_sweep.launch.jobs)
 attempts.json    when and where each attempt started, how long it took, how it ended
 failure.json     class and last words of the last failed attempt
 checkpoints/     the newest two, until the run is done
 record.parquet   the result; the run is done when it validates
 logs/            CSV and TensorBoard
-job/             submitit's files of the last attempt, and the worker's output
+job/             submitit's files of the last attempt, and the worker's output; job.last/ those of the one before
 """
 
 from __future__ import annotations
@@ -128,12 +129,13 @@ class RunFolder:
         return read_json(self.path / "attempts.json") or []
 
     def failure(self) -> dict[str, Any] | None:
-        """`kind`, `message` and `log` (last lines) of the last failed attempt, if it failed."""
+        """`kind`, `message`, `log` (last lines) and `at` (ISO 8601, UTC) of the last failed attempt, if it failed."""
         return read_json(self.path / "failure.json")
 
     def write_failure(self, kind: str, message: str) -> None:
         """Note how an attempt failed, with the worker's last lines."""
-        write_json(self.path / "failure.json", {"kind": kind, "message": message, "log": self.last_lines()})
+        failure = {"kind": kind, "message": message, "log": self.last_lines(), "at": datetime.now(UTC).isoformat()}
+        write_json(self.path / "failure.json", failure)
 
     def start_attempt(self) -> None:
         """Note a new attempt and forget the last one's failure.

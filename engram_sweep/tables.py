@@ -16,7 +16,15 @@ from engram_sweep.plan import Plan
 from engram_sweep.plan_tables import console
 from engram_sweep.scale import Scale
 
-_COLOURS = {"planned": "dim", "running": "cyan", "done": "green", "diverged": "yellow", "failed": "red"}
+_COLOURS = {
+    "planned": "dim",
+    "queued": "blue",
+    "running": "cyan",
+    "preempted": "magenta",
+    "done": "green",
+    "diverged": "yellow",
+    "failed": "red",
+}
 
 
 def print_status(scale: str, statuses: list[RunStatus]) -> None:

@@ -1,36 +1,62 @@
-"""Starting workers. An executor turns a run folder into a job; it knows nothing of models."""
+"""Starting workers, asking how they are, stopping them. An executor knows nothing of models.
+
+To ask and to stop, a job's note is enough (`engram_sweep.launch.jobs`): an executor keeps no state that a driver's
+death could lose.
+"""
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 import submitit
 
 from engram_sweep import worker
+from engram_sweep.launch.jobs import Job, State, now
 
 
-class Job(Protocol):
-    """A started worker."""
+class Queue(Protocol):
+    """Where jobs of one kind wait and run; answers for all jobs in one call."""
 
-    def done(self) -> bool:
-        """Whether the worker has ended, well or not."""
+    def states(self, jobs: Sequence[Job]) -> list[State]:
+        """How each job stands, in the order asked."""
         ...
 
-    def cancel(self) -> None:
-        """Ask it to stop."""
+    def cancel(self, jobs: Sequence[Job], force: bool = False) -> None:
+        """Ask jobs to stop, those that have ended too, and return at once.
+
+        Args:
+            jobs: which.
+            force: leave them no time to write a checkpoint.
+        """
         ...
 
 
-class Executor(Protocol):
+class Executor(Queue, Protocol):
     """Starts workers."""
 
-    def submit(self, folder: Path) -> Job:
-        """Start the worker of one run folder."""
+    name: str
+    """As in a job's note, and in `QUEUES`."""
+    queues: bool
+    """Whether jobs wait in a queue that outlives the driver: all runs are then submitted at once, and Ctrl-C stops none."""
+
+    def submit(self, folders: Sequence[Path]) -> list[Job]:
+        """Start the worker of each run folder, or queue it.
+
+        The worker's stderr is to be found as `<folder>/job/*_log.err`.
+
+        Returns:
+            One job per folder, in order; the caller notes them.
+
+        Raises:
+            OSError: a folder cannot be written.
+        """
         ...
 
 
@@ -42,17 +68,74 @@ class LocalExecutor:
         gpus: GPUs that a worker sees; submitit hides all of them where none are asked for.
     """
 
+    name = "local"
+    queues = False
+
     def __init__(self, timeout_minutes: int, gpus: int = 0) -> None:
         self.timeout_minutes, self.gpus = timeout_minutes, gpus
+        self._children: list[submitit.LocalJob[None]] = []
 
-    def submit(self, folder: Path) -> Job:
-        """Start a process. Its files and output are in `<folder>/job/`, those of the last attempt only."""
-        files = folder / "job"
-        shutil.rmtree(files, ignore_errors=True)
+    def submit(self, folders: Sequence[Path]) -> list[Job]:
+        """Start a process each. Its files and output are in `<folder>/job/`, the last attempt's in `job.last/`."""
+        return [self._start(folder) for folder in folders]
+
+    def _start(self, folder: Path) -> Job:
+        # Asking an ended child takes it off the process table.
+        self._children = [child for child in self._children if not child.done()]
+        files = _files(folder)
+        if files.exists():
+            shutil.rmtree(files.with_name("job.last"), ignore_errors=True)
+            files.rename(files.with_name("job.last"))
         executor = submitit.LocalExecutor(folder=files)
         executor.update_parameters(timeout_min=self.timeout_minutes, gpus_per_node=self.gpus)
+        submitted_at = now()
         with _stderr_to(files / "controller.err"):
-            return executor.submit(worker.run, str(folder))
+            child = executor.submit(worker.run, str(folder))
+        self._children.append(child)
+        return Job(folder, self.name, f"{platform.node()}:{child.job_id}", submitted_at)
+
+    @staticmethod
+    def states(jobs: Sequence[Job]) -> list[State]:
+        """Running where a process of the job is there; of another machine's jobs only the run's lock knows."""
+        processes = _processes() if jobs else {}
+        return ["running" if _mine(job) and processes.get(str(_files(job.folder))) else "ended" for job in jobs]
+
+    @staticmethod
+    def cancel(jobs: Sequence[Job], force: bool = False) -> None:
+        """Signal every process of the jobs, a worker's whose parent was killed too."""
+        processes = _processes() if jobs else {}
+        for job in filter(_mine, jobs):
+            for pid in processes.get(str(_files(job.folder)), []):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL if force else signal.SIGTERM)
+
+
+def _files(folder: Path) -> Path:
+    """Where submitit's files of a run's job are; both its processes are called with this path."""
+    return folder.resolve() / "job"
+
+
+def _mine(job: Job) -> bool:
+    return job.id.rpartition(":")[0] == platform.node()
+
+
+def _processes() -> dict[str, list[int]]:
+    """Process ids of submitit's processes by the folder they were called with.
+
+    A process id alone would not do: after a reboot, or days, it may be another program's.
+    """
+    found: dict[str, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if {b"submitit.local._local", b"submitit.core._submit"} & set(words):
+            for word in words:
+                found.setdefault(os.fsdecode(word), []).append(int(entry.name))
+    return found
 
 
 @contextmanager
@@ -71,18 +154,45 @@ def _stderr_to(path: Path) -> Iterator[None]:
         os.close(ours)
 
 
-class _Finished:
-    def done(self) -> bool:
-        return True
-
-    def cancel(self) -> None:
-        pass
-
-
 class InlineExecutor:
     """Trains in the driver's own process, one run after the other, under Lightning's progress bar: for debugging."""
 
-    def submit(self, folder: Path) -> Job:
-        """Train now; the returned job has ended."""
-        worker.run(str(folder), inline=True)
-        return _Finished()
+    name = "inline"
+    queues = False
+
+    def submit(self, folders: Sequence[Path]) -> list[Job]:
+        """Train now; the returned jobs have ended."""
+        submitted_at = now()
+        for folder in folders:
+            worker.run(str(folder), inline=True)
+        return [Job(folder, self.name, f"{platform.node()}:{os.getpid()}", submitted_at) for folder in folders]
+
+    @staticmethod
+    def states(jobs: Sequence[Job]) -> list[State]:
+        """All ended: there is a note only afterwards."""
+        return ["ended"] * len(jobs)
+
+    @staticmethod
+    def cancel(jobs: Sequence[Job], force: bool = False) -> None:
+        """Nothing is left to stop."""
+
+
+QUEUES: dict[str, Queue] = {"local": LocalExecutor, "inline": InlineExecutor}
+"""Whom to ask about a job, by the executor's name in its note."""
+
+
+def job_states(jobs: Sequence[Job]) -> list[State]:
+    """How jobs of any executors stand, in the order asked; each queue is asked once."""
+    states: dict[Job, State] = {}
+    for name in {job.executor for job in jobs}:
+        asked = [job for job in jobs if job.executor == name]
+        # A note that names no executor is not ours: the run's lock says whether anyone is at it.
+        answers = QUEUES[name].states(asked) if name in QUEUES else ["ended"] * len(asked)
+        states.update(zip(asked, answers, strict=True))
+    return [states[job] for job in jobs]
+
+
+def cancel_jobs(jobs: Sequence[Job], force: bool = False) -> None:
+    """Ask jobs of any executors to stop (see `Queue.cancel`)."""
+    for name in {job.executor for job in jobs} & set(QUEUES):
+        QUEUES[name].cancel([job for job in jobs if job.executor == name], force)

@@ -1,18 +1,20 @@
-"""How every run of a plan stands, read from disk alone; nothing here needs a living driver."""
+"""How every run of a plan stands: from disk, and from the queues that its jobs are in. No living driver is needed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from engram_sweep.launch.executors import job_states
+from engram_sweep.launch.jobs import Job, State, noted_job
 from engram_sweep.plan import Plan, PlannedRun
 from engram_sweep.records import runs_folder
 from engram_sweep.runfolder import RunFolder
 
-STATES = ("planned", "running", "done", "diverged", "failed")
+STATES = ("planned", "queued", "running", "preempted", "done", "diverged", "failed")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,10 @@ class RunStatus:
     steps: int | None = None
     tokens_per_second: float | None = None
     failure: dict[str, Any] | None = None
+    job: Job | None = None
+    """The job last submitted for it, if it is not finished."""
+    live: bool = False
+    """Whether a job or a worker of any driver is at it: it is not to be submitted."""
 
     @property
     def finished(self) -> bool:
@@ -55,25 +61,62 @@ def folder_of(run: PlannedRun, results: Path) -> RunFolder:
     return RunFolder(runs_folder(results, run.scale) / run.run_id)
 
 
-def run_status(run: PlannedRun, results: Path) -> RunStatus:
-    """The state of one run."""
+@dataclass
+class Survey:
+    """The state of every run of a plan, to be asked again and again: a finished run is read once."""
+
+    plan: Plan
+    results: Path
+    _finished: dict[str, RunStatus] = field(default_factory=dict)
+
+    def look(self) -> list[RunStatus]:
+        """The state of every planned run, in the plan's order."""
+        self._find_finished()
+        left = [run for run in self.plan.runs if run.run_id not in self._finished]
+        jobs = [job for run in left if (job := noted_job(folder_of(run, self.results).path)) is not None]
+        states = {job.folder.name: (job, state) for job, state in zip(jobs, job_states(jobs), strict=True)}
+        # Again, after the queues: a job that they call ended has written what it had to write.
+        self._find_finished()
+        return [
+            self._finished.get(run.run_id) or self._unfinished(run, *states.get(run.run_id, (None, "ended")))
+            for run in self.plan.runs
+        ]
+
+    def _find_finished(self) -> None:
+        for run in self.plan.runs:
+            if run.run_id not in self._finished and (status := _finished_status(run, self.results)) is not None:
+                self._finished[run.run_id] = status
+
+    def _unfinished(self, run: PlannedRun, job: Job | None, state: State) -> RunStatus:
+        folder = folder_of(run, self.results)
+        failure = folder.failure()
+        if state == "running" or folder.is_held():
+            progress = folder.progress()
+            step, speed = progress.get("step", 0), progress.get("tokens_per_second")
+            return RunStatus(run, "running", None, step, run.spec.training.steps, speed, job=job, live=True)
+        if state in ("queued", "unknown"):
+            return RunStatus(run, "preempted" if _preempted(failure) else "queued", failure=failure, job=job, live=True)
+        if failure:
+            return RunStatus(run, "preempted" if _preempted(failure) else "failed", failure=failure, job=job)
+        return RunStatus(run, "planned", job=job)
+
+
+def _finished_status(run: PlannedRun, results: Path) -> RunStatus | None:
     folder = folder_of(run, results)
-    if folder.is_done():
-        row = pq.read_table(folder.record, columns=["outcome", "validation_loss", "steps", "tokens_per_second"])
-        outcome, loss, steps, speed = (column[0].as_py() for column in row.columns)
-        return RunStatus(run, "done" if outcome == "ok" else "diverged", loss, steps, run.spec.training.steps, speed)
-    if folder.is_held():
-        progress = folder.progress()
-        speed = progress.get("tokens_per_second")
-        return RunStatus(run, "running", None, progress.get("step", 0), run.spec.training.steps, speed)
-    if failure := folder.failure():
-        return RunStatus(run, "failed", failure=failure)
-    return RunStatus(run, "planned")
+    if not folder.is_done():
+        return None
+    row = pq.read_table(folder.record, columns=["outcome", "validation_loss", "steps", "tokens_per_second"])
+    outcome, loss, steps, speed = (column[0].as_py() for column in row.columns)
+    return RunStatus(run, "done" if outcome == "ok" else "diverged", loss, steps, run.spec.training.steps, speed)
+
+
+def _preempted(failure: dict[str, Any] | None) -> bool:
+    return failure is not None and failure["kind"] == "preempted"
 
 
 def sweep_status(plan: Plan, results: Path) -> list[RunStatus]:
     """The state of every planned run."""
-    return [run_status(run, results) for run in plan.runs]
+    return Survey(plan, results).look()
 
 
 def counts(statuses: list[RunStatus]) -> dict[str, int]:

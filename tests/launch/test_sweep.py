@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ import submitit
 
 from engram_sweep import worker
 from engram_sweep.launch.driver import Driver, sweep
-from engram_sweep.launch.executors import LocalExecutor
-from engram_sweep.launch.status import counts, folder_of, sweep_status
+from engram_sweep.launch.executors import QUEUES, LocalExecutor
+from engram_sweep.launch.jobs import Job, State, now
+from engram_sweep.launch.status import STATES, counts, folder_of, sweep_status
 from engram_sweep.plan import Plan, make_plan
 from engram_sweep.records import read_parquet, read_runs
 from engram_sweep.runfolder import Busy, RunFolder
@@ -55,7 +57,7 @@ def test_an_exported_table_is_the_table(smoke_results: Path, tmp_path: Path) -> 
 
 def test_status_json(smoke_results: Path) -> None:
     status = json.loads(call("status", "smoke", "--results", smoke_results, "--json").stdout)
-    assert status["counts"] == {"planned": 0, "running": 0, "done": 6, "diverged": 0, "failed": 0}
+    assert status["counts"] == {state: 6 * (state == "done") for state in STATES}
     assert all(run["validation_loss"] > 0 for run in status["runs"])
 
 
@@ -124,34 +126,47 @@ def test_a_held_run_is_left_to_its_holder(one_run: Plan, tmp_path: Path) -> None
 class _Vanishing:
     """An executor whose workers end at once and leave nothing."""
 
+    name = "pretended"
+    queues = False
+    state: State = "ended"
+
     def __init__(self) -> None:
         self.folders: list[Path] = []
 
-    def submit(self, folder: Path):
-        self.folders.append(folder)
-        return self
+    def submit(self, folders: Sequence[Path]) -> list[Job]:
+        self.folders += folders
+        return [Job(folder, self.name, "1", now()) for folder in folders]
 
-    def done(self) -> bool:
-        return True
+    def states(self, jobs: Sequence[Job]) -> list[State]:
+        return [self.state] * len(jobs)
 
-    def cancel(self) -> None:
-        pass
+    def cancel(self, jobs: Sequence[Job], force: bool = False) -> None:
+        self.state = "ended"
 
 
-def test_a_vanishing_worker_is_started_again_so_often_and_no_more(one_run: Plan, tmp_path: Path) -> None:
+@pytest.fixture
+def pretended(monkeypatch: pytest.MonkeyPatch) -> _Vanishing:
     executor = _Vanishing()
+    monkeypatch.setitem(QUEUES, executor.name, executor)
+    return executor
+
+
+def test_a_vanishing_worker_is_started_again_so_often_and_no_more(
+    one_run: Plan, tmp_path: Path, pretended: _Vanishing
+) -> None:
     folder_of(one_run.runs[0], tmp_path).path.mkdir(parents=True)
-    (status,) = Driver(one_run, tmp_path, executor, parallel=1, retries=2, timeout_minutes=60).run()
-    assert len(executor.folders) == 3
+    (status,) = Driver(one_run, tmp_path, pretended, parallel=1, retries=2, timeout_minutes=60).run()
+    assert len(pretended.folders) == 3
     assert status.failure
     assert status.failure["kind"] == "node"
 
 
-def test_a_worker_that_vanishes_at_its_time_limit_timed_out(one_run: Plan, tmp_path: Path) -> None:
-    executor = _Vanishing()
+def test_a_worker_that_vanishes_at_its_time_limit_timed_out(
+    one_run: Plan, tmp_path: Path, pretended: _Vanishing
+) -> None:
     folder_of(one_run.runs[0], tmp_path).path.mkdir(parents=True)
-    (status,) = Driver(one_run, tmp_path, executor, parallel=1, retries=2, timeout_minutes=0).run()
-    assert len(executor.folders) == 1
+    (status,) = Driver(one_run, tmp_path, pretended, parallel=1, retries=2, timeout_minutes=0).run()
+    assert len(pretended.folders) == 1
     assert status.failure
     assert status.failure["kind"] == "timed out"
 
@@ -160,33 +175,32 @@ def test_a_worker_that_vanishes_at_its_time_limit_timed_out(one_run: Plan, tmp_p
 def test_a_worker_sees_the_gpus_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: int) -> None:
     """Submitit is asked for them; without that it would hide every GPU, and the run would train on the CPU."""
     asked = {}
-    monkeypatch.setattr(submitit.LocalExecutor, "submit", lambda self, *job: asked.update(self.parameters))
-    LocalExecutor(5, gpus).submit(tmp_path)
+
+    def submit(self: submitit.LocalExecutor, *job: object) -> submitit.LocalJob:
+        asked.update(self.parameters)
+        return submitit.LocalJob(tmp_path, "1")
+
+    monkeypatch.setattr(submitit.LocalExecutor, "submit", submit)
+    LocalExecutor(5, gpus).submit([tmp_path])
     assert asked["gpus_per_node"] == gpus
 
 
-def test_no_more_workers_than_asked_for(smoke_plan: Plan, tmp_path: Path) -> None:
+def test_no_more_workers_than_asked_for(smoke_plan: Plan, tmp_path: Path, pretended: _Vanishing) -> None:
     """A worker that never ends keeps its place: with room for two, only two of six runs start."""
-
-    class Endless(_Vanishing):
-        stopped = False
-
-        def done(self) -> bool:
-            return self.stopped
-
-        def cancel(self) -> None:
-            self.stopped = True
-
-    executor, rounds = Endless(), []
+    rounds = []
+    pretended.state = "running"
+    for run in smoke_plan.runs:
+        folder_of(run, tmp_path).path.mkdir(parents=True)
 
     def watch(statuses) -> None:
-        rounds.append(len(executor.folders))
+        rounds.append(len(pretended.folders))
         if len(rounds) == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Driver(smoke_plan, tmp_path, executor, parallel=2, retries=0, timeout_minutes=60, watch=watch).run()
-    assert rounds == [0, 2, 2, 2]
+        Driver(smoke_plan, tmp_path, pretended, parallel=2, retries=0, timeout_minutes=60, watch=watch).run()
+    assert rounds == [2, 2, 2, 2]
+    assert pretended.state == "ended"
 
 
 def test_runs_of_an_earlier_version_of_the_scale_stay_out_of_the_table(one_run: Plan, tmp_path: Path) -> None:
