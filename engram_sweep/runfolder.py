@@ -137,6 +137,11 @@ class RunFolder:
         failure = {"kind": kind, "message": message, "log": self.last_lines(), "at": datetime.now(UTC).isoformat()}
         write_json(self.path / "failure.json", failure)
 
+    def checkpoint_step(self) -> int:
+        """Optimizer steps that the newest checkpoint holds, by its name; 0 where there is none."""
+        steps = (path.name.split("-")[1] for path in self.path.glob("checkpoints/step-*-*.pt"))
+        return max((int(step) for step in steps if step.isdigit()), default=0)
+
     def start_attempt(self) -> None:
         """Note a new attempt and forget the last one's failure.
 

@@ -234,6 +234,26 @@ class Budget(_Section):
     """A sweep that takes more is not launched, unless `--max-gpu-hours` raises it."""
 
 
+Tries = Annotated[int, Field(ge=0)]
+
+
+class Retries(_Section):
+    """How often a run starts again within one sweep, by how its attempt ended."""
+
+    node: Tries = 2
+    """The worker vanished, or its disk failed."""
+    preempted: Tries = 100
+    timed_out: Tries = 100
+    """At `launch.timeout_minutes`; never after an attempt that left no later checkpoint than it began with."""
+    out_of_memory: Tries = 0
+    bug: Tries = 0
+    bad_data: Tries = 0
+
+    def of(self, kind: str) -> int:
+        """The cap of a failure's class as a run folder names it, such as "out of memory"; 0 for one not known."""
+        return getattr(self, kind.replace(" ", "_"), 0)
+
+
 class Launch(_Section):
     """Where runs go and how fast they are expected to be; not part of any run's identity."""
 
@@ -241,8 +261,7 @@ class Launch(_Section):
     parallel: Annotated[int, Field(ge=0)] = 0
     """Runs side by side; 0 for one per core (one at a time on GPUs)."""
     timeout_minutes: Count = 60
-    retries: Annotated[int, Field(ge=0)] = 2
-    """How often a run whose worker was killed starts again within one sweep."""
+    retries: Retries = Retries()
     checkpoint_minutes: Positive = 10.0
     """Time between two checkpoints of a run."""
     corpus_path: str | None = None

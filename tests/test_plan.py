@@ -46,7 +46,7 @@ def test_arms_are_added_for_every_seed():
         ("executor", "inline"),
         ("parallel", 7),
         ("timeout_minutes", 5),
-        ("retries", 0),
+        ("retries", {"node": 0}),
         ("sustained_gflops", 99.0),
         ("corpus_path", "/data"),
         ("gpus", 4),

@@ -14,25 +14,32 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from engram_sweep.corpus.shards import prepare
 from engram_sweep.errors import UserError
-from engram_sweep.launch.executors import Executor, InlineExecutor, LocalExecutor, cancel_jobs, job_states
+from engram_sweep.launch.executors import Executor, InlineExecutor, LocalExecutor, stop_jobs
 from engram_sweep.launch.jobs import Job
-from engram_sweep.launch.status import RunStatus, Survey, folder_of, sweep_status
+from engram_sweep.launch.status import RunStatus, Survey, folder_of
 from engram_sweep.plan import Plan
 from engram_sweep.records import write_members
-from engram_sweep.scale import Scale
+from engram_sweep.runfolder import RunFolder
+from engram_sweep.scale import Retries, Scale
 
 POLL_SECONDS = 0.5
 LOOKING_SHARE = 0.2
 """At most this share of the time goes into looking at the runs, however many they are."""
 SIGNAL_SECONDS = 30
 """A local worker is signalled this long before its time is up."""
-GRACE_SECONDS = 10
-"""Workers that are asked to stop have this long to write a checkpoint."""
+
+
+@dataclass
+class _Watched:
+    """A live job: the checkpointed step it began with, and since when it runs (seconds, monotonic)."""
+
+    step: int
+    running_since: float | None = None
 
 
 @dataclass
@@ -40,106 +47,107 @@ class Driver:
     """One pass over a plan.
 
     Args:
-        plan: what to train.
-        results: the results folder.
+        survey: how the runs of the plan stand.
         executor: how workers start.
         parallel: workers side by side, those of another driver of this sweep included; an executor with a queue of its
             own gets all runs at once and holds back itself.
-        retries: how often a run whose worker vanished without a word starts again.
-        timeout_minutes: when the executor stops a worker; one that vanished then is not started again.
+        retries: how often a run starts again, by how its attempt ended.
+        timeout_minutes: when the executor stops a worker.
         watch: called with the state of all runs at every look.
     """
 
-    plan: Plan
-    results: Path
+    survey: Survey
     executor: Executor
     parallel: int
-    retries: int
+    retries: Retries
     timeout_minutes: float
     watch: Callable[[list[RunStatus]], None] = lambda statuses: None
     own: list[Job] = field(default_factory=list)
     """Jobs that this driver submitted."""
-    live: dict[str, float] = field(default_factory=dict)
-    """When each run that had a live job at the last look was first seen to run (seconds, monotonic)."""
+    watched: dict[str, _Watched] = field(default_factory=dict)
     judged: dict[str, str | None] = field(default_factory=dict)
-    """The failure of each run, by its time, that needs no judgement any more: of an earlier sweep, or counted."""
-    tries: Counter[str] = field(default_factory=Counter)
+    """By run, the time of the failure that needs no judgement any more: an earlier sweep's, or one that is counted."""
+    tries: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Failures in this sweep, by run and class."""
     given_up: set[str] = field(default_factory=set)
 
     def run(self) -> list[RunStatus]:
         """Train every run that is not done; returns how all of them stand.
 
-        Runs that failed in an earlier sweep are tried again; one that fails in this one is not.
+        Runs that failed in an earlier sweep are tried again, whatever it was; in this one `retries` decides.
 
         Raises:
             KeyboardInterrupt: after asking this driver's workers to stop, where no queue outlives it.
         """
-        survey = Survey(self.plan, self.results)
-        self.judged = {s.run.run_id: _failed_at(s) for s in survey.look() if not s.finished}
+        self.judged = {s.run.run_id: _failed_at(s) for s in self.survey.look()}
         try:
             while True:
                 began = time.monotonic()
-                with _turn(self.results / self.plan.scale.name) as ours:
-                    statuses = survey.look()
+                with _turn(self.survey.results / self.survey.plan.scale.name) as ours:
+                    statuses = self.survey.look()
                     if ours:
-                        for status in statuses:
-                            self._judge(status)
+                        statuses = [self._judge(status) for status in statuses]
                         self._submit(statuses)
                 self.watch(statuses)
                 if all(s.finished or s.run.run_id in self.given_up for s in statuses):
-                    return survey.look()
+                    return statuses
                 time.sleep(max(POLL_SECONDS, (time.monotonic() - began) / LOOKING_SHARE))
         except KeyboardInterrupt:
             if not self.executor.queues:
-                self._stop()
+                stop_jobs(self.own)
             raise
 
-    def _judge(self, status: RunStatus) -> None:
-        """Look after a run whose job may have ended: well, with a failure, or without a word."""
-        run_id = status.run.run_id
+    def _judge(self, status: RunStatus) -> RunStatus:
+        """Look after a run whose job may have ended, well, with a failure or without a word, and count its failures."""
+        run_id, folder = status.run.run_id, folder_of(status.run, self.survey.results)
         if status.live:
-            if status.state == "running" or run_id not in self.live:
-                self.live.setdefault(run_id, time.monotonic())
-            return
-        since = self.live.pop(run_id, None)
-        if status.finished or since is None:
-            return
-        folder = folder_of(status.run, self.results)
+            watched = self.watched.setdefault(run_id, _Watched(folder.checkpoint_step()))
+            if status.state != "running":
+                watched.running_since = None
+            elif watched.running_since is None:
+                watched.running_since = time.monotonic()
+            return status
+        watched = self.watched.pop(run_id, None)
+        if status.finished:
+            return status
         if _failed_at(status) in (None, self.judged.get(run_id)):
-            if time.monotonic() - since > 60 * self.timeout_minutes - SIGNAL_SECONDS:
-                folder.write_failure("timed out", f"stopped at launch.timeout_minutes = {self.timeout_minutes:g}")
-                self.given_up.add(run_id)
-                return
-            self.tries[run_id] += 1
-            if self.tries[run_id] > self.retries:
-                folder.write_failure("node", f"the worker vanished {self.tries[run_id]} times without a word")
-                self.given_up.add(run_id)
-        else:
+            if watched is None:
+                return status
+            status = self._vanished(status, folder, watched)
+        assert status.failure
+        kind = status.failure["kind"]
+        self.judged[run_id] = _failed_at(status)
+        self.tries[run_id, kind] += 1
+        stuck = kind == "timed out" and watched is not None and folder.checkpoint_step() <= watched.step
+        if stuck or self.tries[run_id, kind] > self.retries.of(kind):
             self.given_up.add(run_id)
+        return status
+
+    def _vanished(self, status: RunStatus, folder: RunFolder, watched: _Watched) -> RunStatus:
+        """Note the failure of a worker that could not: killed, or its node with it."""
+        lasted = time.monotonic() - (watched.running_since or time.monotonic())
+        if lasted > 60 * self.timeout_minutes - SIGNAL_SECONDS:
+            folder.write_failure("timed out", f"stopped at launch.timeout_minutes = {self.timeout_minutes:g}")
+        else:
+            times = self.tries[status.run.run_id, "node"] + 1
+            folder.write_failure("node", "the worker vanished without a word" + f" {times} times" * (times > 1))
+        return replace(status, state="failed", failure=folder.failure())
 
     def _submit(self, statuses: list[RunStatus]) -> None:
         """Submit as many runs as there is room for, and note their jobs."""
         free = [s.run for s in statuses if not (s.finished or s.live or s.run.run_id in self.given_up)]
         if not self.executor.queues:
             free = free[: max(0, self.parallel - sum(s.live for s in statuses))]
-        folders = [folder_of(run, self.results).path for run in free]
+        folders = [folder_of(run, self.survey.results) for run in free]
         # One by one where that costs nothing: a driver that is stopped in between leaves no job without its note.
         batches = [folders] if self.executor.queues and folders else [[folder] for folder in folders]
         for batch in batches:
-            for job in self.executor.submit(batch):
+            steps = [folder.checkpoint_step() for folder in batch]
+            jobs = self.executor.submit([folder.path for folder in batch])
+            for job, step in zip(jobs, steps, strict=True):
                 job.note()
                 self.own.append(job)
-                self.live[job.folder.name] = time.monotonic()
-
-    def _stop(self) -> None:
-        """Ask this driver's workers to stop, and see to it that they do."""
-        cancel_jobs(self.own)
-        deadline = time.monotonic() + GRACE_SECONDS
-        while any(state != "ended" for state in job_states(self.own)):
-            if time.monotonic() > deadline:
-                cancel_jobs(self.own, force=True)
-                return
-            time.sleep(0.1)
+                self.watched[job.folder.name] = _Watched(step, None if self.executor.queues else time.monotonic())
 
 
 def _failed_at(status: RunStatus) -> str | None:
@@ -188,7 +196,8 @@ def sweep(
             folder cannot be written.
         KeyboardInterrupt: stopped; workers of this driver were asked to stop.
     """
-    statuses = sweep_status(plan, results)
+    survey = Survey(plan, results)
+    statuses = survey.look()
     finished = all(status.finished for status in statuses)
     launch = plan.scale.launch
     if not finished and (missing := what_is_missing(plan.scale)) is not None:
@@ -204,11 +213,11 @@ def sweep(
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         if not finished:
-            _lay_out(plan, results, corpus)
+            _lay_out(statuses, results, corpus)
         write_members(plan.scale.name, [run.run_id for run in plan.runs], results)
         if finished:
             return statuses
-        return Driver(plan, results, executor, parallel, launch.retries, launch.timeout_minutes, watch).run()
+        return Driver(survey, executor, parallel, launch.retries, launch.timeout_minutes, watch).run()
     except OSError as error:
         raise UserError(f"{results}: expected a results folder with room to write: {error}") from None
 
@@ -229,14 +238,11 @@ def what_is_missing(scale: Scale) -> str | None:
     )
 
 
-def _lay_out(plan: Plan, results: Path, corpus: Path | None) -> None:
-    """Tokenise the corpus once and write every run's job."""
-    shards = prepare(plan.runs[0].spec.corpus, results / "corpora", corpus)
-    for run in plan.runs:
-        folder = folder_of(run, results)
-        if folder.is_done() or folder.is_held():
-            continue
-        ledger = run.allocation.ledger
+def _lay_out(statuses: list[RunStatus], results: Path, corpus: Path | None) -> None:
+    """Tokenise the corpus once and write what to train to the folder of every run that nobody is at."""
+    shards = prepare(statuses[0].run.spec.corpus, results / "corpora", corpus)
+    for run in (status.run for status in statuses if not (status.finished or status.live)):
+        folder, ledger = folder_of(run, results), run.allocation.ledger
         folder.write_job(
             {
                 "run_id": run.run_id,

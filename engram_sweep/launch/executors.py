@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,10 @@ import submitit
 
 from engram_sweep import worker
 from engram_sweep.launch.jobs import Job, State, now
+
+GRACE_SECONDS = 10
+"""Workers that are asked to stop have this long to write a checkpoint."""
+POLL_SECONDS = 0.2
 
 
 class Queue(Protocol):
@@ -44,7 +49,7 @@ class Executor(Queue, Protocol):
     name: str
     """As in a job's note, and in `QUEUES`."""
     queues: bool
-    """Whether jobs wait in a queue that outlives the driver: all runs are then submitted at once, and Ctrl-C stops none."""
+    """Whether jobs wait in a queue that outlives the driver: all runs are submitted at once, and Ctrl-C stops none."""
 
     def submit(self, folders: Sequence[Path]) -> list[Job]:
         """Start the worker of each run folder, or queue it.
@@ -73,7 +78,7 @@ class LocalExecutor:
 
     def __init__(self, timeout_minutes: int, gpus: int = 0) -> None:
         self.timeout_minutes, self.gpus = timeout_minutes, gpus
-        self._children: list[submitit.LocalJob[None]] = []
+        self._children: list[submitit.Job[None]] = []
 
     def submit(self, folders: Sequence[Path]) -> list[Job]:
         """Start a process each. Its files and output are in `<folder>/job/`, the last attempt's in `job.last/`."""
@@ -184,15 +189,36 @@ QUEUES: dict[str, Queue] = {"local": LocalExecutor, "inline": InlineExecutor}
 def job_states(jobs: Sequence[Job]) -> list[State]:
     """How jobs of any executors stand, in the order asked; each queue is asked once."""
     states: dict[Job, State] = {}
+    ended: list[State] = ["ended"]
     for name in {job.executor for job in jobs}:
         asked = [job for job in jobs if job.executor == name]
         # A note that names no executor is not ours: the run's lock says whether anyone is at it.
-        answers = QUEUES[name].states(asked) if name in QUEUES else ["ended"] * len(asked)
-        states.update(zip(asked, answers, strict=True))
+        states |= dict(zip(asked, QUEUES[name].states(asked) if name in QUEUES else ended * len(asked), strict=True))
     return [states[job] for job in jobs]
 
 
-def cancel_jobs(jobs: Sequence[Job], force: bool = False) -> None:
-    """Ask jobs of any executors to stop (see `Queue.cancel`)."""
+def stop_jobs(jobs: Sequence[Job]) -> list[Job]:
+    """Ask jobs of any executors to stop, and see to it that they do.
+
+    Returns:
+        Those still there, because their queue takes its time or does not answer.
+    """
+    _cancel(jobs)
+    asked = time.monotonic()
+    left, forced = _not_ended(jobs), False
+    while left and time.monotonic() - asked < 2 * GRACE_SECONDS:
+        if not forced and time.monotonic() - asked > GRACE_SECONDS:
+            _cancel(left, force=True)
+            forced = True
+        time.sleep(POLL_SECONDS)
+        left = _not_ended(left)
+    return left
+
+
+def _cancel(jobs: Sequence[Job], force: bool = False) -> None:
     for name in {job.executor for job in jobs} & set(QUEUES):
         QUEUES[name].cancel([job for job in jobs if job.executor == name], force)
+
+
+def _not_ended(jobs: Sequence[Job]) -> list[Job]:
+    return [job for job, state in zip(jobs, job_states(jobs), strict=True) if state != "ended"]

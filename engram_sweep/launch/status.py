@@ -74,31 +74,32 @@ class Survey:
         self._find_finished()
         left = [run for run in self.plan.runs if run.run_id not in self._finished]
         jobs = [job for run in left if (job := noted_job(folder_of(run, self.results).path)) is not None]
-        states = {job.folder.name: (job, state) for job, state in zip(jobs, job_states(jobs), strict=True)}
+        stands: dict[str, tuple[Job, State]] = {
+            job.folder.name: (job, state) for job, state in zip(jobs, job_states(jobs), strict=True)
+        }
         # Again, after the queues: a job that they call ended has written what it had to write.
         self._find_finished()
-        return [
-            self._finished.get(run.run_id) or self._unfinished(run, *states.get(run.run_id, (None, "ended")))
-            for run in self.plan.runs
-        ]
+        return [self._finished.get(run.run_id) or self._unfinished(run, stands) for run in self.plan.runs]
 
     def _find_finished(self) -> None:
         for run in self.plan.runs:
             if run.run_id not in self._finished and (status := _finished_status(run, self.results)) is not None:
                 self._finished[run.run_id] = status
 
-    def _unfinished(self, run: PlannedRun, job: Job | None, state: State) -> RunStatus:
+    def _unfinished(self, run: PlannedRun, stands: dict[str, tuple[Job, State]]) -> RunStatus:
+        job, state = stands.get(run.run_id, (None, "ended"))
         folder = folder_of(run, self.results)
-        failure = folder.failure()
+        live, steps = state != "ended", run.spec.training.steps
         if state == "running" or folder.is_held():
-            progress = folder.progress()
-            step, speed = progress.get("step", 0), progress.get("tokens_per_second")
-            return RunStatus(run, "running", None, step, run.spec.training.steps, speed, job=job, live=True)
-        if state in ("queued", "unknown"):
-            return RunStatus(run, "preempted" if _preempted(failure) else "queued", failure=failure, job=job, live=True)
-        if failure:
-            return RunStatus(run, "preempted" if _preempted(failure) else "failed", failure=failure, job=job)
-        return RunStatus(run, "planned", job=job)
+            told = folder.progress()
+            step, speed = told.get("step", 0), told.get("tokens_per_second")
+            return RunStatus(run, "running", step=step, steps=steps, tokens_per_second=speed, job=job, live=True)
+        failure = folder.failure()
+        if failure is not None and failure["kind"] == "preempted":
+            step = folder.checkpoint_step()
+            return RunStatus(run, "preempted", step=step, steps=steps, failure=failure, job=job, live=live)
+        ended = "failed" if failure else "planned"
+        return RunStatus(run, "queued" if live else ended, failure=failure, job=job, live=live)
 
 
 def _finished_status(run: PlannedRun, results: Path) -> RunStatus | None:
@@ -108,10 +109,6 @@ def _finished_status(run: PlannedRun, results: Path) -> RunStatus | None:
     row = pq.read_table(folder.record, columns=["outcome", "validation_loss", "steps", "tokens_per_second"])
     outcome, loss, steps, speed = (column[0].as_py() for column in row.columns)
     return RunStatus(run, "done" if outcome == "ok" else "diverged", loss, steps, run.spec.training.steps, speed)
-
-
-def _preempted(failure: dict[str, Any] | None) -> bool:
-    return failure is not None and failure["kind"] == "preempted"
 
 
 def sweep_status(plan: Plan, results: Path) -> list[RunStatus]:

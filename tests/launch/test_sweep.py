@@ -13,10 +13,11 @@ from engram_sweep import worker
 from engram_sweep.launch.driver import Driver, sweep
 from engram_sweep.launch.executors import QUEUES, LocalExecutor
 from engram_sweep.launch.jobs import Job, State, now
-from engram_sweep.launch.status import STATES, counts, folder_of, sweep_status
+from engram_sweep.launch.status import STATES, Survey, counts, folder_of, sweep_status
 from engram_sweep.plan import Plan, make_plan
 from engram_sweep.records import read_parquet, read_runs
 from engram_sweep.runfolder import Busy, RunFolder
+from engram_sweep.scale import Retries
 from tests.conftest import call
 
 
@@ -155,7 +156,7 @@ def test_a_vanishing_worker_is_started_again_so_often_and_no_more(
     one_run: Plan, tmp_path: Path, pretended: _Vanishing
 ) -> None:
     folder_of(one_run.runs[0], tmp_path).path.mkdir(parents=True)
-    (status,) = Driver(one_run, tmp_path, pretended, parallel=1, retries=2, timeout_minutes=60).run()
+    (status,) = Driver(Survey(one_run, tmp_path), pretended, parallel=1, retries=Retries(), timeout_minutes=60).run()
     assert len(pretended.folders) == 3
     assert status.failure
     assert status.failure["kind"] == "node"
@@ -165,7 +166,7 @@ def test_a_worker_that_vanishes_at_its_time_limit_timed_out(
     one_run: Plan, tmp_path: Path, pretended: _Vanishing
 ) -> None:
     folder_of(one_run.runs[0], tmp_path).path.mkdir(parents=True)
-    (status,) = Driver(one_run, tmp_path, pretended, parallel=1, retries=2, timeout_minutes=0).run()
+    (status,) = Driver(Survey(one_run, tmp_path), pretended, parallel=1, retries=Retries(), timeout_minutes=0).run()
     assert len(pretended.folders) == 1
     assert status.failure
     assert status.failure["kind"] == "timed out"
@@ -198,7 +199,9 @@ def test_no_more_workers_than_asked_for(smoke_plan: Plan, tmp_path: Path, preten
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Driver(smoke_plan, tmp_path, pretended, parallel=2, retries=0, timeout_minutes=60, watch=watch).run()
+        Driver(
+            Survey(smoke_plan, tmp_path), pretended, parallel=2, retries=Retries(), timeout_minutes=60, watch=watch
+        ).run()
     assert rounds == [2, 2, 2, 2]
     assert pretended.state == "ended"
 
