@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 from engram_sweep.spec import Geometry
@@ -51,27 +52,27 @@ class Ledger:
 
     entries: tuple[Entry, ...]
 
-    @property
+    @cached_property
     def params_total(self) -> int:
         """P_tot."""
         return sum(e.count for e in self.entries if e.in_budget)
 
-    @property
+    @cached_property
     def params_active(self) -> int:
         """P_act."""
         return sum(e.activated for e in self.entries if e.in_budget)
 
-    @property
+    @cached_property
     def params_table(self) -> int:
         """Parameters in n-gram tables."""
         return sum(e.count for e in self.entries if e.part == "table")
 
-    @property
+    @cached_property
     def flops_forward(self) -> int:
         """Forward FLOPs per token."""
         return sum(e.flops for e in self.entries)
 
-    @property
+    @cached_property
     def flops_per_token(self) -> int:
         """FLOPs per trained token, forward and backward."""
         return (1 + BACKWARD) * self.flops_forward

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from engram_sweep.allocation import Allocation, allocate, experts_for, with_experts
@@ -98,12 +98,15 @@ def make_plan(scale: Scale) -> Plan:
         for axes, variant in _variants(scale)
         for axes, allocation in _allocations(variant, axes)
     ]
+    first = [_spec(variant, allocation, scale.sweep.seeds[0]) for _, variant, allocation in points]
+    # As plain data once per point, not once per seed: of thousands of runs that is where the time goes.
+    plain = [asdict(spec) for spec in first]
     runs: dict[str, PlannedRun] = {}
     for seed in scale.sweep.seeds:
-        for axes, variant, allocation in points:
-            spec = _spec(variant, allocation, seed)
-            run = PlannedRun(scale.name, run_id(spec), spec, allocation, axes)
-            runs.setdefault(run.run_id, run)
+        for (axes, _, allocation), spec, data in zip(points, first, plain, strict=True):
+            identity = run_id(data | {"seed": seed})
+            if identity not in runs:
+                runs[identity] = PlannedRun(scale.name, identity, replace(spec, seed=seed), allocation, axes)
     plan = Plan(scale, tuple(runs.values()))
     _check_budget(plan)
     return plan
@@ -177,7 +180,7 @@ def _check_budget(plan: Plan) -> None:
         nearest = round((wanted - total) / (routed / experts)) if experts else 0
         hint = f"; the nearest is model.routed_experts: {scale.model.routed_experts + nearest}" if nearest else ""
         raise _miss(scale, "params_total", "P_tot of the largest model", wanted, total, hint)
-    for run in plan.runs:
+    for run in {id(run.allocation): run for run in plan.runs}.values():
         _, active = budgeted(run.allocation.ledger, budget.with_vocabulary)
         if (wanted := budget.params_active) and abs(active / wanted - 1) > budget.slack:
             layers = scale.model.n_layers - scale.model.dense_layers

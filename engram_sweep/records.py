@@ -6,14 +6,17 @@ A run is done when, and only when, its record validates. Units are in the field 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engram_sweep.collected import FOLDER, collect
 from engram_sweep.errors import UserError
 from engram_sweep.files import read_json, write_atomically, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA_VERSION = 2
 FILE_NAME = "record.parquet"
@@ -152,8 +155,7 @@ def read_runs(scale: str, results: Path = Path("results")) -> pd.DataFrame:
     Raises:
         UserError: no finished run yet, or a record that cannot be read.
     """
-    frames = [read_parquet(path) for path in _record_paths(scale, results)]
-    return pd.concat(frames, ignore_index=True).sort_values(["arm", "rho", "seed"], ignore_index=True)
+    return _table_of_runs(scale, results).to_pandas()
 
 
 def export_runs(scale: str, results: Path, path: Path) -> int:
@@ -162,11 +164,7 @@ def export_runs(scale: str, results: Path, path: Path) -> int:
     Raises:
         UserError: no finished run yet, or the file cannot be written.
     """
-    tables = [pq.read_table(record) for record in _record_paths(scale, results)]
-    # Records of an older version lack columns.
-    tables = [table.cast(pa.schema([field.with_nullable(True) for field in table.schema])) for table in tables]
-    table = pa.concat_tables(tables, promote_options="default")
-    table = table.sort_by([(name, "ascending") for name in ("arm", "rho", "seed")])
+    table = _table_of_runs(scale, results)
     try:
         write_atomically(path, lambda temporary: pq.write_table(table, temporary))
     except OSError as error:
@@ -174,10 +172,18 @@ def export_runs(scale: str, results: Path, path: Path) -> int:
     return table.num_rows
 
 
-def _record_paths(scale: str, results: Path) -> list[Path]:
-    paths = sorted(runs_folder(results, scale).glob(f"*/{FILE_NAME}"))
+def _table_of_runs(scale: str, results: Path) -> pa.Table:
+    """The finished runs that are members of the sweep, sorted by arm, rho and seed."""
+    runs = runs_folder(results, scale)
+    table, unreadable = collect(runs, FILE_NAME)
     if members := read_json(results / scale / "sweep.json"):
-        paths = [path for path in paths if path.parent.name in members["runs"]]
-    if not paths:
-        raise UserError(f"{runs_folder(results, scale)}: no finished runs; make sweep SCALE={scale} trains them")
-    return paths
+        ours = set(members["runs"])
+        table = table.filter(pa.array([name in ours for name in table[FOLDER].to_pylist()], pa.bool_()))
+        unreadable = [name for name in unreadable if name in ours]
+    for name in unreadable:
+        read_parquet(runs / name / FILE_NAME)  # says why it cannot be read
+        raise UserError(f"{runs / name / FILE_NAME}: expected the record of one run")
+    if not table.num_rows:
+        raise UserError(f"{runs}: no finished runs; make sweep SCALE={scale} trains them")
+    order: list[tuple[str, str]] = [(name, "ascending") for name in ("arm", "rho", "seed")]
+    return table.drop_columns([FOLDER]).sort_by(order)

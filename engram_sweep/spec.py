@@ -184,8 +184,12 @@ def canonical_json(value: Any) -> str:
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-def run_id(spec: RunSpec) -> str:
-    """xxh3_128 of the canonical JSON of the whole spec, 32 hex digits; the same on any machine."""
+def run_id(spec: RunSpec | dict[str, Any]) -> str:
+    """xxh3_128 of the canonical JSON of the whole spec, 32 hex digits; the same on any machine.
+
+    Args:
+        spec: the spec, or its plain data.
+    """
     return xxhash.xxh3_128_hexdigest(canonical_json(spec).encode())
 
 

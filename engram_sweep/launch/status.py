@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
+from engram_sweep.collected import FOLDER, collect, is_grown
 from engram_sweep.launch.executors import job_states
 from engram_sweep.launch.jobs import Job, State, noted_job
 from engram_sweep.plan import Plan, PlannedRun
-from engram_sweep.records import runs_folder
+from engram_sweep.records import FILE_NAME, runs_folder
 from engram_sweep.runfolder import RunFolder
 
 STATES = ("planned", "queued", "running", "preempted", "done", "diverged", "failed")
+COLUMNS = ("run_id", "outcome", "validation_loss", "steps", "tokens_per_second")
+"""Of a record."""
 
 
 @dataclass(frozen=True)
@@ -68,28 +69,39 @@ class Survey:
     plan: Plan
     results: Path
     _finished: dict[str, RunStatus] = field(default_factory=dict)
+    _uncopied: int = 0
+    """Records that were read one by one since the last time that all were read."""
 
     def look(self) -> list[RunStatus]:
         """The state of every planned run, in the plan's order."""
-        self._find_finished()
+        self._find_finished(list(self.plan.runs))
         left = [run for run in self.plan.runs if run.run_id not in self._finished]
-        jobs = [job for run in left if (job := noted_job(folder_of(run, self.results).path)) is not None]
-        stands: dict[str, tuple[Job, State]] = {
-            job.folder.name: (job, state) for job, state in zip(jobs, job_states(jobs), strict=True)
-        }
+        jobs = {run.run_id: job for run in left if (job := noted_job(folder_of(run, self.results).path)) is not None}
+        states: dict[str, State] = dict(zip(jobs, job_states(list(jobs.values())), strict=True))
         # Again, after the queues: a job that they call ended has written what it had to write.
-        self._find_finished()
-        return [self._finished.get(run.run_id) or self._unfinished(run, stands) for run in self.plan.runs]
+        self._find_finished([run for run in left if run.run_id in jobs])
+        return [
+            self._finished.get(run.run_id) or self._unfinished(run, jobs.get(run.run_id), states.get(run.run_id))
+            for run in self.plan.runs
+        ]
 
-    def _find_finished(self) -> None:
-        for run in self.plan.runs:
-            if run.run_id not in self._finished and (status := _finished_status(run, self.results)) is not None:
-                self._finished[run.run_id] = status
+    def _find_finished(self, runs: list[PlannedRun]) -> None:
+        """Read the records that came since the last time: all of them as one table where they are many."""
+        new = {run.run_id: run for run in runs if run.run_id not in self._finished}
+        new = {name: run for name, run in new.items() if folder_of(run, self.results).record.exists()}
+        self._uncopied += len(new)
+        if copy := is_grown(self._uncopied, len(self._finished)):
+            self._uncopied = 0
+        folder = runs_folder(self.results, self.plan.scale.name)
+        for row in collect(folder, FILE_NAME, COLUMNS, None if copy else new)[0].to_pylist():
+            if (run := new.get(row[FOLDER])) is not None and row["run_id"] == run.run_id:
+                state = "done" if row["outcome"] == "ok" else "diverged"
+                measured = (row["validation_loss"], row["steps"], run.spec.training.steps, row["tokens_per_second"])
+                self._finished[run.run_id] = RunStatus(run, state, *measured)
 
-    def _unfinished(self, run: PlannedRun, stands: dict[str, tuple[Job, State]]) -> RunStatus:
-        job, state = stands.get(run.run_id, (None, "ended"))
+    def _unfinished(self, run: PlannedRun, job: Job | None, state: State | None) -> RunStatus:
         folder = folder_of(run, self.results)
-        live, steps = state != "ended", run.spec.training.steps
+        live, steps = state not in (None, "ended"), run.spec.training.steps
         if state == "running" or folder.is_held():
             told = folder.progress()
             step, speed = told.get("step", 0), told.get("tokens_per_second")
@@ -100,15 +112,6 @@ class Survey:
             return RunStatus(run, "preempted", step=step, steps=steps, failure=failure, job=job, live=live)
         ended = "failed" if failure else "planned"
         return RunStatus(run, "queued" if live else ended, failure=failure, job=job, live=live)
-
-
-def _finished_status(run: PlannedRun, results: Path) -> RunStatus | None:
-    folder = folder_of(run, results)
-    if not folder.is_done():
-        return None
-    row = pq.read_table(folder.record, columns=["outcome", "validation_loss", "steps", "tokens_per_second"])
-    outcome, loss, steps, speed = (column[0].as_py() for column in row.columns)
-    return RunStatus(run, "done" if outcome == "ok" else "diverged", loss, steps, run.spec.training.steps, speed)
 
 
 def sweep_status(plan: Plan, results: Path) -> list[RunStatus]:
