@@ -59,9 +59,9 @@ def collect(
     with ThreadPoolExecutor() as pool:
         rows = list(pool.map(lambda name: _read(runs / name / file_name, None if grown else columns), new))
     read = [_keyed(row, name, *found[name]) for name, row in zip(new, rows, strict=True) if row is not None]
-    table = pa.concat_tables(
-        [copied.take(pa.array(valid, pa.int64())), *read], promote_options="default"
-    ).combine_chunks()
+    table = pa.concat_tables([copied.take(pa.array(valid, pa.int64())), *read], promote_options="default")
+    # Records of an older version lack columns.
+    table = table.combine_chunks().cast(pa.schema([field.with_nullable(True) for field in table.schema]))
     if grown:
         # A folder that cannot be written stays slow to read, and that is all.
         with suppress(OSError):
