@@ -109,7 +109,7 @@ def _attempt(here: RunFolder, rank: int, stop: StopFlag, inline: bool) -> None:
         if not here.failure():
             here.write_failure(kind, message)
         if rank == 0:
-            here.end_attempt(kind, seconds(), _saved_step(here))
+            here.end_attempt(kind, seconds(), here.checkpoint_step())
     if _rank_of(here)[1]:
         sys.exit(1)
 
@@ -119,19 +119,13 @@ def _stopped(here: RunFolder, message: str, seconds: float) -> None:
     _, job = here.read_job()
     # The same signals announce preemption and the time limit; only the clock tells them apart.
     kind = "timed out" if 60 * job["timeout_minutes"] - seconds < 2 * job["signal_seconds"] else "preempted"
-    step = _saved_step(here)
+    step = here.checkpoint_step()
     here.write_failure(kind, f"{message}; goes on from step {step}")
     here.end_attempt(kind, seconds, step)
     ended = [attempt for attempt in here.attempts() if attempt["ended"] == kind]
     stuck = kind == "timed out" and len(ended) > 1 and ended[-2]["step"] == step
     if len(ended) <= job["retries"][kind.replace(" ", "_")] and not stuck:
         requeue()
-
-
-def _saved_step(here: RunFolder) -> int:
-    from engram_sweep.training.checkpoints import Checkpoints
-
-    return Checkpoints(here.checkpoints, 0).step()
 
 
 def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline: bool) -> None:

@@ -213,7 +213,7 @@ def sweep(
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         if not finished:
-            _lay_out(statuses, results, corpus)
+            _lay_out(plan, statuses, results, corpus)
         write_members(plan.scale.name, [run.run_id for run in plan.runs], results)
         if finished:
             return statuses
@@ -238,7 +238,7 @@ def what_is_missing(scale: Scale) -> str | None:
     )
 
 
-def _lay_out(statuses: list[RunStatus], results: Path, corpus: Path | None) -> None:
+def _lay_out(plan: Plan, statuses: list[RunStatus], results: Path, corpus: Path | None) -> None:
     """Tokenise the corpus once and write what to train to the folder of every run that nobody is at."""
     shards = prepare(statuses[0].run.spec.corpus, results / "corpora", corpus)
     for run in (status.run for status in statuses if not (status.finished or status.live)):
@@ -259,7 +259,7 @@ def _lay_out(statuses: list[RunStatus], results: Path, corpus: Path | None) -> N
                 "timeout_minutes": plan.scale.launch.timeout_minutes,
                 "signal_seconds": SIGNAL_SECONDS,
                 "checkpoint_minutes": plan.scale.launch.checkpoint_minutes,
-                "retries": {"preempted": 100, "timed_out": 100},
+                "retries": plan.scale.launch.retries.model_dump(),
                 "spec": asdict(run.spec),
             }
         )

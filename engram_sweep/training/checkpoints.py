@@ -84,10 +84,6 @@ class Checkpoints:
             path.unlink(missing_ok=True)
         return None
 
-    def step(self) -> int:
-        """Steps that the newest checkpoint holds, by its name; 0 where there is none."""
-        return next((int(name[1]) for p in self._newest_first() if (name := _NAME.fullmatch(p.name))), 0)
-
     def clear(self) -> None:
         """Remove them all: the run is done."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -99,7 +99,7 @@ def test_a_diverging_run_is_recorded_and_the_sweep_goes_on(smoke_plan: Plan, tmp
 def test_failures_have_a_class_and_are_tried_again_next_time(
     one_run: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, kind: str
 ) -> None:
-    def fail(here: RunFolder, progress_bar: bool) -> None:
+    def fail(*_: object) -> None:
         raise error
 
     with monkeypatch.context() as broken:

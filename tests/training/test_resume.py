@@ -58,7 +58,7 @@ def test_stopped_twice_ends_bit_equal(smoke_plan: Plan, shards: Shards, tmp_path
         with pytest.raises(Interrupted, match=f"after step {step} "):
             train(spec, shards, tmp_path / "logs", stop_at(stop, step), checkpoints, stop)
         torch.manual_seed(step)  # another process has other random numbers
-    assert checkpoints.step() == steps[-1]
+    assert max(checkpoints.folder.iterdir()).name.startswith(f"step-{steps[-1]:08d}-")
     resumed = train(spec, shards, tmp_path / "logs", checkpoints=checkpoints)
     assert measured(resumed) == measured(whole)
     assert resumed.curve_steps == list(range(1, spec.training.steps + 1))
@@ -109,12 +109,11 @@ def test_truncated_checkpoints_are_not_taken(tmp_path: Path, keep: int, capsys: 
         checkpoints.save(step, {"x": torch.full((1000,), float(step))})
     newest = max(checkpoints.folder.iterdir())
     newest.write_bytes(newest.read_bytes()[:keep])
-    assert checkpoints.step() == 3, "by its name"
     state = checkpoints.newest()
     assert state is not None
     assert state["x"][0] == 2
     assert "step-00000003" in capsys.readouterr().err
-    assert checkpoints.step() == 2
+    assert not newest.exists()
     assert oct(checkpoints.folder.stat().st_mode & 0o777) == "0o700"
     checkpoints.clear()
     assert not checkpoints.folder.exists()
