@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -69,7 +70,19 @@ def _register_plan(commands) -> None:
 
 def _register_sweep(commands) -> None:
     command = _add(commands, "sweep", "train every run that is not done", _sweep)
-    command.add_argument("--inline", action="store_true", help="train in this process, one run after the other")
+    command.add_argument(
+        "--executor",
+        metavar="{local,slurm,inline}",
+        default=os.environ.get("EXECUTOR"),
+        help="where runs train (default: $EXECUTOR, launch.executor, slurm for GPUs where there is sbatch, local); "
+        "inline is this process, one run after the other",
+    )
+    command.add_argument(
+        "--dry-run",
+        action="store_true",
+        default=os.environ.get("DRY_RUN", "0") not in ("", "0"),
+        help="write the sbatch scripts and the plan, launch nothing (also: DRY_RUN=1)",
+    )
     command.add_argument(
         "--corpus", type=Path, metavar="FOLDER", help="your token shards, for scales that ask for them"
     )
@@ -145,11 +158,32 @@ def _sweep(options: argparse.Namespace) -> int:
     from engram_sweep.launch.driver import sweep
 
     plan = _make_plan(options)
+    if options.dry_run:
+        return _dry_run(plan, options)
     _check_price(plan, options)
     with tables.Watch(plan) as watch:
-        statuses = sweep(plan, options.results, watch.update, inline=options.inline, corpus=options.corpus)
+        statuses = sweep(plan, options.results, watch.update, options.executor, options.corpus)
     tables.print_outcome(plan.scale.name, statuses, trained=watch.updates > 1)
     return 1 if any(status.state == "failed" for status in statuses) else 0
+
+
+def _dry_run(plan, options: argparse.Namespace) -> int:
+    from engram_sweep import plan_tables
+    from engram_sweep.cost import cost, price_of
+    from engram_sweep.launch import dry_run
+
+    if options.executor not in (None, "slurm"):
+        raise UserError(f"--dry-run: expected the executor slurm, whose scripts it writes, got {options.executor!r}")
+    bill = cost(plan, price_of(plan.scale.launch))
+    try:
+        folder = dry_run.write(plan, options.results, bill)
+    except OSError as error:
+        raise UserError(f"{options.results}: expected a results folder with room to write: {error}") from None
+    plan_tables.print_plan(plan, bill)
+    scripts = len(list(folder.glob("*.sh")))
+    print(f"dry run: {scripts} sbatch script{'s'[: scripts != 1]} and plan.json in {folder}; nothing was launched")
+    print(f"submit them with: EXECUTOR=slurm make sweep SCALE={plan.scale.name}   (where there is sbatch)")
+    return 0
 
 
 def _check_price(plan, options: argparse.Namespace) -> None:
@@ -157,7 +191,7 @@ def _check_price(plan, options: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from engram_sweep.cost import check_gpu_hours, cost, price_of
-    from engram_sweep.launch.driver import what_is_missing
+    from engram_sweep.launch.choice import choose, what_is_missing
     from engram_sweep.launch.status import sweep_status
 
     price = price_of(plan.scale.launch)
@@ -166,7 +200,7 @@ def _check_price(plan, options: argparse.Namespace) -> None:
     left = [status.run for status in sweep_status(plan, options.results) if not status.finished]
     if not left:
         return
-    if what_is_missing(plan.scale):
+    if what_is_missing(plan.scale, choose(plan.scale.launch, options.executor)):
         from engram_sweep import plan_tables
 
         plan_tables.print_plan(plan, cost(plan, price))

@@ -168,7 +168,9 @@ class RunFolder:
 
     def last_lines(self, count: int = 8) -> list[str]:
         """The end of the newest worker output."""
-        logs = sorted(self.path.glob("job/*_log.err"), key=lambda path: path.stat().st_mtime)
+        # Links of a job that waits lead nowhere yet.
+        there = [path for path in self.path.glob("job/*_log.err") if path.exists()]
+        logs = sorted(there, key=lambda path: path.stat().st_mtime)
         if not logs:
             return []
         with logs[-1].open("rb") as file:

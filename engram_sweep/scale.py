@@ -8,12 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from engram_sweep.cluster import Slurm
 from engram_sweep.corpus.sources import SHARDS, SOURCES
 from engram_sweep.corpus.tokenizer import TOKENIZERS
 from engram_sweep.errors import UserError
-from engram_sweep.strict_yaml import first_problem, read_mapping
+from engram_sweep.strict_yaml import Section, first_problem, read_mapping
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -21,13 +22,7 @@ Positive = Annotated[float, Field(gt=0)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-class _Section(BaseModel):
-    """Strict: unknown keys and silent conversions are errors."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
-
-
-class Corpus(_Section):
+class Corpus(Section):
     """Which text, and how much of it is held out as whole documents."""
 
     source: str
@@ -53,7 +48,7 @@ Aligned = Annotated[int, Field(ge=8, multiple_of=8)]
 Even = Annotated[int, Field(ge=2, multiple_of=2)]
 
 
-class MLA(_Section):
+class MLA(Section):
     """Multi-head latent attention, by the names of DeepSeek's published configs."""
 
     q_lora_rank: Annotated[int, Field(ge=0)] = 0
@@ -64,7 +59,7 @@ class MLA(_Section):
     v_head_dim: Count
 
 
-class Model(_Section):
+class Model(Section):
     """The backbone at rho = 1; along rho only routed experts and, under `iso: strict`, shared widths change."""
 
     d_model: Aligned
@@ -103,7 +98,7 @@ class Model(_Section):
         return self
 
 
-class Memory(_Section):
+class Memory(Section):
     """The Engram modules (paper section 2)."""
 
     layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
@@ -125,7 +120,7 @@ class Memory(_Section):
         return self
 
 
-class Training(_Section):
+class Training(Section):
     """How every point is trained; the same for all of them."""
 
     tokens: Count | None = None
@@ -149,7 +144,7 @@ class Training(_Section):
     compile: bool = False
 
 
-class Arms(_Section):
+class Arms(Section):
     """Control arms beside the curve; each trains every seed."""
 
     over_encoding: Annotated[tuple[Share, ...], Field(strict=False)] = ()
@@ -164,7 +159,7 @@ Rhos = Annotated[tuple[Share, ...], Field(strict=False)]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
 
 
-class Full(_Section):
+class Full(Section):
     """What `--full` puts in place of the same keys of the sweep: the table to publish after the quick look."""
 
     rho: Rhos | None = None
@@ -172,7 +167,7 @@ class Full(_Section):
     arms: Arms | None = None
 
 
-class Sweep(_Section):
+class Sweep(Section):
     """What varies; a sweep is the product of its axes."""
 
     iso: Literal["strict", "paper"] = "strict"
@@ -219,7 +214,7 @@ class Sweep(_Section):
         return Sweep(**own | {key: value for key, value in given.items() if value is not None})
 
 
-class Budget(_Section):
+class Budget(Section):
     """What the plan is checked against: printed numbers, and what may be spent."""
 
     params_total: Positive | None = None
@@ -237,7 +232,7 @@ class Budget(_Section):
 Tries = Annotated[int, Field(ge=0)]
 
 
-class Retries(_Section):
+class Retries(Section):
     """How often a run starts again within one sweep, by how its attempt ended."""
 
     node: Tries = 2
@@ -254,10 +249,11 @@ class Retries(_Section):
         return getattr(self, kind.replace(" ", "_"), 0)
 
 
-class Launch(_Section):
+class Launch(Section):
     """Where runs go and how fast they are expected to be; not part of any run's identity."""
 
-    executor: Literal["local", "inline", "slurm"] = "local"
+    executor: Literal["local", "inline", "slurm"] | None = None
+    """Where left out: slurm where the scale asks for GPUs and there is `sbatch`, else local."""
     parallel: Annotated[int, Field(ge=0)] = 0
     """Runs side by side; 0 for one per core (one at a time on GPUs)."""
     timeout_minutes: Count = 60
@@ -274,17 +270,17 @@ class Launch(_Section):
     """GPUs of one run."""
     mfu: Annotated[float, Field(gt=0, le=1)] = 0.4
     """Share of the GPU's dense bf16 peak that training is expected to sustain."""
+    slurm: Slurm = Slurm()
+    """What SLURM is asked for; the user's own `cluster.yaml` gives what is left out here."""
 
     @model_validator(mode="after")
     def _priced(self) -> Launch:
         if (self.sustained_gflops is None) == (self.gpu is None):
             raise ValueError("gpu: expected either this key or sustained_gflops")
-        if self.executor == "slurm" and self.gpu is None:
-            raise ValueError("gpu: expected this key where executor is slurm")
         return self
 
 
-class Scale(_Section):
+class Scale(Section):
     """One file of `sweeps/`."""
 
     name: str

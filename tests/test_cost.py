@@ -9,7 +9,7 @@ import pytest
 from engram_sweep.cli import main
 from engram_sweep.cost import GPUS, Price, check_gpu_hours, components, cost, price_of, training_bytes
 from engram_sweep.errors import UserError
-from engram_sweep.launch import driver
+from engram_sweep.launch import choice
 from engram_sweep.plan import Plan, make_plan
 from engram_sweep.plan_tables import bill
 from engram_sweep.scale import scale_names
@@ -25,9 +25,9 @@ def gpu_plan(**changes) -> Plan:
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without GPU and SLURM, whatever it has."""
-    monkeypatch.setattr(driver.shutil, "which", lambda name: None)
+    monkeypatch.setattr(choice.shutil, "which", lambda name: None)
     monkeypatch.setattr(
-        driver.Path, "glob", lambda self, pattern: iter(()) if str(self) == "/dev" else GLOB(self, pattern)
+        choice.Path, "glob", lambda self, pattern: iter(()) if str(self) == "/dev" else GLOB(self, pattern)
     )
 
 
@@ -196,17 +196,29 @@ def test_a_slurm_scale_shows_its_bill_and_is_not_launched(capsys, bare, tmp_path
     assert "plan of 10B" in out
     assert re.search(r"price: 625 GPU-hours a run, 16,\d\d\d in all on H100 SXM at 40%", out)
     assert err == (
-        "engram-sweep: 10B: no GPU and no SLURM (sbatch) here, and submitting to SLURM is not implemented yet: "
-        "nothing was launched; writing the sbatch scripts is to be DRY_RUN=1 make sweep SCALE=10B\n"
+        "engram-sweep: 10B: no SLURM (sbatch) here, nothing was launched; DRY_RUN=1 make sweep SCALE=10B writes what "
+        "would be submitted\n"
     )
     assert not results.exists()
 
 
-def test_a_slurm_scale_is_not_launched_where_there_is_slurm_either(monkeypatch, tmp_path):
-    monkeypatch.setattr(driver.shutil, "which", lambda name: f"/usr/bin/{name}")
-    with pytest.raises(UserError, match=r"submitting to SLURM is not implemented yet: nothing was launched"):
-        driver.sweep(make_plan(load("10B")), tmp_path / "results", lambda statuses: None, inline=True)
-    assert not (tmp_path / "results").exists()
+@pytest.mark.parametrize(
+    ("asked", "named", "gpu", "sbatch", "chosen"),
+    [
+        (None, None, "h100", True, "slurm"),
+        (None, None, "h100", False, "local"),
+        (None, None, None, True, "local"),
+        (None, "local", "h100", True, "local"),
+        (None, "slurm", None, False, "slurm"),
+        ("inline", "slurm", "h100", True, "inline"),
+        ("slurm", None, None, False, "slurm"),
+    ],
+)
+def test_the_executor_is_asked_for_or_named_or_follows_from_the_machine(monkeypatch, asked, named, gpu, sbatch, chosen):
+    monkeypatch.setattr(choice.shutil, "which", lambda name: f"/usr/bin/{name}" if sbatch else None)
+    speed = {"gpu": gpu} if gpu else {"sustained_gflops": 1.0}
+    launch = scale(launch={**speed, **({"executor": named} if named else {})}).launch
+    assert choice.choose(launch, asked) == chosen
 
 
 def test_a_gpu_scale_without_a_gpu_is_not_launched(capsys, bare, tmp_path):

@@ -63,7 +63,6 @@ IMPOSSIBLE = [
     ),
     ({"launch__gpu": "h100"}, r"launch\.gpu: expected either this key or sustained_gflops"),
     ({"launch__sustained_gflops": None}, r"launch\.gpu: expected either this key or sustained_gflops"),
-    ({"launch__executor": "slurm"}, r"launch\.gpu: expected this key where executor is slurm"),
     (
         {"launch": {"gpu": "h100", "gpus": 3}},
         r"launch\.gpus: expected a divisor of training\.batch_windows \(8\), got 3",

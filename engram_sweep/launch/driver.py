@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,19 +18,18 @@ from pathlib import Path
 
 from engram_sweep.corpus.shards import prepare
 from engram_sweep.errors import UserError
-from engram_sweep.launch.executors import Executor, InlineExecutor, LocalExecutor, stop_jobs
+from engram_sweep.launch import choice
+from engram_sweep.launch.executors import Executor, ended_by, stop_jobs
 from engram_sweep.launch.jobs import Job
 from engram_sweep.launch.status import RunStatus, Survey, folder_of
 from engram_sweep.plan import Plan
 from engram_sweep.records import write_members
 from engram_sweep.runfolder import RunFolder
-from engram_sweep.scale import Retries, Scale
+from engram_sweep.scale import Launch, Retries
 
 POLL_SECONDS = 0.5
 LOOKING_SHARE = 0.2
 """At most this share of the time goes into looking at the runs, however many they are."""
-SIGNAL_SECONDS = 30
-"""A local worker is signalled this long before its time is up."""
 
 
 @dataclass
@@ -114,6 +112,10 @@ class Driver:
             if watched is None:
                 return status
             status = self._vanished(status, folder, watched)
+        elif status.failure and status.failure["kind"] == "preempted" and ended_by(status.job) == "cancelled":
+            # A worker cannot tell: preemption and cancellation send the same signal.
+            folder.write_failure("cancelled", "cancelled in its queue")
+            status = replace(status, state="failed", failure=folder.failure())
         assert status.failure
         kind = status.failure["kind"]
         self.judged[run_id] = _failed_at(status)
@@ -126,7 +128,9 @@ class Driver:
     def _vanished(self, status: RunStatus, folder: RunFolder, watched: _Watched) -> RunStatus:
         """Note the failure of a worker that could not: killed, or its node with it."""
         lasted = time.monotonic() - (watched.running_since or time.monotonic())
-        if lasted > 60 * self.timeout_minutes - SIGNAL_SECONDS:
+        if (kind := ended_by(status.job)) is not None:
+            folder.write_failure(kind, f"ended by its queue: {kind}")
+        elif lasted > 60 * self.timeout_minutes - choice.LOCAL_SIGNAL_SECONDS:
             folder.write_failure("timed out", f"stopped at launch.timeout_minutes = {self.timeout_minutes:g}")
         else:
             times = self.tries[status.run.run_id, "node"] + 1
@@ -176,7 +180,7 @@ def sweep(
     plan: Plan,
     results: Path,
     watch: Callable[[list[RunStatus]], None],
-    inline: bool = False,
+    executor: str | None = None,
     corpus: Path | None = None,
 ) -> list[RunStatus]:
     """Train a plan.
@@ -185,7 +189,7 @@ def sweep(
         plan: the plan.
         results: results folder; everything of this sweep goes to `<results>/<scale>/`.
         watch: told how the runs stand.
-        inline: train in this process instead of the scale's executor.
+        executor: local, slurm or inline, instead of the scale's own choice.
         corpus: the folder of token shards where the corpus is the user's own; `launch.corpus_path` without it.
 
     Returns:
@@ -200,45 +204,30 @@ def sweep(
     statuses = survey.look()
     finished = all(status.finished for status in statuses)
     launch = plan.scale.launch
-    if not finished and (missing := what_is_missing(plan.scale)) is not None:
+    chosen = choice.choose(launch, executor)
+    if not finished and (missing := choice.what_is_missing(plan.scale, chosen)) is not None:
         raise UserError(missing)
     if corpus is None and launch.corpus_path is not None:
         corpus = Path(launch.corpus_path)
-    inline = inline or launch.executor == "inline"
-    executor: Executor = (
-        InlineExecutor() if inline else LocalExecutor(launch.timeout_minutes, launch.gpus if launch.gpu else 0)
-    )
-    parallel = 1 if inline else launch.parallel or (1 if launch.gpu else len(os.sched_getaffinity(0)))
     # Many small workers side by side beat few with many threads each; set before torch is imported anywhere.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        if not finished:
-            _lay_out(plan, statuses, results, corpus)
+        where = None if finished else choice.place(plan.scale, chosen)
+        if where is not None:
+            _lay_out(statuses, launch, where, results, corpus)
         write_members(plan.scale.name, [run.run_id for run in plan.runs], results)
-        if finished:
+        if where is None:
             return statuses
-        return Driver(survey, executor, parallel, launch.retries, launch.timeout_minutes, watch).run()
+        start = choice.start(plan.scale, where, results / plan.scale.name)
+        parallel = choice.side_by_side(launch, chosen)
+        return Driver(survey, start, parallel, launch.retries, launch.timeout_minutes, watch).run()
     except OSError as error:
         raise UserError(f"{results}: expected a results folder with room to write: {error}") from None
 
 
-def what_is_missing(scale: Scale) -> str | None:
-    """What keeps this machine from launching a scale that asks for GPUs, in one line; None where nothing does."""
-    launch = scale.launch
-    if launch.gpu is None:
-        return None
-    lacks = [] if any(Path("/dev").glob("nvidia[0-9]*")) else ["no GPU"]
-    if launch.executor != "slurm":
-        return f"{scale.name}: no GPU here, launch.gpu asks for {launch.gpu}; nothing was launched" if lacks else None
-    lacks += [] if shutil.which("sbatch") else ["no SLURM (sbatch)"]
-    here = f"{' and '.join(lacks)} here, and " if lacks else ""
-    return (
-        f"{scale.name}: {here}submitting to SLURM is not implemented yet: nothing was launched; writing the "
-        f"sbatch scripts is to be DRY_RUN=1 make sweep SCALE={scale.name}"
-    )
-
-
-def _lay_out(plan: Plan, statuses: list[RunStatus], results: Path, corpus: Path | None) -> None:
+def _lay_out(
+    statuses: list[RunStatus], launch: Launch, where: choice.Place, results: Path, corpus: Path | None
+) -> None:
     """Tokenise the corpus once and write what to train to the folder of every run that nobody is at."""
     shards = prepare(statuses[0].run.spec.corpus, results / "corpora", corpus)
     for run in (status.run for status in statuses if not (status.finished or status.live)):
@@ -254,12 +243,12 @@ def _lay_out(plan: Plan, statuses: list[RunStatus], results: Path, corpus: Path 
                 },
                 "shards": str(shards.resolve()),
                 "threads": 1,
-                "nodes": 1,
-                "devices": 1,
-                "timeout_minutes": plan.scale.launch.timeout_minutes,
-                "signal_seconds": SIGNAL_SECONDS,
-                "checkpoint_minutes": plan.scale.launch.checkpoint_minutes,
-                "retries": plan.scale.launch.retries.model_dump(),
+                "nodes": where.shape.nodes,
+                "devices": where.shape.devices,
+                "signal_seconds": where.signal_seconds,
+                "timeout_minutes": launch.timeout_minutes,
+                "checkpoint_minutes": launch.checkpoint_minutes,
+                "retries": launch.retries.model_dump(),
                 "spec": asdict(run.spec),
             }
         )

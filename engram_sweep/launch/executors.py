@@ -19,7 +19,12 @@ from typing import Protocol
 import submitit
 
 from engram_sweep import worker
+from engram_sweep.cluster import Shape
 from engram_sweep.launch.jobs import Job, State, now
+from engram_sweep.launch.snapshot import imported_from
+from engram_sweep.launch.squeue import QUEUE
+
+ONE_PROCESS = Shape()
 
 GRACE_SECONDS = 10
 """Workers that are asked to stop have this long to write a checkpoint."""
@@ -40,6 +45,10 @@ class Queue(Protocol):
             jobs: which.
             force: leave them no time to write a checkpoint.
         """
+        ...
+
+    def ended_by(self, job: Job) -> str | None:
+        """The class of failure that the queue itself ended a job with, where it knows of one."""
         ...
 
 
@@ -70,14 +79,15 @@ class LocalExecutor:
 
     Args:
         timeout_minutes: after which submitit stops a worker.
-        gpus: GPUs that a worker sees; submitit hides all of them where none are asked for.
+        shape: processes of one run, and the GPUs that they see; submitit hides all of them where none are asked for.
+        code: the snapshot that workers import; this process's own code without one.
     """
 
     name = "local"
     queues = False
 
-    def __init__(self, timeout_minutes: int, gpus: int = 0) -> None:
-        self.timeout_minutes, self.gpus = timeout_minutes, gpus
+    def __init__(self, timeout_minutes: int, shape: Shape = ONE_PROCESS, code: Path | None = None) -> None:
+        self.timeout_minutes, self.shape, self.code = timeout_minutes, shape, code
         self._children: list[submitit.Job[None]] = []
 
     def submit(self, folders: Sequence[Path]) -> list[Job]:
@@ -92,9 +102,11 @@ class LocalExecutor:
             shutil.rmtree(files.with_name("job.last"), ignore_errors=True)
             files.rename(files.with_name("job.last"))
         executor = submitit.LocalExecutor(folder=files)
-        executor.update_parameters(timeout_min=self.timeout_minutes, gpus_per_node=self.gpus)
+        executor.update_parameters(
+            timeout_min=self.timeout_minutes, gpus_per_node=self.shape.gpus_per_node, tasks_per_node=self.shape.devices
+        )
         submitted_at = now()
-        with _stderr_to(files / "controller.err"):
+        with _stderr_to(files / "controller.err"), imported_from(self.code):
             child = executor.submit(worker.run, str(folder))
         self._children.append(child)
         return Job(folder, self.name, f"{platform.node()}:{child.job_id}", submitted_at)
@@ -104,6 +116,10 @@ class LocalExecutor:
         """Running where a process of the job is there; of another machine's jobs only the run's lock knows."""
         processes = _processes() if jobs else {}
         return ["running" if _mine(job) and processes.get(str(_files(job.folder))) else "ended" for job in jobs]
+
+    @staticmethod
+    def ended_by(job: Job) -> None:
+        """Nobody looks after local workers."""
 
     @staticmethod
     def cancel(jobs: Sequence[Job], force: bool = False) -> None:
@@ -173,6 +189,10 @@ class InlineExecutor:
         return [Job(folder, self.name, f"{platform.node()}:{os.getpid()}", submitted_at) for folder in folders]
 
     @staticmethod
+    def ended_by(job: Job) -> None:
+        """Nothing but the worker itself."""
+
+    @staticmethod
     def states(jobs: Sequence[Job]) -> list[State]:
         """All ended: there is a note only afterwards."""
         return ["ended"] * len(jobs)
@@ -182,7 +202,7 @@ class InlineExecutor:
         """Nothing is left to stop."""
 
 
-QUEUES: dict[str, Queue] = {"local": LocalExecutor, "inline": InlineExecutor}
+QUEUES: dict[str, Queue] = {"local": LocalExecutor, "inline": InlineExecutor, "slurm": QUEUE}
 """Whom to ask about a job, by the executor's name in its note."""
 
 
@@ -195,6 +215,11 @@ def job_states(jobs: Sequence[Job]) -> list[State]:
         # A note that names no executor is not ours: the run's lock says whether anyone is at it.
         states |= dict(zip(asked, QUEUES[name].states(asked) if name in QUEUES else ended * len(asked), strict=True))
     return [states[job] for job in jobs]
+
+
+def ended_by(job: Job | None) -> str | None:
+    """The class of failure that a job's queue ended it with, beside those of this project `cancelled`."""
+    return QUEUES[job.executor].ended_by(job) if job is not None and job.executor in QUEUES else None
 
 
 def stop_jobs(jobs: Sequence[Job]) -> list[Job]:

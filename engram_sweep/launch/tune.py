@@ -47,7 +47,7 @@ def trial_plan(scale: Scale, learning_rate: float) -> Plan:
 
 
 def tune(
-    scale: Scale, results: Path, trials: int, watch: Callable[[list[RunStatus]], None], inline: bool = False
+    scale: Scale, results: Path, trials: int, watch: Callable[[list[RunStatus]], None], executor: str | None = None
 ) -> list[Trial]:
     """Train `trials` learning rates at both probes, the scale's own first.
 
@@ -56,7 +56,7 @@ def tune(
         results: results folder.
         trials: how many rates.
         watch: told how the runs of the current trial stand.
-        inline: train in this process.
+        executor: local, slurm or inline, instead of the scale's own choice.
 
     Returns:
         The trials, sorted by learning rate.
@@ -75,7 +75,7 @@ def tune(
         asked = study.ask()
         # Two digits: a rate that a person can write down, and fewer near-repeats.
         rate = float(f"{asked.suggest_float('learning_rate', own / SPAN, own * SPAN, log=True):.2g}")
-        statuses = sweep(trial_plan(scale, rate), results, watch, inline)
+        statuses = sweep(trial_plan(scale, rate), results, watch, executor)
         if failed := [status for status in statuses if not status.finished]:
             raise UserError(f"learning rate {rate:g}: run {failed[0].run.run_id} failed: {failed[0].failure}")
         losses = {s.run.spec.rho: s.validation_loss if s.validation_loss is not None else math.nan for s in statuses}

@@ -10,6 +10,7 @@ import pytest
 import submitit
 
 from engram_sweep import worker
+from engram_sweep.cluster import Shape
 from engram_sweep.launch.driver import Driver, sweep
 from engram_sweep.launch.executors import QUEUES, LocalExecutor
 from engram_sweep.launch.jobs import Job, State, now
@@ -77,12 +78,12 @@ def test_a_diverging_run_is_recorded_and_the_sweep_goes_on(smoke_plan: Plan, tmp
             "sweep": scale.sweep.model_copy(update={"rho": (1.0, 0.0), "seeds": (0,)}),
         }
     )
-    statuses = sweep(make_plan(hot), tmp_path, lambda statuses: None, inline=True)
+    statuses = sweep(make_plan(hot), tmp_path, lambda statuses: None, executor="inline")
     assert counts(statuses)["diverged"] == 2
     frame = read_runs("smoke", tmp_path)
     assert frame.outcome.tolist() == ["diverged"] * 2
     assert frame.validation_loss.isna().all()
-    again = sweep(make_plan(hot), tmp_path, lambda statuses: None, inline=True)
+    again = sweep(make_plan(hot), tmp_path, lambda statuses: None, executor="inline")
     assert read_runs("smoke", tmp_path).equals(frame)
     assert [status.state for status in again] == ["diverged"] * 2, "a result, not something to retry"
 
@@ -104,11 +105,11 @@ def test_failures_have_a_class_and_are_tried_again_next_time(
 
     with monkeypatch.context() as broken:
         broken.setattr(worker, "_train", fail)
-        (status,) = sweep(one_run, tmp_path, lambda statuses: None, inline=True)
+        (status,) = sweep(one_run, tmp_path, lambda statuses: None, executor="inline")
     assert status.state == "failed"
     assert status.failure
     assert status.failure["kind"] == kind
-    (status,) = sweep(one_run, tmp_path, lambda statuses: None, inline=True)
+    (status,) = sweep(one_run, tmp_path, lambda statuses: None, executor="inline")
     assert status.state == "done"
 
 
@@ -140,6 +141,9 @@ class _Vanishing:
 
     def states(self, jobs: Sequence[Job]) -> list[State]:
         return [self.state] * len(jobs)
+
+    def ended_by(self, job: Job) -> None:
+        pass
 
     def cancel(self, jobs: Sequence[Job], force: bool = False) -> None:
         self.state = "ended"
@@ -182,7 +186,7 @@ def test_a_worker_sees_the_gpus_it_was_given(tmp_path: Path, monkeypatch: pytest
         return submitit.LocalJob(tmp_path, "1")
 
     monkeypatch.setattr(submitit.LocalExecutor, "submit", submit)
-    LocalExecutor(5, gpus).submit([tmp_path])
+    LocalExecutor(5, Shape(gpus_per_node=gpus)).submit([tmp_path])
     assert asked["gpus_per_node"] == gpus
 
 
@@ -211,5 +215,5 @@ def test_runs_of_an_earlier_version_of_the_scale_stay_out_of_the_table(one_run: 
     scale = one_run.scale
     edited = scale.model_copy(update={"training": scale.training.model_copy(update={"tokens": 4096})})
     for plan in (one_run, make_plan(edited), one_run):
-        sweep(plan, tmp_path, lambda statuses: None, inline=True)
+        sweep(plan, tmp_path, lambda statuses: None, executor="inline")
         assert read_runs("smoke", tmp_path).run_id.tolist() == [plan.runs[0].run_id]

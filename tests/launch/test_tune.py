@@ -13,14 +13,14 @@ def test_a_check_that_is_asked_again_trains_nothing_again(smoke_plan: Plan, tmp_
     scale = smoke_plan.scale.model_copy(
         update={"training": smoke_plan.scale.training.model_copy(update={"tokens": 2048})}
     )
-    trials = tune(scale, tmp_path, 3, lambda statuses: None, inline=True)
+    trials = tune(scale, tmp_path, 3, lambda statuses: None, executor="inline")
     own = scale.training.learning_rate
     assert own in [trial.learning_rate for trial in trials]
     assert all(own / SPAN * 0.95 <= trial.learning_rate <= own * SPAN * 1.05 for trial in trials)
     assert all(set(trial.losses) == {1.0, 0.6} for trial in trials)
     records = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("record.parquet")}
     assert len(records) == 2 * len({trial.learning_rate for trial in trials})
-    assert tune(scale, tmp_path, 3, lambda statuses: None, inline=True) == trials
+    assert tune(scale, tmp_path, 3, lambda statuses: None, executor="inline") == trials
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("record.parquet")} == records
     assert not (tmp_path / "smoke").exists(), "trials stay out of the sweep's own table"
 

@@ -1,0 +1,65 @@
+"""What a sweep would submit to SLURM, written down; nothing is launched, and neither SLURM nor a corpus is needed."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from engram_sweep.files import write_atomically, write_json
+from engram_sweep.launch import choice, snapshot
+from engram_sweep.launch.slurm import MAX_ARRAY_SIZE, chunks, max_array_size
+from engram_sweep.launch.status import folder_of, sweep_status
+from engram_sweep.plan import Plan
+from engram_sweep.provenance import code_state
+
+
+def write(plan: Plan, results: Path, bill: dict[str, Any]) -> Path:
+    """Write the scripts and the plan into `<results>/<scale>/dry-run/`, in place of those of an earlier dry run.
+
+    `array-<n>.sh` is the script of each array, as sbatch would be given it; `plan.json` says which runs are in which.
+
+    Args:
+        plan: what is to be trained.
+        results: results folder; runs that are done or at work there are left out.
+        bill: `engram_sweep.cost.cost` of the plan.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: the user's cluster file is wrong, or the GPUs do not fit the nodes.
+        OSError: it cannot be written.
+    """
+    scale = plan.scale
+    where = choice.place(scale, "slurm")
+    home = results.resolve() / scale.name
+    state = code_state()
+    request = choice.request(scale, where, home / "code" / snapshot.digest(snapshot.PACKAGE, state))
+    runs = [status.run for status in sweep_status(plan, results) if not (status.finished or status.live)]
+    size = max_array_size() if shutil.which("scontrol") else MAX_ARRAY_SIZE
+
+    folder = home / "dry-run"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    arrays = []
+    for number, chunk in enumerate(chunks([folder_of(run, results).path for run in runs], size)):
+        name = f"array-{number}.sh"
+        text = request.script(home / "jobs" / f"array-{number}", len(chunk))
+        write_atomically(folder / name, lambda path, text=text: path.write_text(text))
+        after = arrays[-1]["script"] if arrays else None
+        arrays.append({"script": name, "after": after, "runs": [path.name for path in chunk]})
+    write_json(
+        folder / "plan.json",
+        {
+            "scale": scale.name,
+            "shape": asdict(where.shape),
+            "time_limit_minutes": request.minutes,
+            "code": state,
+            "arrays": arrays,
+            "runs": [run.row() for run in runs],
+            "cost": bill,
+        },
+    )
+    return folder

@@ -1,0 +1,126 @@
+"""Asking SLURM how jobs stand, and stopping them, with the clients that every cluster has: squeue and scancel.
+
+Accounting (sacct) is off on many clusters. squeue knows waiting and running jobs, and ended ones for some minutes; a
+job that it does not know has ended.
+"""
+
+from __future__ import annotations
+
+import getpass
+import subprocess
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from engram_sweep.errors import UserError
+from engram_sweep.launch.jobs import Job, State
+
+CLIENT_SECONDS = 30
+"""A client that says nothing for so long is stopped: one without its server may hang for ever."""
+PATIENCE_SECONDS = 3600
+"""How long SLURM may be unreachable: longer than its controller takes to restart."""
+MOST_SECONDS = 30
+"""Between two questions to squeue, once a sweep has run for some minutes; one second at its start."""
+MOST_IDS = 500
+"""On one command line."""
+
+_QUEUED = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"})
+_ENDED = {
+    "BOOT_FAIL": "node",
+    "CANCELLED": "cancelled",
+    "COMPLETED": None,
+    "DEADLINE": "timed out",
+    "FAILED": None,
+    "NODE_FAIL": "node",
+    "OUT_OF_MEMORY": "out of memory",
+    "PREEMPTED": "preempted",
+    "REVOKED": None,
+    "TIMEOUT": "timed out",
+}
+"""The class of failure that a final state of SLURM stands for; None where it says no more than that the job ended."""
+
+
+class Squeue:
+    """What squeue last said of this user's jobs. One answer serves all questions for some seconds."""
+
+    def __init__(self) -> None:
+        self._answer: dict[str, str] = {}
+        self._answered_at = ""
+        self._asked = -float("inf")
+        self._started = self._answered = time.monotonic()
+
+    def states(self, jobs: Sequence[Job]) -> list[State]:
+        """How each job stands; `unknown` where squeue has not answered since it was submitted.
+
+        A controller that restarts has ended no job: while squeue fails, every state is unknown.
+
+        Raises:
+            UserError: it has failed for an hour.
+        """
+        if jobs:
+            self._ask()
+        return [self._state(job) for job in jobs]
+
+    def ended_by(self, job: Job) -> str | None:
+        """The class of failure that SLURM itself ended a job with, where it still knows and says."""
+        return _ENDED.get(self._answer.get(job.id, ""))
+
+    def cancel(self, jobs: Sequence[Job], force: bool = False) -> None:
+        """Take jobs off the queue or stop them.
+
+        Args:
+            jobs: which; ended ones are passed over.
+            force: kill at once, instead of SIGTERM and the cluster's own grace time.
+        """
+        for start in range(0, len(jobs), MOST_IDS):
+            ids = [job.id for job in jobs[start : start + MOST_IDS]]
+            client("scancel", "--quiet", *ids)
+            if force:
+                client("scancel", "--quiet", "--signal=KILL", "--full", *ids)
+        self._asked = -float("inf")
+
+    def _ask(self) -> None:
+        clock, at = time.monotonic(), datetime.now(UTC).isoformat()
+        if clock - self._asked < min(MOST_SECONDS, max(1.0, (clock - self._started) / 20)):
+            return
+        self._asked = clock
+        lines = client(
+            "squeue", f"--user={getpass.getuser()}", "--array", "--states=all", "--noheader", "--format=%i %T"
+        )
+        if lines is None:
+            self._answered_at = ""
+            if clock - self._answered > PATIENCE_SECONDS:
+                raise unreachable()
+            return
+        self._answered, self._answered_at = clock, at
+        self._answer = dict(line.split(maxsplit=1) for line in lines.splitlines())
+
+    def _state(self, job: Job) -> State:
+        word = self._answer.get(job.id)
+        # What it does not know has ended, unless it was asked before the job was submitted, or did not answer.
+        if not self._answered_at or (word is None and job.submitted_at >= self._answered_at):
+            return "unknown"
+        if word is None or word in _ENDED:
+            return "ended"
+        return "queued" if word in _QUEUED else "running"
+
+
+QUEUE = Squeue()
+"""Of this process."""
+
+
+def client(*words: str) -> str | None:
+    """What a client of SLURM prints; None where it fails, hangs or is not there."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=CLIENT_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def unreachable() -> UserError:
+    """The error for a SLURM that has not answered for long."""
+    return UserError(
+        f"SLURM has not answered for {PATIENCE_SECONDS // 60} minutes; jobs go on without this command, and the same "
+        "command goes on from here"
+    )
