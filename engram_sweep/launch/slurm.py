@@ -7,6 +7,8 @@ accounting, and would unpickle what jobs leave behind.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import secrets
@@ -132,8 +134,8 @@ class SlurmExecutor:
                 jobs += self._submit_array(chunk, after=jobs[-1:])
             except (FailedJobError, FailedSubmissionError) as error:
                 self.cancel(jobs)
-                said = str(error).strip().splitlines() or ["it did not say why"]
-                raise UserError(f"SLURM refused the jobs: {said[-1]}") from None
+                said = "; ".join(line.removeprefix("sbatch: error: ") for line in str(error).strip().splitlines())
+                raise UserError(f"SLURM refused the jobs: {said or 'it did not say why'}") from None
         return jobs
 
     def _submit_array(self, folders: Sequence[Path], after: Sequence[Job]) -> list[Job]:
@@ -143,7 +145,9 @@ class SlurmExecutor:
         if after:
             # Arrays side by side would run more jobs at a time than one may.
             executor.update_parameters(dependency=f"afterany:{after[0].id.partition('_')[0]}")
-        started = executor.map_array(worker.run, [str(folder.resolve()) for folder in folders])
+        # submitit prints what sbatch says before it raises it.
+        with contextlib.redirect_stderr(io.StringIO()):
+            started = executor.map_array(worker.run, [str(folder.resolve()) for folder in folders])
         # Later than the submission: an answer of squeue from before that does not speak of these jobs.
         submitted_at = now()
         for folder, job in zip(folders, started, strict=True):

@@ -71,7 +71,7 @@ def test_what_sbatch_refuses_is_one_line_and_leaves_nothing_queued(cluster: Clus
     sweeps = write_sweep(tmp_path / "sweeps", slurm={"partition": "nosuch"})
     done = call("sweep", "smoke", "--sweeps", sweeps, *words)
     assert done.returncode == 2
-    assert done.stderr.startswith("engram-sweep: SLURM refused the jobs: sbatch: error:")
+    assert done.stderr.startswith("engram-sweep: SLURM refused the jobs: invalid partition specified: nosuch; ")
     assert len(done.stderr.splitlines()) == 1
     assert not cluster.jobs()
 
