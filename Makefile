@@ -6,9 +6,10 @@ RUN := $(BIN)/engram-sweep
 
 .PHONY: sweep plan status report tune power publish notebooks test lint bench coverage chaos clean
 
-# Trains what is not done, then draws what is done, also when a run failed.
+# Trains what is not done, then draws what is done, also when a run failed. EXECUTOR=slurm submits to SLURM;
+# DRY_RUN=1 writes what would be submitted, and there is nothing to draw then.
 sweep: $(BIN)/.ready
-	@$(RUN) sweep $(SCALE); code=$$?; test $$code -gt 1 || $(RUN) report $(SCALE) || code=$$?; exit $$code
+	@$(RUN) sweep $(SCALE); code=$$?; case $$code$(filter-out 0,$(DRY_RUN)) in 0|1) $(RUN) report $(SCALE) || code=$$?;; esac; exit $$code
 
 plan status report tune power: $(BIN)/.ready
 	@$(RUN) $@ $(SCALE)

@@ -12,7 +12,11 @@ import pytest
 from engram_sweep.runfolder import RunFolder
 from tests.examples import ROOT
 
-FILES = sorted(path for folder in ("engram_sweep", "analysis", "notebooks") for path in (ROOT / folder).rglob("*.py"))
+FILES = sorted(
+    path
+    for folder in ("engram_sweep", "analysis", "benchmarks", "notebooks", "tests")
+    for path in (ROOT / folder).rglob("*.py")
+)
 PICKLING = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 
 
