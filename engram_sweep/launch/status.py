@@ -36,6 +36,14 @@ class RunStatus:
     """Whether a job or a worker of any driver is at it: it is not to be submitted."""
 
     @property
+    def seconds_left(self) -> float | None:
+        """Until the last step, at the speed of the last tokens; None where that is not known."""
+        if self.state != "running" or not self.tokens_per_second or self.step is None or self.steps is None:
+            return None
+        training = self.run.spec.training
+        return (self.steps - self.step) * training.window * training.batch_windows / self.tokens_per_second
+
+    @property
     def finished(self) -> bool:
         """Whether its record is written."""
         return self.state in ("done", "diverged")
@@ -53,6 +61,8 @@ class RunStatus:
             "step": self.step,
             "steps": self.steps,
             "tokens_per_second": self.tokens_per_second,
+            "seconds_left": self.seconds_left,
+            "job": {"executor": self.job.executor, "id": self.job.id} if self.live and self.job else None,
             "failure": self.failure,
         }
 
