@@ -4,14 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan status report tune power publish notebooks test lint bench coverage chaos clean
+.PHONY: sweep plan status cancel rerun-failed report tune power publish notebooks test lint bench coverage chaos clean
 
 # Trains what is not done, then draws what is done, also when a run failed. EXECUTOR=slurm submits to SLURM;
 # DRY_RUN=1 writes what would be submitted, and there is nothing to draw then.
 sweep: $(BIN)/.ready
 	@$(RUN) sweep $(SCALE); code=$$?; case $$code$(filter-out 0,$(DRY_RUN)) in 0|1) $(RUN) report $(SCALE) || code=$$?;; esac; exit $$code
 
-plan status report tune power: $(BIN)/.ready
+plan status cancel rerun-failed report tune power: $(BIN)/.ready
 	@$(RUN) $@ $(SCALE)
 
 # The table and the picture that we stand behind, of the full sweep; the README shows those of tiny.
@@ -48,6 +48,7 @@ bench: $(BIN)/.ready
 	$(BIN)/pip install --quiet -c constraints.txt -r benchmarks/requirements.txt
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/train_step.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/commands.py
+	$(BIN)/python -m benchmarks.many_runs
 
 # torch first: by itself, from the pins, it is the CPU build where there is one.
 $(BIN)/.ready: pyproject.toml constraints.txt

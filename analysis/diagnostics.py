@@ -66,7 +66,7 @@ def _unequal_noise(rho: np.ndarray, means: RhoMeans) -> float | None:
     if means.dof < 2 or means.sigma == 0:
         return None
     noise = np.random.default_rng(0).standard_normal((len(rho), NULL_DRAWS))
-    squares = np.column_stack([means.residuals, means.residual_maker @ noise]) ** 2
+    squares = np.column_stack([means.residuals, means.residuals_of(noise)]) ** 2
     by_rho = (means.rho[:, None] == rho) @ squares
     largest = by_rho.max(axis=0) / squares.sum(axis=0)
     return float((1 + np.sum(largest[1:] >= largest[0])) / (1 + NULL_DRAWS))
@@ -74,9 +74,11 @@ def _unequal_noise(rho: np.ndarray, means: RhoMeans) -> float | None:
 
 def _extra(columns: np.ndarray, means: RhoMeans) -> float | None:
     """P-value that more columns, shape (n, k), explain nothing beyond rho and seed."""
-    free = means.residual_maker @ columns
-    basis, sizes, _ = np.linalg.svd(free, full_matrices=False)
-    basis = basis[:, sizes > 1e-9 * max(1.0, float(np.abs(columns).max()))]
+    free = means.residuals_of(columns)
+    # Singular values by way of the small square matrix: of thousands of rows and hundreds of seeds that takes no time.
+    squares, turn = np.linalg.eigh(free.T @ free)
+    kept = squares > 1e-9 * max(1.0, float(np.abs(columns).max())) ** 2
+    basis = free @ (turn[:, kept] / np.sqrt(squares[kept]))
     count = basis.shape[1]
     total = float(means.residuals @ means.residuals)
     if count == 0 or means.dof - count < 1 or total == 0:

@@ -1,4 +1,4 @@
-"""`engram-sweep`: plan, sweep, status, and the commands that other packages register (fit, report).
+"""`engram-sweep`: plan, sweep, status, cancel, and the commands that other packages register (fit, report).
 
 Exit codes: 0 well, 1 a run failed, 2 bad input (one line on stderr), 130 stopped by Ctrl-C.
 """
@@ -11,8 +11,15 @@ import os
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engram_sweep.errors import UserError
+
+if TYPE_CHECKING:
+    from engram_sweep.launch.status import Survey
+    from engram_sweep.plan import Plan
+
+WATCH_SECONDS = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,6 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
         _register_plan,
         _register_sweep,
         _register_status,
+        _register_cancel,
+        _register_rerun_failed,
         _register_export,
         _register_tune,
         _register_inspect,
@@ -69,7 +78,10 @@ def _register_plan(commands) -> None:
 
 
 def _register_sweep(commands) -> None:
-    command = _add(commands, "sweep", "train every run that is not done", _sweep)
+    _launching(_add(commands, "sweep", "train every run that is not done", _sweep))
+
+
+def _launching(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--executor",
         metavar="{local,slurm,inline}",
@@ -90,9 +102,17 @@ def _register_sweep(commands) -> None:
 
 
 def _register_status(commands) -> None:
-    _add(commands, "status", "how every run stands", _status).add_argument(
-        "--json", action="store_true", help="one JSON object"
-    )
+    how = _add(commands, "status", "how every run stands", _status).add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="one JSON object")
+    how.add_argument("--watch", action="store_true", help="until all are finished; when piped, one line per change")
+
+
+def _register_cancel(commands) -> None:
+    _add(commands, "cancel", "stop the queued and running jobs of this sweep, whoever submitted them", _cancel)
+
+
+def _register_rerun_failed(commands) -> None:
+    _launching(_add(commands, "rerun-failed", "train the runs that failed, nothing else", _rerun_failed))
 
 
 def _register_export(commands) -> None:
@@ -139,10 +159,13 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from engram_sweep.launch.status import counts, sweep_status
+    from engram_sweep.launch.status import Survey, counts
 
     plan = _make_plan(options)
-    statuses = sweep_status(plan, options.results)
+    survey = Survey(plan, options.results)
+    if options.watch:
+        return _watch(survey)
+    statuses = survey.look()
     if options.json:
         rows = [status.row() for status in statuses]
         print(json.dumps({"scale": plan.scale.name, "counts": counts(statuses), "runs": rows}))
@@ -153,18 +176,48 @@ def _status(options: argparse.Namespace) -> int:
     return 0
 
 
+def _watch(survey: Survey) -> int:
+    import time
+
+    from engram_sweep import tables
+
+    with tables.Watch(survey.plan) as watch:
+        while True:
+            statuses = survey.look()
+            watch.update(statuses)
+            if all(status.finished for status in statuses):
+                break
+            time.sleep(WATCH_SECONDS)
+    tables.print_outcome(survey.plan.scale.name, statuses, trained=watch.updates > 1)
+    return 0
+
+
 def _sweep(options: argparse.Namespace) -> int:
+    return _launch(_make_plan(options), options, None)
+
+
+def _rerun_failed(options: argparse.Namespace) -> int:
+    from engram_sweep.launch.status import sweep_status
+
+    plan = _make_plan(options)
+    failed = {s.run.run_id for s in sweep_status(plan, options.results) if s.state == "failed"}
+    if not failed:
+        print(f"{plan.scale.name}: no failed runs")
+        return 0
+    return _launch(plan, options, failed)
+
+
+def _launch(plan: Plan, options: argparse.Namespace, only: set[str] | None) -> int:
     from engram_sweep import tables
     from engram_sweep.launch.driver import sweep
 
-    plan = _make_plan(options)
     if options.dry_run:
         return _dry_run(plan, options)
-    _check_price(plan, options)
+    _check_price(plan, options, only)
     with tables.Watch(plan) as watch:
-        statuses = sweep(plan, options.results, watch.update, options.executor, options.corpus)
+        statuses = sweep(plan, options.results, watch.update, options.executor, options.corpus, only)
     tables.print_outcome(plan.scale.name, statuses, trained=watch.updates > 1)
-    return 1 if any(status.state == "failed" for status in statuses) else 0
+    return 0 if all(s.finished for s in statuses if only is None or s.run.run_id in only) else 1
 
 
 def _dry_run(plan, options: argparse.Namespace) -> int:
@@ -186,7 +239,16 @@ def _dry_run(plan, options: argparse.Namespace) -> int:
     return 0
 
 
-def _check_price(plan, options: argparse.Namespace) -> None:
+def _cancel(options: argparse.Namespace) -> int:
+    from engram_sweep.launch.cancel import cancel
+    from engram_sweep.scale import load_scale
+
+    scale = load_scale(options.scale, options.sweeps)
+    print(f"{scale.name}: {cancel(scale.name, options.results)} jobs stopped")
+    return 0
+
+
+def _check_price(plan: Plan, options: argparse.Namespace, only: set[str] | None) -> None:
     """Of a sweep on GPUs: show the bill where it cannot be launched here, and refuse what is over the budget."""
     from dataclasses import replace
 
@@ -198,6 +260,7 @@ def _check_price(plan, options: argparse.Namespace) -> None:
     if price is None:
         return
     left = [status.run for status in sweep_status(plan, options.results) if not status.finished]
+    left = [run for run in left if only is None or run.run_id in only]
     if not left:
         return
     if what_is_missing(plan.scale, choose(plan.scale.launch, options.executor)):

@@ -39,7 +39,7 @@ def collect(
     Args:
         runs: the folder of run folders; the copy lies beside it.
         file_name: the records' file name.
-        columns: which columns; all where left out.
+        columns: which columns; all where left out, and then the copy is made anew if it lacks much.
         only: read these run folders one by one, without the copy.
 
     Returns:
@@ -52,14 +52,14 @@ def collect(
     valid = [i for i, (name, *key) in enumerate(at(copied)) if found.get(name) == key]
     known = set(copied.take(pa.array(valid, pa.int64()))[FOLDER].to_pylist())
     new = sorted(set(found) - known)
-    grown = only is None and is_grown(len(new), len(known))
-    if grown:
-        copied = _read_copy(copy, None)
-        valid = [i for i, (name, *_) in enumerate(at(copied)) if name in known]
+    grown = only is None and columns is None and is_grown(len(new), len(known))
     with ThreadPoolExecutor() as pool:
-        rows = list(pool.map(lambda name: _read(runs / name / file_name, None if grown else columns), new))
-    read = [_keyed(row, name, *found[name]) for name, row in zip(new, rows, strict=True) if row is not None]
-    table = pa.concat_tables([copied.take(pa.array(valid, pa.int64())), *read], promote_options="default")
+        rows = list(pool.map(lambda name: _read(runs / name / file_name, columns), new))
+    read = [(name, row) for name, row in zip(new, rows, strict=True) if row is not None]
+    fresh = pa.concat_tables([row for _, row in read] or [pa.table({})], promote_options="default")
+    for i, field in enumerate(KEY):
+        fresh = fresh.append_column(field, pa.array([(name, *found[name])[i] for name, _ in read], field.type))
+    table = pa.concat_tables([copied.take(pa.array(valid, pa.int64())), fresh], promote_options="default")
     # Records of an older version lack columns.
     table = table.combine_chunks().cast(pa.schema([field.with_nullable(True) for field in table.schema]))
     if grown:
@@ -98,9 +98,3 @@ def _read(path: Path, columns: Sequence[str] | None) -> pa.Table | None:
     except (OSError, pa.ArrowException):
         return None
     return row if row.num_rows == 1 else None
-
-
-def _keyed(row: pa.Table, *key: str | int) -> pa.Table:
-    for field, value in zip(KEY, key, strict=True):
-        row = row.append_column(field, pa.array([value], field.type))
-    return row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
@@ -27,12 +28,21 @@ _COLOURS = {
 }
 
 
+MANY = 200
+"""Of a sweep with more runs, those that are as they should be are counted, not listed."""
+ORDINARY = ("planned", "queued", "done")
+LOGS = 5
+"""So many failed runs are shown with the last lines of their log."""
+
+
 def print_status(scale: str, statuses: list[RunStatus]) -> None:
-    """One line per run."""
+    """One line per run, and the last words of those that failed."""
     table = Table(title=f"{scale}: {_summary(statuses)}")
-    for name in ("run", "arm", "rho", "seed", "state", "step", "tokens/s", "validation loss", "reason"):
-        table.add_column(name, justify="right" if name in ("rho", "seed", "step", "tokens/s") else "left")
-    for s in statuses:
+    right = ("rho", "seed", "step", "tokens/s", "time left")
+    for name in ("run", "arm", *right[:2], "state", *right[2:], "validation loss", "reason"):
+        table.add_column(name, justify="right" if name in right else "left")
+    listed = [s for s in statuses if len(statuses) <= MANY or s.state not in ORDINARY]
+    for s in listed:
         loss = s.validation_loss
         table.add_row(
             s.run.run_id[:8],
@@ -42,22 +52,34 @@ def print_status(scale: str, statuses: list[RunStatus]) -> None:
             f"[{_COLOURS[s.state]}]{s.state}[/]",
             f"{s.step}/{s.steps}" if s.step is not None else "",
             f"{s.tokens_per_second:,.0f}" if s.tokens_per_second else "",
+            _duration(s.seconds_left),
             f"{loss:.4f}" if loss is not None else "",
             escape(_reason(s.failure)) if s.failure else "",
         )
-    console().print(table)
+    out = console()
+    out.print(table)
+    if len(listed) < len(statuses):
+        out.print(f"{len(statuses) - len(listed)} runs that are {', '.join(ORDINARY)} are not listed; --json has them")
+    for s in [s for s in statuses if s.state == "failed" and s.failure and s.failure["log"]][:LOGS]:
+        out.print(f"{s.run.run_id[:8]} {_label(s)}, last lines:", highlight=False)
+        for line in s.failure["log"] if s.failure else ():
+            out.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _duration(seconds: float | None) -> str:
+    return "" if seconds is None else str(timedelta(seconds=round(seconds)))
 
 
 def print_outcome(scale: str, statuses: list[RunStatus], trained: bool) -> None:
     """The last lines of a sweep."""
-    failed = [s for s in statuses if s.state == "failed"]
+    failed = [s for s in statuses if s.failure and not s.finished]
     if not trained and not failed:
         console().print(f"{scale}: nothing to do, {_summary(statuses)}")
         return
     console().print(f"{scale}: {_summary(statuses)}")
     for s in failed:
         assert s.failure
-        print(f"  failed: {s.run.run_id[:8]} {_label(s)}: {_reason(s.failure)}")
+        print(f"  {s.state}: {s.run.run_id[:8]} {_label(s)}: {_reason(s.failure)}")
 
 
 def print_trials(scale: Scale, trials: list[Trial]) -> None:
@@ -124,7 +146,9 @@ class Watch:
         for s in statuses:
             if self.states.get(s.run.run_id, "planned") != s.state:
                 loss = f" validation loss {s.validation_loss:.4f}" if s.finished else ""
-                print(f"[{time.monotonic() - self.started:6.1f} s] {_label(s)} {s.state}{loss}", flush=True)
+                reason = f" ({_reason(s.failure)})" if s.failure else ""
+                elapsed = time.monotonic() - self.started
+                print(f"[{elapsed:6.1f} s] {_label(s)} {s.state}{loss}{reason}", flush=True)
             self.states[s.run.run_id] = s.state
 
     def _draw(self, statuses: list[RunStatus]) -> None:
@@ -139,6 +163,7 @@ class Watch:
                 if key not in self.tasks:
                     self.tasks[key] = self.bars.add_task(f"  {_label(s)}", total=s.steps, note="")
                 speed = f"{s.tokens_per_second:,.0f} tokens/s" if s.tokens_per_second else "starting"
+                speed += f", {_duration(s.seconds_left)} left" if s.seconds_left is not None else ""
                 self.bars.update(self.tasks[key], completed=s.step or 0, note=speed)
             elif key in self.tasks:
                 self.bars.remove_task(self.tasks.pop(key))

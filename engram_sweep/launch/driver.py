@@ -7,18 +7,17 @@ run is never trained twice at a time, because a worker holds its run folder's lo
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from engram_sweep.corpus.shards import prepare
 from engram_sweep.errors import UserError
 from engram_sweep.launch import choice
+from engram_sweep.launch.cancel import last_cancel, turn
 from engram_sweep.launch.executors import Executor, ended_by, stop_jobs
 from engram_sweep.launch.jobs import Job
 from engram_sweep.launch.status import RunStatus, Survey, folder_of
@@ -68,6 +67,7 @@ class Driver:
     tries: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Failures in this sweep, by run and class."""
     given_up: set[str] = field(default_factory=set)
+    """Runs that this driver leaves as they are."""
 
     def run(self) -> list[RunStatus]:
         """Train every run that is not done; returns how all of them stand.
@@ -75,13 +75,18 @@ class Driver:
         Runs that failed in an earlier sweep are tried again, whatever it was; in this one `retries` decides.
 
         Raises:
-            KeyboardInterrupt: after asking this driver's workers to stop, where no queue outlives it.
+            KeyboardInterrupt: Ctrl-C, or the sweep was cancelled; after asking this driver's workers to stop, where no
+                queue outlives it.
         """
+        folder = self.survey.results / self.survey.plan.scale.name
+        cancelled = last_cancel(folder)
         self.judged = {s.run.run_id: _failed_at(s) for s in self.survey.look()}
         try:
             while True:
                 began = time.monotonic()
-                with _turn(self.survey.results / self.survey.plan.scale.name) as ours:
+                with turn(folder) as ours:
+                    if last_cancel(folder) != cancelled:
+                        raise KeyboardInterrupt
                     statuses = self.survey.look()
                     if ours:
                         statuses = [self._judge(status) for status in statuses]
@@ -158,30 +163,13 @@ def _failed_at(status: RunStatus) -> str | None:
     return status.failure.get("at") if status.failure else None
 
 
-@contextmanager
-def _turn(folder: Path) -> Iterator[bool]:
-    """Whether it is this driver's turn to submit runs of the sweep in `folder`; the others' turns wait until the end.
-
-    The kernel lets go of the lock however a driver dies.
-    """
-    handle = os.open(folder / "driver.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(handle)
-
-
 def sweep(
     plan: Plan,
     results: Path,
     watch: Callable[[list[RunStatus]], None],
     executor: str | None = None,
     corpus: Path | None = None,
+    only: Collection[str] | None = None,
 ) -> list[RunStatus]:
     """Train a plan.
 
@@ -191,6 +179,7 @@ def sweep(
         watch: told how the runs stand.
         executor: local, slurm or inline, instead of the scale's own choice.
         corpus: the folder of token shards where the corpus is the user's own; `launch.corpus_path` without it.
+        only: train these runs (ids), no others.
 
     Returns:
         The state of every run, at the end.
@@ -202,35 +191,35 @@ def sweep(
     """
     survey = Survey(plan, results)
     statuses = survey.look()
-    finished = all(status.finished for status in statuses)
+    others = {run.run_id for run in plan.runs if only is not None and run.run_id not in only}
+    todo = [s for s in statuses if not s.finished and s.run.run_id not in others]
     launch = plan.scale.launch
     chosen = choice.choose(launch, executor)
-    if not finished and (missing := choice.what_is_missing(plan.scale, chosen)) is not None:
+    if todo and (missing := choice.what_is_missing(plan.scale, chosen)) is not None:
         raise UserError(missing)
     if corpus is None and launch.corpus_path is not None:
         corpus = Path(launch.corpus_path)
     # Many small workers side by side beat few with many threads each; set before torch is imported anywhere.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        where = None if finished else choice.place(plan.scale, chosen)
+        where = choice.place(plan.scale, chosen) if todo else None
         if where is not None:
-            _lay_out(statuses, launch, where, results, corpus)
+            _lay_out(todo, launch, where, results, corpus)
         write_members(plan.scale.name, [run.run_id for run in plan.runs], results)
         if where is None:
             return statuses
         start = choice.start(plan.scale, where, results / plan.scale.name)
         parallel = choice.side_by_side(launch, chosen)
-        return Driver(survey, start, parallel, launch.retries, launch.timeout_minutes, watch).run()
+        driver = Driver(survey, start, parallel, launch.retries, launch.timeout_minutes, watch, given_up=others)
+        return driver.run()
     except OSError as error:
         raise UserError(f"{results}: expected a results folder with room to write: {error}") from None
 
 
-def _lay_out(
-    statuses: list[RunStatus], launch: Launch, where: choice.Place, results: Path, corpus: Path | None
-) -> None:
+def _lay_out(todo: list[RunStatus], launch: Launch, where: choice.Place, results: Path, corpus: Path | None) -> None:
     """Tokenise the corpus once and write what to train to the folder of every run that nobody is at."""
-    shards = prepare(statuses[0].run.spec.corpus, results / "corpora", corpus)
-    for run in (status.run for status in statuses if not (status.finished or status.live)):
+    shards = prepare(todo[0].run.spec.corpus, results / "corpora", corpus)
+    for run in (status.run for status in todo if not status.live):
         folder, ledger = folder_of(run, results), run.allocation.ledger
         folder.write_job(
             {

@@ -36,6 +36,14 @@ class RunStatus:
     """Whether a job or a worker of any driver is at it: it is not to be submitted."""
 
     @property
+    def seconds_left(self) -> float | None:
+        """Until the last step, at the speed of the last tokens; None where that is not known."""
+        if self.state != "running" or not self.tokens_per_second or self.step is None or self.steps is None:
+            return None
+        training = self.run.spec.training
+        return (self.steps - self.step) * training.window * training.batch_windows / self.tokens_per_second
+
+    @property
     def finished(self) -> bool:
         """Whether its record is written."""
         return self.state in ("done", "diverged")
@@ -53,6 +61,8 @@ class RunStatus:
             "step": self.step,
             "steps": self.steps,
             "tokens_per_second": self.tokens_per_second,
+            "seconds_left": self.seconds_left,
+            "job": {"executor": self.job.executor, "id": self.job.id} if self.live and self.job else None,
             "failure": self.failure,
         }
 
@@ -90,10 +100,13 @@ class Survey:
         new = {run.run_id: run for run in runs if run.run_id not in self._finished}
         new = {name: run for name, run in new.items() if folder_of(run, self.results).record.exists()}
         self._uncopied += len(new)
-        if copy := is_grown(self._uncopied, len(self._finished)):
+        folder, many = runs_folder(self.results, self.plan.scale.name), is_grown(self._uncopied, len(self._finished))
+        if many:
             self._uncopied = 0
-        folder = runs_folder(self.results, self.plan.scale.name)
-        for row in collect(folder, FILE_NAME, COLUMNS, None if copy else new)[0].to_pylist():
+            # Only who looks again and again, a driver, has the time to keep the copy up to date for the others.
+            if self._finished:
+                collect(folder, FILE_NAME)
+        for row in collect(folder, FILE_NAME, COLUMNS, None if many else new)[0].to_pylist():
             if (run := new.get(row[FOLDER])) is not None and row["run_id"] == run.run_id:
                 state = "done" if row["outcome"] == "ok" else "diverged"
                 measured = (row["validation_loss"], row["steps"], run.spec.training.steps, row["tokens_per_second"])
