@@ -249,10 +249,10 @@ def _cancel(options: argparse.Namespace) -> int:
 
 
 def _check_price(plan: Plan, options: argparse.Namespace, only: set[str] | None) -> None:
-    """Of a sweep on GPUs: show the bill where it cannot be launched here, and refuse what is over the budget."""
+    """Of a sweep on GPUs: show the bill where it cannot be launched here, refuse what costs too much or does not fit."""
     from dataclasses import replace
 
-    from engram_sweep.cost import check_gpu_hours, cost, price_of
+    from engram_sweep.cost import check_gpu_hours, check_memory, cost, price_of
     from engram_sweep.launch.choice import choose, what_is_missing
     from engram_sweep.launch.status import sweep_status
 
@@ -263,12 +263,16 @@ def _check_price(plan: Plan, options: argparse.Namespace, only: set[str] | None)
     left = [run for run in left if only is None or run.run_id in only]
     if not left:
         return
-    if what_is_missing(plan.scale, choose(plan.scale.launch, options.executor)):
+    missing = what_is_missing(plan.scale, choose(plan.scale.launch, options.executor))
+    if missing:
         from engram_sweep import plan_tables
 
         plan_tables.print_plan(plan, cost(plan, price))
         sys.stdout.flush()
-    check_gpu_hours(plan, cost(replace(plan, runs=tuple(left)), price)["gpu_hours"], options.max_gpu_hours)
+    left_plan = replace(plan, runs=tuple(left))
+    check_gpu_hours(plan, cost(left_plan, price)["gpu_hours"], options.max_gpu_hours)
+    if not missing:
+        check_memory(left_plan, price)
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -244,6 +244,22 @@ def check_gpu_hours(plan: Plan, gpu_hours: float, raised: float | None) -> None:
         )
 
 
+def check_memory(plan: Plan, price: Price) -> None:
+    """Refuse what no GPU of a run can hold: training keeps a whole model on each, whatever the bill shards.
+
+    Raises:
+        UserError: a run needs more memory than a GPU has.
+    """
+    gpu = GPUS[price.gpu]
+    largest = max(training_bytes(run, 1).total for run in plan.runs)
+    if largest > gpu.memory_bytes:
+        raise UserError(
+            f"{plan.scale.name}: expected runs that fit into the {gpu.memory_bytes / 1e9:.0f} GB of one {gpu.name}, "
+            f"the largest takes {largest / 1e9:.0f} GB: sharding experts and tables over GPUs is planned for and priced, "
+            "not trained yet; nothing was launched"
+        )
+
+
 def _ceiling(hours: float) -> int:
     """The hours, rounded up to three figures."""
     unit = 10 ** max(0, len(str(int(hours))) - 3)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engram_sweep.cli import main
-from engram_sweep.cost import GPUS, Price, check_gpu_hours, components, cost, price_of, training_bytes
+from engram_sweep.cost import GPUS, Price, check_gpu_hours, check_memory, components, cost, price_of, training_bytes
 from engram_sweep.errors import UserError
 from engram_sweep.launch import choice
 from engram_sweep.plan import Plan, make_plan
@@ -238,3 +238,16 @@ def test_plan_prints_points_bill_and_ledger(capsys):
     data = json.loads(capsys.readouterr().out)
     assert {"scale", "runs", "cost", "held", "ledger"} == set(data)
     assert {"runs", "tokens", "flops", "gpu_hours", "fits"} <= set(data["cost"])
+
+
+def test_what_no_gpu_can_hold_is_refused():
+    """10B: weights, gradients and moments of every expert and table row, on each GPU, in float32."""
+    plan = make_plan(load("10B"))
+    largest = max(run.allocation.ledger.params_total for run in plan.runs)
+    h100 = price_of(plan.scale.launch)
+    assert h100 is not None
+    with pytest.raises(UserError, match=r"expected runs that fit into the 80 GB of one H100 SXM.*nothing was launched"):
+        check_memory(plan, h100)
+    assert training_bytes(plan.runs[0], 1).total > 12 * largest
+    small = make_plan(load("small"))
+    check_memory(small, h100)
