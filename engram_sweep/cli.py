@@ -249,7 +249,7 @@ def _cancel(options: argparse.Namespace) -> int:
 
 
 def _check_price(plan: Plan, options: argparse.Namespace, only: set[str] | None) -> None:
-    """Of a sweep on GPUs: show the bill where it cannot be launched here, refuse what costs too much or does not fit."""
+    """Of a sweep on GPUs: show the bill where it cannot run here, and refuse what is too dear or too large."""
     from dataclasses import replace
 
     from engram_sweep.cost import check_gpu_hours, check_memory, cost, price_of

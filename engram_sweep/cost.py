@@ -255,7 +255,7 @@ def check_memory(plan: Plan, price: Price) -> None:
     if largest > gpu.memory_bytes:
         raise UserError(
             f"{plan.scale.name}: expected runs that fit into the {gpu.memory_bytes / 1e9:.0f} GB of one {gpu.name}, "
-            f"the largest takes {largest / 1e9:.0f} GB: sharding experts and tables over GPUs is planned for and priced, "
+            f"the largest takes {largest / 1e9:.0f} GB: sharding experts and tables over GPUs is priced, "
             "not trained yet; nothing was launched"
         )
 
