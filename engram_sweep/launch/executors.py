@@ -26,8 +26,10 @@ from engram_sweep.launch.squeue import QUEUE
 
 ONE_PROCESS = Shape()
 
-GRACE_SECONDS = 10
-"""Workers that are asked to stop have this long to write a checkpoint."""
+GRACE_SECONDS = 30
+"""Workers that are asked to stop have this long to write a checkpoint; then they are killed."""
+PATIENCE_SECONDS = 90
+"""So long jobs are waited for: SLURM's own grace comes on top of ours."""
 POLL_SECONDS = 0.2
 
 
@@ -231,7 +233,7 @@ def stop_jobs(jobs: Sequence[Job]) -> list[Job]:
     _cancel(jobs)
     asked = time.monotonic()
     left, forced = _not_ended(jobs), False
-    while left and time.monotonic() - asked < 2 * GRACE_SECONDS:
+    while left and time.monotonic() - asked < PATIENCE_SECONDS:
         if not forced and time.monotonic() - asked > GRACE_SECONDS:
             _cancel(left, force=True)
             forced = True

@@ -115,6 +115,35 @@ def test_ctrl_c_stops_workers_and_the_next_sweep_goes_on(tmp_path: Path) -> None
     assert left["failed"] == left["running"] == 0
 
 
+def test_cancel_stops_the_jobs_of_this_sweep_and_its_driver(two_runs: Path, tmp_path: Path) -> None:
+    """From another terminal; a worker whose parent was killed is a job of the sweep too."""
+    results, words = tmp_path / "results", ("smoke", "--sweeps", two_runs, "--results")
+    process = driver(results)
+    wait_for(lambda: held(results))
+    cancelled = call("cancel", *words, results)
+    assert cancelled.returncode == 0, cancelled.stderr
+    assert int(cancelled.stdout.removeprefix("smoke: ").split()[0]) > 0
+    assert not workers(results)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, (out, err)
+    assert json.loads(call("status", *words, results, "--json").stdout)["counts"]["running"] == 0
+    assert call("cancel", *words, results).stdout == "smoke: 0 jobs stopped\n"
+    assert call("cancel", "nonsense", "--results", results).returncode == 2
+
+
+def test_rerun_failed_trains_the_failed_run_and_no_other(two_runs: Path, tmp_path: Path) -> None:
+    results, words = tmp_path / "results", ("smoke", "--sweeps", two_runs, "--results")
+    planned = [run["run_id"] for run in json.loads(call("plan", *words, results, "--json").stdout)["runs"]]
+    assert call("rerun-failed", *words, results).stdout == "smoke: no failed runs\n"
+    broken = RunFolder(runs_folder(results, "smoke") / planned[0])
+    broken.path.mkdir(parents=True)
+    broken.write_failure("bug", "of yesterday")
+    done = call("rerun-failed", *words, results)
+    assert done.returncode == 0, done.stderr
+    runs = json.loads(call("status", *words, results, "--json").stdout)["runs"]
+    assert {run["run_id"]: run["state"] for run in runs} == {planned[0]: "done", planned[1]: "planned"}
+
+
 def test_a_worker_that_always_dies_is_a_failed_run_with_its_last_words(two_runs: Path, tmp_path: Path) -> None:
     """The worker is killed from inside, at import of torch, every time: the sweep ends, exit code 1, reason told."""
     poison = tmp_path / "poison"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,14 @@ import submitit
 from engram_sweep import worker
 from engram_sweep.cluster import Shape
 from engram_sweep.launch.driver import Driver, sweep
-from engram_sweep.launch.executors import QUEUES, LocalExecutor
-from engram_sweep.launch.jobs import Job, State, now
+from engram_sweep.launch.executors import LocalExecutor
 from engram_sweep.launch.status import STATES, Survey, counts, folder_of, sweep_status
 from engram_sweep.plan import Plan, make_plan
 from engram_sweep.records import read_parquet, read_runs
 from engram_sweep.runfolder import Busy, RunFolder
 from engram_sweep.scale import Retries
 from tests.conftest import call
+from tests.launch.conftest import Pretended
 
 
 def test_a_finished_sweep_does_nothing_and_says_so(smoke_results: Path) -> None:
@@ -63,11 +62,10 @@ def test_status_json(smoke_results: Path) -> None:
     assert all(run["validation_loss"] > 0 for run in status["runs"])
 
 
-@pytest.fixture
-def one_run(smoke_plan: Plan) -> Plan:
-    scale = smoke_plan.scale
-    small = scale.model_copy(update={"sweep": scale.sweep.model_copy(update={"rho": (0.0,), "seeds": (0,)})})
-    return make_plan(small)
+def test_watching_a_finished_sweep_prints_a_line_per_run_and_ends(smoke_results: Path) -> None:
+    watched = call("status", "smoke", "--results", smoke_results, "--watch")
+    assert watched.returncode == 0, watched.stderr
+    assert watched.stdout.count(" done validation loss ") == 6
 
 
 def test_a_diverging_run_is_recorded_and_the_sweep_goes_on(smoke_plan: Plan, tmp_path: Path) -> None:
@@ -125,39 +123,8 @@ def test_a_held_run_is_left_to_its_holder(one_run: Plan, tmp_path: Path) -> None
     assert sweep_status(one_run, tmp_path)[0].state == "planned"
 
 
-class _Vanishing:
-    """An executor whose workers end at once and leave nothing."""
-
-    name = "pretended"
-    queues = False
-    state: State = "ended"
-
-    def __init__(self) -> None:
-        self.folders: list[Path] = []
-
-    def submit(self, folders: Sequence[Path]) -> list[Job]:
-        self.folders += folders
-        return [Job(folder, self.name, "1", now()) for folder in folders]
-
-    def states(self, jobs: Sequence[Job]) -> list[State]:
-        return [self.state] * len(jobs)
-
-    def ended_by(self, job: Job) -> None:
-        pass
-
-    def cancel(self, jobs: Sequence[Job], force: bool = False) -> None:
-        self.state = "ended"
-
-
-@pytest.fixture
-def pretended(monkeypatch: pytest.MonkeyPatch) -> _Vanishing:
-    executor = _Vanishing()
-    monkeypatch.setitem(QUEUES, executor.name, executor)
-    return executor
-
-
 def test_a_vanishing_worker_is_started_again_so_often_and_no_more(
-    one_run: Plan, tmp_path: Path, pretended: _Vanishing
+    one_run: Plan, tmp_path: Path, pretended: Pretended
 ) -> None:
     folder_of(one_run.runs[0], tmp_path).path.mkdir(parents=True)
     (status,) = Driver(Survey(one_run, tmp_path), pretended, parallel=1, retries=Retries(), timeout_minutes=60).run()
@@ -167,7 +134,7 @@ def test_a_vanishing_worker_is_started_again_so_often_and_no_more(
 
 
 def test_a_worker_that_vanishes_at_its_time_limit_timed_out(
-    one_run: Plan, tmp_path: Path, pretended: _Vanishing
+    one_run: Plan, tmp_path: Path, pretended: Pretended
 ) -> None:
     folder_of(one_run.runs[0], tmp_path).path.mkdir(parents=True)
     (status,) = Driver(Survey(one_run, tmp_path), pretended, parallel=1, retries=Retries(), timeout_minutes=0).run()
@@ -190,7 +157,7 @@ def test_a_worker_sees_the_gpus_it_was_given(tmp_path: Path, monkeypatch: pytest
     assert asked["gpus_per_node"] == gpus
 
 
-def test_no_more_workers_than_asked_for(smoke_plan: Plan, tmp_path: Path, pretended: _Vanishing) -> None:
+def test_no_more_workers_than_asked_for(smoke_plan: Plan, tmp_path: Path, pretended: Pretended) -> None:
     """A worker that never ends keeps its place: with room for two, only two of six runs start."""
     rounds = []
     pretended.state = "running"

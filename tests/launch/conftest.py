@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from engram_sweep.launch.executors import QUEUES
+from engram_sweep.launch.jobs import Job, State, now
+from engram_sweep.plan import Plan, make_plan
+
+
+class Pretended:
+    """An executor whose workers do `work` and end at once; without it they leave nothing, as if killed."""
+
+    name = "pretended"
+    queues = False
+
+    def __init__(self) -> None:
+        self.state: State = "ended"
+        self.work: Callable[[Path], object] = lambda folder: None
+        self.folders: list[Path] = []
+        self.asked: list[int] = []
+
+    def submit(self, folders: Sequence[Path]) -> list[Job]:
+        self.folders += folders
+        for folder in folders:
+            self.work(folder)
+        return [Job(folder, self.name, str(len(self.folders)), now()) for folder in folders]
+
+    def states(self, jobs: Sequence[Job]) -> list[State]:
+        self.asked.append(len(jobs))
+        return [self.state] * len(jobs)
+
+    def ended_by(self, job: Job) -> None:
+        pass
+
+    def cancel(self, jobs: Sequence[Job], force: bool = False) -> None:
+        self.state = "ended"
+
+
+@pytest.fixture
+def pretended(monkeypatch: pytest.MonkeyPatch) -> Pretended:
+    executor = Pretended()
+    monkeypatch.setitem(QUEUES, executor.name, executor)
+    return executor
+
+
+@pytest.fixture
+def one_run(smoke_plan: Plan) -> Plan:
+    scale = smoke_plan.scale
+    small = scale.model_copy(update={"sweep": scale.sweep.model_copy(update={"rho": (0.0,), "seeds": (0,)})})
+    return make_plan(small)
