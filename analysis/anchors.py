@@ -1,7 +1,7 @@
-"""rho = 1 is trained in every sweep: the anchor. Trained again elsewhere or later, does it still get the same loss?
+"""Does the anchor, rho = 1, which every sweep trains, still get the same loss elsewhere or later.
 
-Batches (analysis.batches) that share seeds are paired, and judged by the run noise of the sweep; else they are judged by
-how the seeds within a batch scatter.
+Batches (analysis.batches) that share seeds are paired, and judged by the run noise of the sweep; else they are
+judged by how the seeds within a batch scatter.
 """
 
 from dataclasses import dataclass

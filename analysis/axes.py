@@ -12,6 +12,7 @@ from analysis.conditions import AXES, Condition
 from engram_sweep.errors import UserError
 
 VARIES = float(np.log2(1.25))  # doublings; P_act grows by a few percent with the experts, which is no axis of its own
+MOVES = 0.1  # doublings per doubling below which an axis is not said to move with another
 OFF = float(np.log2(1.1))  # doublings by which an asked value may miss what the conditions hold
 
 
@@ -22,7 +23,7 @@ class Axes:
     Attributes:
         names: axes that vary, each by more than follows from those before it.
         positions: of every condition on them, log2, shape (n, k).
-        relations: for every known axis not in `names`, its log2 as constant plus slopes times positions, shape (1 + k,).
+        relations: for every known axis not in `names`, its log2 as a constant and slopes of positions, shape (1 + k,).
         silent: for every axis not in `names`, why nothing can be said along it.
     """
 
@@ -80,7 +81,9 @@ class Axes:
         for (axis, value), along, off in zip(asked.items(), rows, wanted, strict=True):
             if abs(along @ free - off) > OFF:
                 fits = value * 2 ** float(along @ free - off)
-                why = f"{axis} {self.silent[axis]}" if axis in self.silent else "the values asked for exclude each other"
+                why = (
+                    f"{axis} {self.silent[axis]}" if axis in self.silent else "the values asked for exclude each other"
+                )
                 raise UserError(f"--at {axis}={value:g}: expected about {fits:.3g}, {why}")
         return self.centre + free
 
@@ -107,7 +110,9 @@ def axes_of(conditions: Sequence[Condition]) -> Axes:
             silent[axis] = f"is about {2 ** values.mean():.3g} in every condition"
             relation = np.append(values.mean(), np.zeros(len(names)))
         elif np.ptp(left) < max(VARIES, 0.3 * np.ptp(values)):
-            silent[axis] = f"moves with {' and '.join(names)}, so what is said along {_it(names)} holds for both"
+            movers = [name for name, slope in zip(names, relation[1:], strict=True) if abs(slope) > MOVES]
+            it = "it" if len(movers) == 1 else "them"
+            silent[axis] = f"moves with {' and '.join(movers)}, so what is said along {it} holds for it too"
         else:
             names.append(axis)
             positions = np.column_stack([positions, values])
@@ -116,7 +121,3 @@ def axes_of(conditions: Sequence[Condition]) -> Axes:
     # A relation found before the last axis was does not depend on the later ones.
     relations = {axis: np.pad(one, (0, 1 + len(names) - len(one))) for axis, one in relations.items()}
     return Axes(tuple(names), positions, relations, silent)
-
-
-def _it(names: Sequence[str]) -> str:
-    return "it" if len(names) == 1 else "them"

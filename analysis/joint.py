@@ -1,4 +1,4 @@
-"""The whole analysis of a table of one or several conditions: each by itself, the law of all, the anchors across them."""
+"""The analysis of a table of one or several conditions: each by itself, the law of all, the anchors they share."""
 
 import json
 from collections.abc import Sequence
@@ -35,6 +35,11 @@ class Joint:
     scaling: Scaling | None
     reason: str | None
     anchors: tuple[AnchorDrift, ...]
+
+    @property
+    def alone(self) -> bool:
+        """Whether the table is one sweep of one condition, with nothing to say beside it."""
+        return len(self.studies) == 1 and not self.left_out
 
 
 def analyse(table: pd.DataFrame, source: str, level: float = LEVEL, delta: float = DELTA) -> Joint:

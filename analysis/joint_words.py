@@ -33,7 +33,9 @@ def parse_place(text: str) -> dict[str, float]:
         except ValueError:
             number = float("nan")
         if axis not in AXES or not 0 < number < np.inf or axis in place:
-            raise UserError(f"--at {text}: expected AXIS=NUMBER, with C or {', '.join(AXES)}, each once; found {part!r}")
+            raise UserError(
+                f"--at {text}: expected AXIS=NUMBER, with C or {', '.join(AXES)}, each once; found {part!r}"
+            )
         place[axis] = number
     return place
 
@@ -44,7 +46,9 @@ def sentences(joint: Joint) -> list[str]:
     lines = [_slope(law, axis) for axis in law.axes.names] if law else [joint.reason or ""]
     if law:
         if not law.axes.names:
-            lines.append("No axis varies by enough to tell its effect; the law is one rho* and one gain for all conditions.")
+            lines.append(
+                "No axis varies by enough to tell its effect; the law is one rho* and one gain for all conditions."
+            )
         lines += _silent(law.axes)
         lines += _tests(law)
     lines += [f"The anchor drifts: {one.sentence}" for one in joint.anchors if (one.p_value or 1) < DOUBT]

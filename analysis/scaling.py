@@ -1,9 +1,9 @@
 """The joint fit: how the best share and the gain move along the axes, and what to expect where nothing was trained.
 
-Every condition has its own curve (ucurve), level and shape included; what is read off the curves, rho* and the gain over
-rho = 1, is linear in the logarithms of the axes. Intervals are percentiles of the curves' own bootstrap (intervals.py),
-every draw fitted again. By how much conditions scatter around the law beyond noise is estimated from their
-distances to it and added, Student-t for the few of them.
+Every condition has its own curve (ucurve), level and shape included; what is read off the curves, rho* and the gain
+over rho = 1, is linear in the logarithms of the axes. Intervals are percentiles of the curves' own bootstrap
+(intervals.py), every draw fitted again. By how much conditions scatter around the law beyond noise is estimated from
+their distances to it and added, Student-t for the few of them.
 """
 
 from collections.abc import Sequence
@@ -98,7 +98,7 @@ class Scaling:
         law: both quantities along the axes.
         level: nominal coverage of every interval.
         spare: conditions beyond the parameters that the law spends on each quantity; with 0 nothing tests it.
-        p_law: that rho* (first) and the gain (second) miss the law by noise only; None without spare conditions or noise.
+        p_law: that rho*, and the gain, miss the law by noise only; None without spare conditions or noise.
         scatter: standard deviation of conditions around the law beyond noise: of rho*, and of the gain in nats/token.
         at_conditions: the law where it was trained, with the interval of a new condition there.
         slopes: change per doubling, by axis.
@@ -215,13 +215,15 @@ def _errors_of(study: Study, pooled: float, dof: int, draws: int, rng: np.random
     fit = study.curve.chosen
     # A condition of one seed borrows the noise of the others.
     means: RhoMeans = study.means if study.means.dof > 0 else replace(study.means, sigma=pooled, dof=dof)
-    read = read_curves(study.curve.grid, fit.curves_of(fit.at_rho[:, None] + draw_errors(means, draws, rng)), study.delta)
+    read = read_curves(
+        study.curve.grid, fit.curves_of(fit.at_rho[:, None] + draw_errors(means, draws, rng)), study.delta
+    )
     point = np.array([study.rho_star.value, study.gain_over_moe.value], dtype=float)
     return np.stack([read.optimum, read.gain]) - point[:, None]
 
 
 def _weights(errors: np.ndarray | None, conditions: int) -> np.ndarray:
-    """Inverse variances, drawn halfway to their mean: few seeds tell a variance badly, and an edge pretends to have none."""
+    """Inverse variances, drawn halfway to their mean: few seeds tell them badly, and an edge pretends to have none."""
     if errors is None:
         return np.ones((2, conditions))
     variances = np.square(errors).mean(axis=2)
@@ -270,4 +272,6 @@ def _reading(value: np.ndarray, errors: np.ndarray | None, level: float) -> Read
 
 
 def _clipped(one: Interval, low: float, high: float) -> Interval:
-    return Interval(*(None if end is None else float(np.clip(end, low, high)) for end in (one.value, one.low, one.high)))
+    return Interval(
+        *(None if end is None else float(np.clip(end, low, high)) for end in (one.value, one.low, one.high))
+    )
