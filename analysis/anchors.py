@@ -56,7 +56,7 @@ def compare_anchors(runs: pd.DataFrame, sigma: float, dof: int) -> AnchorDrift |
     Returns:
         The comparison; None where all runs are one batch.
     """
-    batch = batch_of(runs).to_numpy()
+    batch = batch_of(runs)
     count = int(batch.max(initial=0)) + 1
     if count < 2:
         return None
@@ -82,15 +82,17 @@ def compare_anchors(runs: pd.DataFrame, sigma: float, dof: int) -> AnchorDrift |
         seeds="paired" if paired else "unpaired",
         difference=float(np.ptp(effects)),
         p_value=p_value,
-        changed=tuple(c for c in PROVENANCE if c in runs and runs[c].map(str).nunique() > 1) or ("started_at",),
+        changed=tuple(c for c in PROVENANCE if c in runs and len(set(map(str, runs[c]))) > 1) or ("started_at",),
     )
 
 
 def anchor_drift(study: Study) -> AnchorDrift | None:
     """Compares the batches of rho = 1 of one sweep, what was trained again elsewhere included; None if there is one."""
     runs = pd.concat([study.sweep.curve, study.sweep.repeats])
-    at_anchor = (runs["rho"] == 1) & runs["arm"].isin(CURVE_ARMS)
-    return compare_anchors(runs.loc[at_anchor].reset_index(drop=True), study.means.sigma, study.means.dof)
+    at_anchor = (runs["rho"].to_numpy() == 1) & runs["arm"].isin(CURVE_ARMS).to_numpy()
+    return compare_anchors(
+        runs.iloc[np.flatnonzero(at_anchor)].reset_index(drop=True), study.means.sigma, study.means.dof
+    )
 
 
 def _explained(null: np.ndarray, columns: np.ndarray, loss: np.ndarray) -> tuple[float, np.ndarray]:

@@ -46,18 +46,18 @@ def split_conditions(table: pd.DataFrame, source: str) -> tuple[Condition, ...]:
         UserError: a column that tells conditions apart holds something else.
     """
     table = table.reset_index(drop=True)
-    keys = {"scale": table["scale"].fillna("").map(str)} if "scale" in table else {}
+    scale = table["scale"].fillna("").map(str).to_numpy() if "scale" in table else np.full(len(table), "")
     explicit = {axis: _positive(table, axis, source) for axis in AXES if axis in table}
-    keys |= explicit
+    keys = {"scale": scale, **explicit}
     if not explicit and set(SIZES) <= set(table):
-        keys |= _size_keys(table, source)
-    if not keys or table.empty:
-        return (Condition("", {}, table),)
+        keys |= _size_keys(table, scale, source)
     found = []
-    for _, rows in table.groupby([keys[name] for name in keys], sort=True):
-        scale = keys["scale"][rows.index[0]] if "scale" in keys else ""
-        axes = {axis: float(column[rows.index[0]]) for axis, column in explicit.items()}
-        found.append(Condition(scale, axes or _axes(rows), rows.reset_index(drop=True)))
+    for _, at in sorted(pd.DataFrame(keys).groupby(list(keys)).indices.items()):
+        axes = {axis: float(column[at[0]]) for axis, column in explicit.items()}
+        rows = table.iloc[at].reset_index(drop=True)
+        found.append(Condition(str(scale[at[0]]), axes or _axes(rows), rows))
+    if not found:
+        return (Condition("", {}, table),)
     return tuple(sorted(found, key=lambda one: (one.scale, *(one.axes.get(axis, 0.0) for axis in AXES))))
 
 
@@ -72,43 +72,40 @@ def labels(conditions: Sequence[Condition]) -> list[str]:
     return [", ".join(word) or one.scale or "all runs" for word, one in zip(words, conditions, strict=True)]
 
 
-def _positive(table: pd.DataFrame, column: str, source: str) -> pd.Series:
-    values = numbers(table, column, source)
-    bad = values[~(values > 0) | ~np.isfinite(values)]
+def _positive(table: pd.DataFrame, column: str, source: str) -> np.ndarray:
+    values = numbers(table, column, source).to_numpy()
+    bad = values[~((values > 0) & np.isfinite(values))]
     if len(bad):
-        raise UserError(f"{source}: column '{column}' holds {bad.iloc[0]:g}; expected a positive number")
+        raise UserError(f"{source}: column '{column}' holds {bad[0]:g}; expected a positive number")
     return values
 
 
-def _size_keys(table: pd.DataFrame, source: str) -> dict[str, pd.Series]:
+def _size_keys(table: pd.DataFrame, scale: np.ndarray, source: str) -> dict[str, np.ndarray]:
     """Tokens and P_tot as keys, so that all rows of a curve share them."""
-    arm = table["arm"] if "arm" in table else pd.Series("engram", index=table.index)
+    arm = table["arm"].to_numpy() if "arm" in table else np.full(len(table), "engram")
     if "spec" not in table:
-        curve = arm.where(~arm.isin(("moe", "engram")), "curve")
-        rows = pd.DataFrame({"arm": curve, "rho": table["rho"].round(9), "seed": table["seed"]})
-        if "scale" in table:
-            rows["scale"] = table["scale"]
-        if not rows.duplicated().any():
+        curve = np.where(np.isin(arm, ("moe", "engram")), "curve", arm)
+        points = {"scale": scale, "arm": curve, "rho": table["rho"].round(9), "seed": table["seed"]}
+        if not pd.DataFrame(points).duplicated().any():
             return {}  # a foreign table with one run for each point is one curve, whatever it holds fixed
     tokens = _asked_tokens(table, source) if "spec" in table else _positive(table, "tokens", source)
     total, active = (np.log(_positive(table, column, source)) for column in ("params_total", "params_active"))
-    sparse = (arm != "dense").to_numpy()
-    size = pd.Series(-1, index=table.index)
-    order = total[sparse].sort_values(kind="stable")
-    size[order.index] = (order.diff() > GAP).cumsum()
+    sparse = np.flatnonzero(arm != "dense")
+    order = sparse[np.argsort(total[sparse], kind="stable")]
+    size = np.full(len(table), -1)
+    size[order] = np.cumsum(np.diff(total[order], prepend=total[order[:1]]) > GAP)
     # A dense model has no sparse parameters: its P_tot says nothing, its P_act and its tokens do.
-    scale = table["scale"].map(str) if "scale" in table else pd.Series("", index=table.index)
-    for row in table.index[~sparse]:
-        near = table.index[sparse & (tokens == tokens[row]) & (scale == scale[row])]
+    for row in np.flatnonzero(arm == "dense"):
+        near = sparse[(tokens[sparse] == tokens[row]) & (scale[sparse] == scale[row])]
         if len(near):
-            size[row] = size[(active[near] - active[row]).abs().idxmin()]
+            size[row] = size[near[np.argmin(np.abs(active[near] - active[row]))]]
     return {"tokens": tokens, "size": size}
 
 
-def _asked_tokens(table: pd.DataFrame, source: str) -> pd.Series:
+def _asked_tokens(table: pd.DataFrame, source: str) -> np.ndarray:
     """From the specs: a run that diverged saw fewer tokens than its fellows."""
     try:
-        return table["spec"].map(lambda spec: float(json.loads(spec)["training"]["tokens"]))
+        return np.array([float(json.loads(spec)["training"]["tokens"]) for spec in table["spec"]])
     except (TypeError, ValueError, KeyError):
         raise UserError(f"{source}: column 'spec' holds something else than a run's specification as JSON") from None
 
@@ -116,7 +113,9 @@ def _asked_tokens(table: pd.DataFrame, source: str) -> pd.Series:
 def _axes(rows: pd.DataFrame) -> dict[str, float]:
     if not set(SIZES) <= set(rows):
         return {}
-    sparse = rows if "arm" not in rows else rows[rows["arm"] != "dense"]
-    anchor = (sparse if len(sparse) else rows).sort_values("rho").iloc[-1]
-    total, active, tokens = float(anchor["params_total"]), float(anchor["params_active"]), float(rows["tokens"].max())
+    # The largest rho is the anchor; a dense model stands in only where nothing else is there.
+    last = rows.assign(sparse=rows["arm"] != "dense") if "arm" in rows else rows.assign(sparse=True)
+    anchor = last.sort_values(by=["sparse", "rho"]).index[-1]
+    total, active = (float(rows[column].to_numpy(float)[anchor]) for column in ("params_total", "params_active"))
+    tokens = float(rows["tokens"].to_numpy(float).max())
     return dict(zip(AXES, (total / active, tokens / active, 6 * active * tokens), strict=True))

@@ -80,4 +80,5 @@ def _summary(joint: Joint) -> pd.DataFrame:
         axes = {axis: condition.axes.get(axis, np.nan) for axis in AXES}
         parts.append(per_rho(study).assign(condition=label, **axes))
     table = pd.concat(parts, ignore_index=True)
-    return table[["condition", *AXES, *[column for column in table if column not in ("condition", *AXES)]]]
+    first = ["condition", *AXES]
+    return table.reindex(columns=[*first, *(column for column in table.columns if column not in first)])

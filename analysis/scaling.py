@@ -13,10 +13,11 @@ import numpy as np
 
 from analysis.axes import Axes, axes_of
 from analysis.conditions import Condition, labels
-from analysis.intervals import DRAWS, Interval, draw_errors, read_curves
+from analysis.intervals import Interval, draw_errors, read_curves
 from analysis.means import RhoMeans
 from analysis.study import BOOTSTRAP_SEED, Study
 
+DRAWS = 500  # curves of every condition; its own study has spent more on its own intervals
 QUANTITIES = ("rho_star", "gain_over_moe")
 
 

@@ -106,17 +106,17 @@ def check_table(table: pd.DataFrame, source: str) -> Sweep:
     )
 
 
-def _finite(table: pd.DataFrame) -> pd.Series:
-    finite = np.isfinite(table["validation_loss"])
-    return finite & (table["outcome"].fillna("ok") == "ok") if "outcome" in table else finite
+def _finite(table: pd.DataFrame) -> np.ndarray:
+    finite = np.isfinite(table["validation_loss"].to_numpy(float))
+    return finite & (table["outcome"].fillna("ok") == "ok").to_numpy() if "outcome" in table else finite
 
 
-def _repeats(table: pd.DataFrame) -> pd.Series:
+def _repeats(table: pd.DataFrame) -> np.ndarray:
     """Which rows repeat an earlier run (the same `run_id`) in another batch; the same one twice is no repeat."""
     if "run_id" not in table:
-        return pd.Series(False, index=table.index)
+        return np.zeros(len(table), dtype=bool)
     runs = pd.DataFrame({"run_id": table["run_id"], "batch": batch_of(table)})
-    return table["run_id"].notna() & runs.duplicated("run_id") & ~runs.duplicated()
+    return (runs["run_id"].notna() & runs.duplicated("run_id") & ~runs.duplicated()).to_numpy()
 
 
 def numbers(table: pd.DataFrame, column: str, source: str) -> pd.Series:
