@@ -113,9 +113,9 @@ def _asked_tokens(table: pd.DataFrame, source: str) -> np.ndarray:
 def _axes(rows: pd.DataFrame) -> dict[str, float]:
     if not set(SIZES) <= set(rows):
         return {}
-    # The largest rho is the anchor; a dense model stands in only where nothing else is there.
-    last = rows.assign(sparse=rows["arm"] != "dense") if "arm" in rows else rows.assign(sparse=True)
-    anchor = last.sort_values(by=["sparse", "rho"]).index[-1]
+    # The anchor, or the largest rho there is; a control arm stands in only where nothing else is there.
+    on_curve = rows["arm"].isin(("moe", "engram")) if "arm" in rows else True
+    anchor = rows.assign(on_curve=on_curve).sort_values(by=["on_curve", "rho"]).index[-1]
     total, active = (float(rows[column].to_numpy(float)[anchor]) for column in ("params_total", "params_active"))
     tokens = float(rows["tokens"].to_numpy(float).max())
     return dict(zip(AXES, (total / active, tokens / active, 6 * active * tokens), strict=True))

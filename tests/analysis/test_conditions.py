@@ -55,9 +55,8 @@ def test_a_diverged_run_stays_with_its_fellows():
 def test_an_interrupted_sweep_does_not_mix_lengths():
     table = planned(scale(sweep__tokens_per_active=[1.0, 2.0], training__tokens=None, sweep__seeds=[0]))
     anchor = table["rho"] == 1
-    left = table[
-        (table["tokens"] == table["tokens"].min()) & ~anchor | (table["tokens"] > table["tokens"].min()) & anchor
-    ]
+    short = table["tokens"] == table["tokens"].min()
+    left = table.loc[(short & ~anchor) | (~short & anchor)]
     assert len(split_conditions(left, "plan")) == 2
 
 
