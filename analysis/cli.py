@@ -6,18 +6,29 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.report import write_report
-from analysis.study import DELTA, LEVEL, study
+from analysis.joint import analyse
+from analysis.joint_report import write_joint_report
+from analysis.joint_words import joint_json, parse_place, prediction_sentence, sentences
+from analysis.report import write_study
+from analysis.study import DELTA, LEVEL
 from analysis.summary import as_json
+from analysis.verdict import judge
 from engram_sweep.errors import UserError
 from engram_sweep.records import read_parquet, read_runs
 
 
 def register_fit(subparsers) -> None:
-    """Adds `fit`: the curve, its intervals and the verdict of one table of runs."""
+    """Adds `fit`: curve, intervals and verdict of every condition of a table of runs, and what they say together."""
     parser = subparsers.add_parser("fit", help="fit the loss over rho and say what it shows")
-    parser.add_argument("scale", nargs="?", help="name of a sweep under the results folder")
-    parser.add_argument("--records", type=Path, metavar="FILE.parquet", help="any table of runs instead of a sweep")
+    parser.add_argument("scale", nargs="*", help="names of sweeps under the results folder")
+    parser.add_argument(
+        "--records", type=Path, nargs="+", metavar="FILE.parquet", help="any tables of runs instead of sweeps"
+    )
+    parser.add_argument(
+        "--at", action="append", default=[], metavar="C=6e20,...",
+        help="predict rho* and the gain of a condition that was not trained: values of C (budget in FLOPs), "
+        "total_over_active, tokens_per_active; may be given several times",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     _common(parser)
     parser.set_defaults(func=run_fit)
@@ -40,35 +51,49 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 
 def run_fit(options: argparse.Namespace) -> int:
-    """Prints the verdict, or with --json everything.
+    """Prints the verdict of every condition and what they say together, or with --json everything.
 
     Raises:
         UserError: the options or the table of runs make no sense.
     """
     _check(options)
-    if (options.scale is None) == (options.records is None):
+    if bool(options.scale) == bool(options.records):
         raise UserError("fit: expected either a scale or --records FILE.parquet, not both")
-    if options.records is not None:
-        table: pd.DataFrame = read_parquet(options.records)
-        source = str(options.records)
+    places = [parse_place(text) for text in options.at]
+    if options.records:
+        tables = [read_parquet(path) for path in options.records]
     else:
-        table, source = read_runs(options.scale, options.results), options.scale
-    numbers = as_json(study(table, source, options.level, options.delta))
-    print(json.dumps(numbers, allow_nan=False) if options.json else numbers["sentence"])
+        tables = [read_runs(scale, options.results) for scale in options.scale]
+    source = " + ".join(map(str, options.records or options.scale))
+    joint = analyse(pd.concat(tables, ignore_index=True), source, options.level, options.delta)
+    if places and joint.scaling is None:
+        raise UserError(f"--at: {joint.reason}")
+    if joint.alone:
+        numbers = as_json(joint.studies[0])
+        print(json.dumps(numbers, allow_nan=False) if options.json else numbers["sentence"])
+    elif options.json:
+        print(json.dumps(joint_json(joint, places), allow_nan=False))
+    else:
+        told = [prediction_sentence(joint.scaling, place) for place in places] if joint.scaling else []
+        for name, one in zip(joint.labels, joint.studies, strict=True):
+            print(f"{name}: {judge(one).sentence}")
+        print("\n".join([*sentences(joint), *told]))
     return 0
 
 
 def run_report(options: argparse.Namespace) -> int:
-    """Writes the report and prints the verdict's sentence and the page's path.
+    """Writes the report and prints the verdict's sentence, or all sentences, and the page's path.
 
     Raises:
         UserError: the options or the table of runs make no sense, or the folder cannot be written.
     """
     _check(options)
-    table = read_runs(options.scale, options.results)
+    joint = analyse(read_runs(options.scale, options.results), options.scale, options.level, options.delta)
     folder = options.results / options.scale
-    _, verdict = write_report(table, folder, options.scale, options.level, options.delta)
-    print(verdict.sentence)
+    if joint.alone:
+        print(write_study(joint.studies[0], folder, options.scale).sentence)
+    else:
+        print("\n".join(write_joint_report(joint, folder, options.scale)))
     print(folder / "report.html")
     return 0
 

@@ -1,9 +1,11 @@
 """report.html: one file without outside requests: verdict, picture, tables, provenance, how to make it again."""
 
+from collections.abc import Sequence
 from html import escape
 
 import pandas as pd
 
+from analysis.anchors import anchor_drift
 from analysis.reference import POINTS
 from analysis.study import Study
 from analysis.summary import as_json, per_rho
@@ -39,21 +41,46 @@ def html_page(study: Study, verdict: Verdict, name: str, svg: str, beside: str) 
         svg: the picture, a whole SVG file.
         beside: the picture beside printed results, a whole SVG file.
     """
-    runs = pd.concat([study.sweep.curve, study.sweep.arms, study.sweep.failed], ignore_index=True)
-    literature = _figure(beside, "gains over rho, this sweep and printed ones") + _literature()
+    literature = figure(beside, "gains over rho, this sweep and printed ones") + _literature()
     sections = [
-        f"<h1>Loss over the share of experts: {escape(name)}</h1>",
-        f'<p class="verdict"><span class="word">{verdict.word}</span><br>{escape(verdict.sentence)}</p>',
-        _figure(svg, verdict.sentence),
-        _section("What was read off the curve", _readings(study)),
-        _section("Per rho", _table(per_rho(study)), "Losses in nats/token; mean is adjusted for seeds."),
-        _section("Control arms", _arms(study), "Paired over common seeds; positive means a lower loss than the other."),
-        _section("Beside the literature", literature, "Printed numbers only; nothing is read off a figure."),
-        _section("Every run", _table(runs.loc[:, [c for c in RUN_COLUMNS if c in runs]])),
-        _section("Failures", _failures(study)),
-        _section("Where this comes from", _origin(runs)),
-        _section("How to make it again", _again(name)),
+        *curve_sections(study, verdict, svg),
+        section("Beside the literature", literature, "Printed numbers only; nothing is read off a figure."),
+        *run_sections([study], name),
     ]
+    return document(name, sections)
+
+
+def curve_sections(study: Study, verdict: Verdict, svg: str) -> list[str]:
+    """What one curve says: verdict, picture, numbers, arms."""
+    drift = anchor_drift(study)
+    return [
+        f'<p class="verdict"><span class="word">{verdict.word}</span><br>{escape(verdict.sentence)}</p>',
+        figure(svg, verdict.sentence),
+        section("What was read off the curve", _readings(study)),
+        section("Per rho", table(per_rho(study)), "Losses in nats/token; mean is adjusted for seeds."),
+        section("Control arms", _arms(study), "Paired over common seeds; positive means a lower loss than the other."),
+        *([section("The anchor, trained in batches", f"<p>{escape(drift.sentence)}</p>")] if drift else []),
+    ]
+
+
+def run_sections(studies: Sequence[Study], name: str) -> list[str]:
+    """Every run of all curves, what failed, where they come from, how to make it again."""
+    parts = [
+        frame for one in studies for frame in (one.sweep.curve, one.sweep.arms, one.sweep.failed, one.sweep.repeats)
+    ]
+    runs = pd.concat([frame for frame in parts if len(frame)], ignore_index=True)
+    failed = pd.concat([one.sweep.failed for one in studies], ignore_index=True)
+    return [
+        section("Every run", table(runs.loc[:, [c for c in RUN_COLUMNS if c in runs]])),
+        section("Failures", _failures(failed)),
+        section("Where this comes from", _origin(runs)),
+        section("How to make it again", _again(name)),
+    ]
+
+
+def document(name: str, sections: Sequence[str]) -> str:
+    """A whole page, style included."""
+    sections = [f"<h1>Loss over the share of experts: {escape(name)}</h1>", *sections]
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(name)}: loss over rho</title>'
         f'<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
@@ -61,16 +88,19 @@ def html_page(study: Study, verdict: Verdict, name: str, svg: str, beside: str) 
     )
 
 
-def _section(title: str, body: str, note: str = "") -> str:
-    note = f'<p class="note">{escape(note)}</p>' if note else ""
-    return f"<h2>{escape(title)}</h2>{note}{body}"
+def section(title: str, body: str, note: str = "") -> str:
+    """A heading, a note in words, and a body of HTML."""
+    said = f'<p class="note">{escape(note)}</p>' if note else ""
+    return f"<h2>{escape(title)}</h2>{said}{body}"
 
 
-def _figure(svg: str, words: str) -> str:
+def figure(svg: str, words: str) -> str:
+    """A whole SVG file as part of the page, with words for who cannot see it."""
     return f'<figure role="img" aria-label="{escape(words, quote=True)}">{svg[svg.index("<svg") :]}</figure>'
 
 
-def _table(frame: pd.DataFrame) -> str:
+def table(frame: pd.DataFrame) -> str:
+    """A frame without its index."""
     head = "".join(f"<th>{escape(str(column))}</th>" for column in frame.columns)
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(_cell(value))}</td>" for value in row) + "</tr>"
@@ -108,7 +138,7 @@ def _readings(study: Study) -> str:
         *((f"p of no {name.replace('_', ' ')}", p, "") for name, p in numbers["diagnostics"].items()),
         ("form", numbers["form"], ""),
     ]  # fmt: skip
-    return _table(pd.DataFrame(rows, columns=["", "value", f"{study.level:.0%} interval"]))
+    return table(pd.DataFrame(rows, columns=["", "value", f"{study.level:.0%} interval"]))
 
 
 def _arms(study: Study) -> str:
@@ -127,7 +157,7 @@ def _arms(study: Study) -> str:
         }
         for arm in study.arms
     ]
-    return _table(pd.DataFrame(rows))
+    return table(pd.DataFrame(rows))
 
 
 def _literature() -> str:
@@ -136,15 +166,14 @@ def _literature() -> str:
          "source": p.source}
         for p in POINTS
     ]  # fmt: skip
-    return _table(pd.DataFrame(rows))
+    return table(pd.DataFrame(rows))
 
 
-def _failures(study: Study) -> str:
-    failed = study.sweep.failed
+def _failures(failed: pd.DataFrame) -> str:
     if failed.empty:
         return "<p>Every run has a loss.</p>"
     columns = [c for c in ("arm", "rho", "seed", "outcome", "run_id", "host") if c in failed]
-    return "<p>These runs have no loss and are in no fit.</p>" + _table(failed.loc[:, columns])
+    return "<p>These runs have no loss and are in no fit.</p>" + table(failed.loc[:, columns])
 
 
 def _origin(runs: pd.DataFrame) -> str:
@@ -158,7 +187,7 @@ def _origin(runs: pd.DataFrame) -> str:
             rows.append({"": column, "value": str(getattr(runs[column], reduce)()), "runs": len(runs)})
     if "wall_seconds" in runs:
         rows.append({"": "run hours, summed", "value": f"{runs['wall_seconds'].sum() / 3600:.3g}", "runs": len(runs)})
-    return _table(pd.DataFrame(rows)) if rows else "<p>The table of runs holds no provenance.</p>"
+    return table(pd.DataFrame(rows)) if rows else "<p>The table of runs holds no provenance.</p>"
 
 
 def _plain(value: object) -> str:

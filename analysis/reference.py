@@ -59,6 +59,31 @@ POINTS = (
 
 
 @dataclass(frozen=True)
+class PrintedOptimum:
+    """Where one budget is said to be best.
+
+    Attributes:
+        budget: training compute C in FLOPs.
+        low: lower end of the best range of rho.
+        high: its upper end.
+        gain: loss at rho = 1 minus the lowest, nats/token; None where none is printed.
+        source: where in the work.
+    """
+
+    budget: float
+    low: float
+    high: float
+    gain: float | None
+    source: str
+
+
+OPTIMA = (
+    PrintedOptimum(2e20, 0.75, 0.80, None, f"{PAPER}, 3.1"),
+    PrintedOptimum(6e20, 0.75, 0.80, 0.0139, f"{PAPER}, 3.1"),
+)
+
+
+@dataclass(frozen=True)
 class PrintedGain:
     """A difference of two losses that one work prints.
 

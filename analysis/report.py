@@ -1,5 +1,7 @@
 """Everything a reader of a sweep is handed: figures, a table per rho, one self-contained page."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -31,14 +33,39 @@ def write_report(
         UserError: the table cannot be analysed, or the folder not written.
     """
     result = study(table, source=name, level=level, delta=delta)
+    return result, write_study(result, folder, name)
+
+
+def write_study(result: Study, folder: Path, name: str) -> Verdict:
+    """Writes the report of an analysed sweep.
+
+    Args:
+        result: the sweep.
+        folder: where to write; it must exist.
+        name: what the sweep is called.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
     verdict = judge(result)
     figure = plots.loss_vs_rho(result, f"Loss over the share of experts, {name}")
-    try:
+    with writing(folder):
         plots.save(figure, folder, "loss_vs_rho")
         write_atomically(folder / "summary.parquet", lambda path: per_rho(result).to_parquet(path, index=False))
         svgs = [plots.render(one, "svg").decode() for one in (figure, gains_over_rho(result, name))]
         html = page.html_page(result, verdict, name, *svgs)
         write_atomically(folder / "report.html", lambda path: path.write_text(html, encoding="utf-8") and None)
+    return verdict
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turns what the disk refuses into one line.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    try:
+        yield
     except OSError as error:
         raise UserError(f"{folder}: the report cannot be written ({error.strerror or error})") from error
-    return result, verdict

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from math import ceil
 
+from analysis.anchors import anchor_drift
 from analysis.intervals import Interval
 from analysis.study import Study
 
@@ -162,6 +163,11 @@ def _notes(study: Study) -> list[str]:
     ):
         if p is not None and p < DOUBT:
             notes.append(f"{text} (p = {p:.2g}).")
+    if len(study.sweep.repeats):
+        notes.append(f"{len(study.sweep.repeats)} runs were trained again elsewhere; the first of each is in the fit.")
+    drift = anchor_drift(study)
+    if drift is not None and drift.p_value is not None and drift.p_value < DOUBT:
+        notes.append(f"The anchor drifts: {drift.sentence}")
     return notes
 
 

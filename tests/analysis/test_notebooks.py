@@ -3,6 +3,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
@@ -11,18 +12,46 @@ from tests.analysis.tables import sweep
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 
-@pytest.mark.filterwarnings("default")  # the kernel's own libraries warn; what the notebook runs is tested elsewhere
-def test_the_u_curve_notebook_runs_and_says_the_verdict(tmp_path, monkeypatch):
-    folder = tmp_path / "demo" / "runs" / "all"
-    folder.mkdir(parents=True)
-    sweep().to_parquet(folder / "record.parquet")
-    monkeypatch.setenv("SCALE", "demo")
-    monkeypatch.setenv("RESULTS", str(tmp_path))
-    notebook = jupytext.read(NOTEBOOKS / "01_u_curve.py")
+def executed(name: str, scale: str, results: Path, monkeypatch) -> str:
+    """The outputs of a notebook, run on the sweeps of a results folder, as JSON."""
+    monkeypatch.setenv("SCALE", scale)
+    monkeypatch.setenv("RESULTS", str(results))
+    notebook = jupytext.read(NOTEBOOKS / f"{name}.py")
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
-    outputs = json.dumps([cell.get("outputs") for cell in notebook.cells])
+    return json.dumps([cell.get("outputs") for cell in notebook.cells])
+
+
+def records(results: Path, scale: str, table: pd.DataFrame) -> None:
+    """A table as the one record of a sweep."""
+    folder = results / scale / "runs" / "all"
+    folder.mkdir(parents=True)
+    table.to_parquet(folder / "record.parquet")
+
+
+# The kernel's own libraries warn; what the notebooks run is tested elsewhere.
+@pytest.mark.filterwarnings("default")
+def test_the_u_curve_notebook_runs_and_says_the_verdict(tmp_path, monkeypatch):
+    records(tmp_path, "demo", sweep())
+    outputs = executed("01_u_curve", "demo", tmp_path, monkeypatch)
     assert "u_supported" in outputs
     assert outputs.count("image/png") >= 2
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_scaling_notebook_fits_two_sweeps_together(tmp_path, monkeypatch):
+    for number, name in enumerate(("short", "long")):
+        sizes = {"params_total": 10_000, "params_active": 1_000, "tokens": 20_000 * (1 + number)}
+        records(tmp_path, name, sweep(seed=number).assign(scale=name, **sizes))
+    outputs = executed("02_scaling_of_the_optimum", "short long", tmp_path, monkeypatch)
+    assert "Per doubling of tokens_per_active (20 to 40, 2 values" in outputs
+    assert outputs.count("image/png") == 2
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_scaling_notebook_says_what_one_condition_cannot_show(smoke_results, monkeypatch):
+    outputs = executed("02_scaling_of_the_optimum", "smoke", smoke_results, monkeypatch)
+    assert "One condition cannot show" in outputs
+    assert outputs.count("image/png") == 1
 
 
 @pytest.mark.parametrize("script", sorted(NOTEBOOKS.glob("*.py")), ids=lambda path: path.stem)

@@ -1,0 +1,95 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How the best share moves
+#
+# The paper found the same best share of experts, 75 to 80 %, at two budgets. Does it stay there with more compute, more
+# sparsity, longer training? This notebook reads the finished runs of one or several sweeps (environment variable
+# `SCALE`, names separated by spaces), splits them into conditions, and fits how $\rho^*$ and the gain over $\rho = 1$
+# depend on the axes that vary. Everything is computed by `analysis`.
+
+# %% tags=["parameters"]
+import os
+from pathlib import Path
+
+import pandas as pd
+from IPython.display import Image, Markdown, display
+
+from analysis.conditions import AXES
+from analysis.joint import analyse
+from analysis.joint_report import law_table
+from analysis.joint_words import joint_json, sentences
+from analysis.plots import render
+from analysis.scaling_plots import losses_by_condition, optimum_over_axes
+from analysis.verdict import judge
+from engram_sweep.records import read_runs
+
+SCALE = os.environ.get("SCALE", "tiny-axes")
+RESULTS = Path(os.environ.get("RESULTS", "../results"))
+
+# %% [markdown]
+# ## The conditions
+#
+# A condition is what is held fixed along one curve. Its axes are read at $\rho = 1$.
+
+# %%
+runs = pd.concat([read_runs(name, RESULTS) for name in SCALE.split()], ignore_index=True)
+joint = analyse(runs, SCALE)
+pd.DataFrame(
+    [
+        {"condition": name, **{axis: one.axes.get(axis) for axis in AXES}, "verdict": judge(study).word}
+        for name, one, study in zip(joint.labels, joint.conditions, joint.studies, strict=True)
+    ]
+)
+
+# %% [markdown]
+# ## Their curves
+
+# %%
+Image(render(losses_by_condition(joint, SCALE), "png"))
+
+# %% [markdown]
+# ## What they say together
+#
+# $\rho^*$ and the gain are taken as linear in the logarithm of every axis that varies. What the conditions cannot tell
+# apart, or do not vary, is said.
+
+# %%
+Markdown("\n\n".join(sentences(joint)))
+
+# %% [markdown]
+# ## Against the axes
+#
+# Dots: every condition by itself. Band: where a new condition is expected. Beside budgets stand the two optima that the
+# paper prints.
+
+# %%
+if joint.scaling and joint.scaling.axes.names:
+    display(Image(render(optimum_over_axes(joint.scaling, SCALE), "png")))
+else:
+    display(Markdown("No axis varies between these conditions, so there is nothing to draw against."))
+
+# %% [markdown]
+# ## The law, condition by condition
+#
+# `missed by` is measured minus what the law of all other conditions predicts.
+
+# %%
+law_table(joint.scaling).round(4) if joint.scaling else Markdown(joint.reason)
+
+# %% [markdown]
+# ## Every number of the law with its interval
+
+# %%
+joint_json(joint, [])["joint"]
