@@ -2,7 +2,7 @@
 
 A parametric bootstrap in the hierarchy of the sweep: the mean losses, plus run noise paired over seeds
 (Student-t, because few seeds leave the noise itself uncertain), plus the covariance from the finite set
-of validation windows. Every draw is fitted again, each form taking an equal share (ucurve.UCurve.refit).
+of validation windows. Every draw is fitted again, the forms in play taking equal shares (ucurve.UCurve.refit).
 """
 
 from dataclasses import dataclass

@@ -1,14 +1,16 @@
 """The curve: four forms fitted to the losses, one chosen by leaving out one rho at a time.
 
 The default, a sum of two saturating power laws (two_power.py), gives way only to a form that predicts the
-points left out clearly better. The others stay in play: draws are refitted by all forms alike, so that how far they
-disagree is in every interval. Nothing is extrapolated: a curve lives between the smallest and the largest rho measured.
+points left out clearly better. The others stay in play: draws are refitted by all forms that the noise does not rule
+out, so that how far they disagree is in every interval. Nothing is extrapolated: a curve lives between the smallest and
+the largest rho measured.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from analysis import smoothers
 from analysis.means import RhoMeans
@@ -19,6 +21,7 @@ GRID_POINTS = 401
 FORMS = ("two_power", "split_quadratic", "local_quadratic", "spline")
 DEFAULT = "two_power"
 MIN_POINTS = 3
+RULED_OUT = 0.1  # a form whose misses are less probable than this takes no draws
 CV_POINTS = 5  # fewer leave too little to predict a left-out point from
 
 CurvesOf = Callable[[np.ndarray], np.ndarray]
@@ -53,18 +56,20 @@ class UCurve:
         grid: shares of the curves, ascending over the measured range, shape (P,).
         chosen: the fit to read.
         others: the forms not chosen.
+        in_play: the chosen form, and every other one whose misses the noise can explain.
     """
 
     grid: np.ndarray
     chosen: Fit
     others: tuple[Fit, ...]
+    in_play: tuple[Fit, ...]
 
     def refit(self, losses: np.ndarray) -> np.ndarray:
-        """Fits many data sets, an equal share of them by each form: losses (R, B) -> curves (P, B), nats/token."""
-        fits = (self.chosen, *self.others)
+        """Fits many data sets, an equal share by each form in play: losses (R, B) -> curves (P, B), nats/token."""
+        forms = len(self.in_play)
         curves = np.empty((len(self.grid), losses.shape[1]))
-        for turn, fit in enumerate(fits):
-            curves[:, turn :: len(fits)] = fit.curves_of(losses[:, turn :: len(fits)])
+        for turn, fit in enumerate(self.in_play):
+            curves[:, turn::forms] = fit.curves_of(losses[:, turn::forms])
         return curves
 
 
@@ -86,7 +91,18 @@ def fit_curve(means: RhoMeans, form: str | None = None) -> UCurve:
     fitted = [_fit_two_power(means, grid), _fit_split(means, grid)]
     fitted += [_fit_smoother(name, means, grid) for name in ("local_quadratic", "spline")]
     chosen = next(f for f in fitted if f.form == form) if form else _choose(fitted, means)
-    return UCurve(grid=grid, chosen=chosen, others=tuple(f for f in fitted if f is not chosen))
+    others = tuple(f for f in fitted if f is not chosen)
+    in_play = (chosen, *(f for f in others if _plausible(f, means)))
+    return UCurve(grid=grid, chosen=chosen, others=others, in_play=in_play)
+
+
+def _plausible(fit: Fit, means: RhoMeans) -> bool:
+    """Whether the noise can explain the misses; what the fit itself took from them is not counted, which is lenient."""
+    if means.dof < 1 or means.sigma == 0:
+        return True
+    off = means.loss - fit.at_rho
+    statistic = off @ np.linalg.solve(means.cov, off) / len(off)
+    return bool(stats.f.sf(statistic, len(off), means.dof) > RULED_OUT)
 
 
 def _choose(fitted: list[Fit], means: RhoMeans) -> Fit:

@@ -109,12 +109,24 @@ def test_half_parabolas_without_a_turn_are_monotone():
     assert (np.diff(falling) <= 1e-12).all()
 
 
-def test_every_form_refits_an_equal_share():
+def test_a_form_that_the_noise_rules_out_takes_no_draws():
+    assert len(fit_curve(rho_means(sweep(noise=Noise(run=0.004)))).in_play) == len(FORMS)
+    sharp = sweep(noise=Noise(run=0.0002)).assign(
+        validation_loss=lambda t: t["validation_loss"] + 0.004 * np.sin(9 * t["rho"])
+    )
+    curve = fit_curve(rho_means(sharp), "spline")
+    assert "split_quadratic" not in [fit.form for fit in curve.in_play]
+    assert curve.in_play[0].form == "spline"
+
+
+def test_every_form_in_play_refits_an_equal_share():
     curve = fit_curve(rho_means(sweep()))
     losses = TRUTHS["paper"].loss(NINE)[:, None] + 0.001 * np.random.default_rng(3).standard_normal((9, 10))
     curves = curve.refit(losses)
-    for turn, fit in enumerate((curve.chosen, *curve.others)):
-        np.testing.assert_allclose(curves[:, turn::4], fit.curves_of(losses)[:, turn::4], atol=1e-6)
+    for turn, fit in enumerate(curve.in_play):
+        np.testing.assert_allclose(
+            curves[:, turn :: len(curve.in_play)], fit.curves_of(losses)[:, turn :: len(curve.in_play)], atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("operator", [smoothers.local_quadratic, smoothers.spline])
