@@ -4,10 +4,12 @@ from html import escape
 
 import pandas as pd
 
+from analysis.bill import bill, ledger
 from analysis.reference import POINTS
 from analysis.study import Study
 from analysis.summary import as_json, per_rho
 from analysis.verdict import Verdict
+from analysis.zoom import ZOOM
 
 _CSS = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #22223b; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -21,6 +23,11 @@ th { position: sticky; top: 0; background: white } td:first-child, th:first-chil
 code, pre { background: #f3f4f6; padding: .1rem .3rem } pre { padding: .8rem; overflow-x: auto }
 .note { color: #5b6070; font-size: .9rem }
 """
+# The browser itself refuses anything from outside the file.
+_POLICY = (
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+    "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
+)
 RUN_COLUMNS = (
     "arm", "rho", "rho_asked", "seed", "outcome", "validation_loss", "train_loss", "routed_experts", "params_total",
     "params_active", "params_table", "flops_per_token", "tokens", "tokens_per_second", "wall_seconds",
@@ -44,11 +51,13 @@ def html_page(study: Study, verdict: Verdict, name: str, svg: str, beside: str) 
     sections = [
         f"<h1>Loss over the share of experts: {escape(name)}</h1>",
         f'<p class="verdict"><span class="word">{verdict.word}</span><br>{escape(verdict.sentence)}</p>',
-        _figure(svg, verdict.sentence),
+        _figure(svg, verdict.sentence) + _HINT,
         _section("What was read off the curve", _readings(study)),
         _section("Per rho", _table(per_rho(study)), "Losses in nats/token; mean is adjusted for seeds."),
         _section("Control arms", _arms(study), "Paired over common seeds; positive means a lower loss than the other."),
         _section("Beside the literature", literature, "Printed numbers only; nothing is read off a figure."),
+        _section("Ledger", _ledger(runs), "Parameters and FLOPs without embedding and LM head; tables as built."),
+        _section("Spent", _table(bill(runs)), "Run hours are wall-clock of training, summed over runs."),
         _section("Every run", _table(runs.loc[:, [c for c in RUN_COLUMNS if c in runs]])),
         _section("Failures", _failures(study)),
         _section("Where this comes from", _origin(runs)),
@@ -57,8 +66,12 @@ def html_page(study: Study, verdict: Verdict, name: str, svg: str, beside: str) 
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(name)}: loss over rho</title>'
         f'<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
-        f"<style>{_CSS}</style></head><body>\n" + "\n".join(sections) + "\n</body></html>\n"
+        f"{_POLICY}<style>{_CSS}</style></head><body>\n" + "\n".join(sections) + f"\n<script>{ZOOM}</script>\n"
+        "</body></html>\n"
     )
+
+
+_HINT = '<p class="note">Wheel with Ctrl or Shift zooms, dragging moves, a double click resets.</p>'
 
 
 def _section(title: str, body: str, note: str = "") -> str:
@@ -139,6 +152,11 @@ def _literature() -> str:
     return _table(pd.DataFrame(rows))
 
 
+def _ledger(runs: pd.DataFrame) -> str:
+    table = ledger(runs)
+    return "<p>The table of runs does not say what was built.</p>" if table.empty else _table(table)
+
+
 def _failures(study: Study) -> str:
     failed = study.sweep.failed
     if failed.empty:
@@ -156,8 +174,6 @@ def _origin(runs: pd.DataFrame) -> str:
     for column, reduce in (("started_at", "min"), ("finished_at", "max")):
         if column in runs:
             rows.append({"": column, "value": str(getattr(runs[column], reduce)()), "runs": len(runs)})
-    if "wall_seconds" in runs:
-        rows.append({"": "run hours, summed", "value": f"{runs['wall_seconds'].sum() / 3600:.3g}", "runs": len(runs)})
     return _table(pd.DataFrame(rows)) if rows else "<p>The table of runs holds no provenance.</p>"
 
 

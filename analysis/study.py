@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.arms import ArmEffect, arm_effects
+from analysis.arms import ArmEffect, GainParts, arm_effects, gain_parts
 from analysis.diagnostics import Diagnostics, diagnose
 from analysis.intervals import DRAWS, Interval, Readings, draw_errors, read_curves
 from analysis.means import RhoMeans, rho_means
@@ -57,6 +57,7 @@ class Study:
         height: highest minus lowest loss of the curve, nats/token.
         test: p-values; None with one seed.
         arms: what the control arms got, paired with rho = 1.
+        parts: how much of the gain is compute and how much memory; None without the one_row arm.
         diagnostics: whether the runs look like the model behind the intervals.
     """
 
@@ -75,6 +76,7 @@ class Study:
     height: Interval
     test: UTest | None
     arms: tuple[ArmEffect, ...]
+    parts: GainParts | None
     diagnostics: Diagnostics
 
     @property
@@ -155,6 +157,7 @@ def study(
         height=_interval(heights, drawn_heights, level),
         test=test,
         arms=arm_effects(sweep, means, level),
+        parts=gain_parts(sweep, means, float(point.optimum[0]), level),
         diagnostics=diagnose(sweep.curve, means, curve),
     )
 
