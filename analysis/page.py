@@ -20,6 +20,7 @@ figure { margin: 1rem 0 } figure svg { width: 100%; height: auto }
 .scroll { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem; white-space: nowrap }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #dde1e7 }
 th { position: sticky; top: 0; background: white } td:first-child, th:first-child { text-align: left }
+th { white-space: normal; vertical-align: bottom } td.words { white-space: normal; text-align: left; min-width: 9rem }
 code, pre { background: #f3f4f6; padding: .1rem .3rem } pre { padding: .8rem; overflow-x: auto }
 .note { color: #5b6070; font-size: .9rem }
 """
@@ -56,7 +57,9 @@ def html_page(study: Study, verdict: Verdict, name: str, svg: str, beside: str) 
         _section("Per rho", _table(per_rho(study)), "Losses in nats/token; mean is adjusted for seeds."),
         _section("Control arms", _arms(study), "Paired over common seeds; positive means a lower loss than the other."),
         _section("Beside the literature", literature, "Printed numbers only; nothing is read off a figure."),
-        _section("Ledger", _ledger(runs), "Parameters and FLOPs without embedding and LM head; tables as built."),
+        _section(
+            "Ledger", _ledger(runs), "Parameters without embedding and LM head; FLOPs per token with the LM head."
+        ),
         _section("Spent", _table(bill(runs)), "Run hours are wall-clock of training, summed over runs."),
         _section("Every run", _table(runs.loc[:, [c for c in RUN_COLUMNS if c in runs]])),
         _section("Failures", _failures(study)),
@@ -84,12 +87,17 @@ def _figure(svg: str, words: str) -> str:
 
 
 def _table(frame: pd.DataFrame) -> str:
-    head = "".join(f"<th>{escape(str(column))}</th>" for column in frame.columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(_cell(value))}</td>" for value in row) + "</tr>"
-        for row in frame.itertuples(index=False)
-    )
+    # Spaces instead of underscores: a head may then wrap, and a wide table stays on the page.
+    head = "".join(f"<th>{escape(str(column).replace('_', ' '))}</th>" for column in frame.columns)
+    rows = ("".join(map(_td, row)) for row in frame.itertuples(index=False))
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _td(value: object) -> str:
+    """Numbers stay on one line at the right, words may wrap at the left."""
+    words = isinstance(value, str) and value[:1].isalpha() and " " in value
+    return f"<td{' class=words' if words else ''}>{escape(_cell(value))}</td>"
 
 
 def _cell(value: object) -> str:
@@ -101,7 +109,7 @@ def _cell(value: object) -> str:
 
 
 def _limits(low: float | None, high: float | None) -> str:
-    return f"{_cell(low)} to {_cell(high)}"
+    return "none" if low is None and high is None else f"{_cell(low)} to {_cell(high)}"
 
 
 def _readings(study: Study) -> str:
