@@ -40,9 +40,8 @@ def bill(runs: pd.DataFrame) -> pd.DataFrame:
         frame["FLOPs"] = runs["tokens"] * runs["flops_per_token"]
     if "wall_seconds" in runs:
         frame["run hours"] = runs["wall_seconds"] / 3600
-    by_arm = frame.groupby("arm").sum().reset_index()
-    total = frame.drop(columns="arm").sum().to_frame().T.assign(arm="all")
-    table = pd.concat([by_arm, total], ignore_index=True)
+    frame = pd.concat([frame.sort_values("arm"), frame.assign(arm="all")])
+    table = frame.pivot_table(index="arm", aggfunc="sum", sort=False)[list(frame.columns[1:])].reset_index()
     if {"FLOPs", "run hours"} <= set(table):
         table["GFLOP/s"] = table["FLOPs"] / table["run hours"] / 3600e9
     for column, digits in (("runs", ",.0f"), ("tokens", ",.0f"), ("FLOPs", ".3e"), ("run hours", ".3g")):

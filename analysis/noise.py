@@ -36,7 +36,9 @@ def noise_sources(runs: pd.DataFrame, means: RhoMeans) -> pd.DataFrame:
 def _shift_variance(runs: pd.DataFrame, means: RhoMeans) -> float:
     """Variance of the shift that runs of a seed share: how far seeds lie apart beyond what run noise explains."""
     at = np.searchsorted(means.rho, runs["rho"].to_numpy(float))
-    off = pd.Series(runs["validation_loss"].to_numpy(float) - means.loss[at]).groupby(runs["seed"].to_numpy())
-    if off.ngroups < 2 or means.dof < 1:
+    off = runs["validation_loss"].to_numpy(float) - means.loss[at]
+    seeds, of_seed, sizes = np.unique(runs["seed"].to_numpy(), return_inverse=True, return_counts=True)
+    if len(seeds) < 2 or means.dof < 1:
         return float("nan")
-    return max(float(off.mean().var() - means.sigma**2 * np.mean(1 / off.size())), 0.0)
+    shifts = np.bincount(of_seed, off) / sizes
+    return max(float(np.var(shifts, ddof=1) - means.sigma**2 * np.mean(1 / sizes)), 0.0)

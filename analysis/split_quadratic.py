@@ -26,8 +26,8 @@ class SplitQuadratic:
         self._project = Projection(unit_cov)
         self._left, self._right = _halves(rho[:, None], self._knots)
         self._s, self._t = self._project(self._left), self._project(self._right)
-        self._products = [np.sum(one * two, axis=0)[:, None] for one, two in (
-            (self._s, self._s), (self._t, self._t), (self._s, self._t))]  # fmt: skip
+        self._ss, self._tt = (np.sum(one**2, axis=0)[:, None] for one in (self._s, self._t))
+        self._st = np.sum(self._s * self._t, axis=0)[:, None]
 
     def curves(self, losses: np.ndarray, at: np.ndarray) -> np.ndarray:
         """Best fit of many data sets.
@@ -43,7 +43,7 @@ class SplitQuadratic:
         for start in range(0, losses.shape[1], CHUNK):
             part = losses[:, start : start + CHUNK]
             y = self._project(part)
-            a, b, gain = heights(*self._products, self._s.T @ y, self._t.T @ y)
+            a, b, gain = heights(self._ss, self._tt, self._st, self._s.T @ y, self._t.T @ y)
             knot, column = gain.argmax(axis=0), np.arange(part.shape[1])
             a, b = a[knot, column], b[knot, column]
             level = self._project.level(part - a * self._left[:, knot] - b * self._right[:, knot])

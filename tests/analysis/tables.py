@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from analysis.intervals import Interval
 from analysis.simulate import TRUTHS, Noise, simulate
 
 NINE = np.linspace(0.2, 1.0, 9)
@@ -22,3 +23,8 @@ def with_arms(table: pd.DataFrame) -> pd.DataFrame:
         for seed, loss in moe.items()
     ]
     return pd.concat([table, pd.DataFrame(rows)], ignore_index=True)
+
+
+def limits(interval: Interval) -> np.ndarray:
+    """Low, value and high as numbers, shape (3,)."""
+    return np.array([interval.low, interval.value, interval.high], dtype=float)

@@ -5,7 +5,7 @@ from analysis.intervals import draw_errors, read_curves
 from analysis.means import rho_means
 from analysis.simulate import Noise
 from analysis.study import study
-from tests.analysis.tables import sweep
+from tests.analysis.tables import limits, sweep
 
 GRID = np.linspace(0, 1, 401)
 
@@ -45,7 +45,7 @@ def test_more_noise_and_fewer_seeds_widen_every_interval():
         """Of gain, rho* and break-even, averaged over sweeps: a single one's noise is itself uncertain."""
         found = [study(sweep(seeds=seeds, noise=Noise(run=noise), seed=seed), draws=200) for seed in range(4)]
         return np.mean(
-            [[one.high - one.low for one in (s.gain_over_moe, s.rho_star, s.break_even)] for s in found], axis=0
+            [[np.ptp(limits(one)) for one in (s.gain_over_moe, s.rho_star, s.break_even)] for s in found], axis=0
         )
 
     sharp = widths(0.001, 3)
@@ -57,10 +57,11 @@ def test_an_estimate_lies_in_its_interval():
     for truth in ("paper", "flat", "edge_memory", "edge_experts"):
         found = study(sweep(truth, seeds=2), draws=100)
         for one in (found.gain_over_moe, found.rho_star, found.low_arm, found.height):
-            assert one.low <= one.value <= one.high
+            assert (np.diff(limits(one)) >= 0).all()
         near = found.near_optimal
-        assert near.low_interval[0] <= near.low <= near.low_interval[1]
-        assert near.high_interval[0] <= near.high <= near.high_interval[1]
+        for value, interval in ((near.low, near.low_interval), (near.high, near.high_interval)):
+            assert interval is not None
+            assert interval[0] <= value <= interval[1]
 
 
 def test_the_same_table_gives_the_same_numbers_in_any_order():
