@@ -10,6 +10,8 @@ from analysis.intervals import Interval
 from analysis.means import RhoMeans
 from analysis.table import Sweep
 
+ARM_NAMES = {"over_encoding": "over-encoding", "one_row": "one row", "dense": "dense"}
+
 
 @dataclass(frozen=True)
 class ArmEffect:
@@ -21,7 +23,8 @@ class ArmEffect:
         runs: finite runs.
         loss: mean validation loss, nats/token.
         gain_over_moe: loss at rho = 1 minus this arm's, same seeds, nats/token (negative: the arm is worse).
-        gain_over_hybrid: loss of the hybrid at the same rho minus this arm's, same seeds, nats/token.
+        gain_over_hybrid: loss of the hybrid at the same rho minus this arm's, same seeds, nats/token; only where the
+            arm splits the budget as a hybrid does (over_encoding), else all None.
     """
 
     arm: str
@@ -32,6 +35,21 @@ class ArmEffect:
     gain_over_hybrid: Interval
 
 
+@dataclass(frozen=True)
+class GainParts:
+    """The gain of the best measured hybrid over rho = 1, in two steps that add up to it.
+
+    Attributes:
+        rho: share at which that hybrid was measured.
+        compute: loss at rho = 1 minus that of one_row, nats/token: the module's compute and gates without a memory.
+        memory: loss of one_row minus the hybrid's, nats/token: what the table adds.
+    """
+
+    rho: float
+    compute: Interval
+    memory: Interval
+
+
 def arm_effects(sweep: Sweep, means: RhoMeans, level: float) -> tuple[ArmEffect, ...]:
     """Paired effects of every control arm that has a finite run, in order of arm and rho."""
     effects = []
@@ -40,10 +58,30 @@ def arm_effects(sweep: Sweep, means: RhoMeans, level: float) -> tuple[ArmEffect,
         rho = rho if rho >= 0 else float("nan")  # NaN is no key: it differs from itself
         runs = runs_of(sweep, arm, rho)
         losses = _by_seed(runs)
-        against = [_losses_at(sweep, at) for at in (1.0, rho)]
-        moe, hybrid = (_paired(other, losses, means, level) for other in against)
+        moe, hybrid = _paired(_losses_at(sweep, 1.0), losses, means, level), Interval(None, None, None)
+        if arm == "over_encoding":
+            hybrid = _paired(_losses_at(sweep, rho), losses, means, level)
         effects.append(ArmEffect(arm, rho, len(runs), float(np.mean(losses)), moe, hybrid))
     return tuple(effects)
+
+
+def gain_parts(sweep: Sweep, means: RhoMeans, best: float, level: float) -> GainParts | None:
+    """Splits the gain into compute and memory; None without finite runs of one_row, rho = 1 and a rho below it.
+
+    Args:
+        sweep: the runs.
+        means: their means and noise.
+        best: where the fitted loss is lowest; the nearest measured rho below 1 stands for it.
+        level: coverage of the intervals.
+    """
+    one_row = _by_seed(sweep.arms.loc[sweep.arms["arm"] == "one_row"])
+    below = means.rho[means.rho < 1]
+    if one_row.empty or means.rho[-1] != 1 or not len(below):
+        return None
+    rho = float(below[np.abs(below - best).argmin()])
+    compute = _paired(_losses_at(sweep, 1.0), one_row, means, level)
+    memory = _paired(one_row, _losses_at(sweep, rho), means, level)
+    return None if compute.value is None or memory.value is None else GainParts(rho, compute, memory)
 
 
 def runs_of(sweep: Sweep, arm: str, rho: float) -> pd.DataFrame:

@@ -138,6 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--noise", type=float, default=0.002, help="run noise in nats/token (default: 0.002)")
     parser.add_argument("--tilt", type=float, default=0.0, help="slope in rho per seed, nats/token (default: 0)")
     parser.add_argument("--windows", type=int, default=64, help="validation windows (default: 64)")
+    parser.add_argument("--draws", type=int, default=DRAWS, help=f"bootstrap draws per sweep (default: {DRAWS})")
     parser.add_argument("--truths", nargs="+", choices=sorted(TRUTHS), default=list(TRUTHS), help="default: all")
     parser.add_argument("--seed", type=int, default=0, help="seed of the simulations (default: 0)")
     options = parser.parse_args(arguments)
@@ -145,7 +146,8 @@ def main(arguments: list[str] | None = None) -> int:
     noise = Noise(run=options.noise, seed_tilt=options.tilt, windows=options.windows)
     results = []
     for name in options.truths:
-        results.append(measure(TRUTHS[name], rho, options.seeds, noise, options.sweeps, options.seed))
+        truth, size = TRUTHS[name], options.sweeps
+        results.append(measure(truth, rho, options.seeds, noise, size, options.seed, draws=options.draws))
         print(markdown(results[-1:]).splitlines()[-1] if len(results) > 1 else markdown(results), flush=True)
     return 0
 

@@ -1,8 +1,8 @@
 """Intervals for what is read off a curve: gain, optimum, near-optimal range, break-even.
 
-A parametric bootstrap in the hierarchy of the sweep: the fitted curve, plus run noise paired over seeds
+A parametric bootstrap in the hierarchy of the sweep: the mean losses, plus run noise paired over seeds
 (Student-t, because few seeds leave the noise itself uncertain), plus the covariance from the finite set
-of validation windows. Every draw is fitted again.
+of validation windows. Every draw is fitted again, the forms in play taking equal shares (ucurve.UCurve.refit).
 """
 
 from dataclasses import dataclass

@@ -6,10 +6,12 @@ from html import escape
 import pandas as pd
 
 from analysis.anchors import anchor_drift
+from analysis.bill import bill, ledger
 from analysis.reference import POINTS
 from analysis.study import Study
 from analysis.summary import as_json, per_rho
 from analysis.verdict import Verdict
+from analysis.zoom import ZOOM
 
 _CSS = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #22223b; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -20,9 +22,15 @@ figure { margin: 1rem 0 } figure svg { width: 100%; height: auto }
 .scroll { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem; white-space: nowrap }
 th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #dde1e7 }
 th { position: sticky; top: 0; background: white } td:first-child, th:first-child { text-align: left }
+th { white-space: normal; vertical-align: bottom } td.words { white-space: normal; text-align: left; min-width: 9rem }
 code, pre { background: #f3f4f6; padding: .1rem .3rem } pre { padding: .8rem; overflow-x: auto }
 .note { color: #5b6070; font-size: .9rem }
 """
+# The browser itself refuses anything from outside the file.
+_POLICY = (
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+    "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
+)
 RUN_COLUMNS = (
     "arm", "rho", "rho_asked", "seed", "outcome", "validation_loss", "train_loss", "routed_experts", "params_total",
     "params_active", "params_table", "flops_per_token", "tokens", "tokens_per_second", "wall_seconds",
@@ -55,7 +63,7 @@ def curve_sections(study: Study, verdict: Verdict, svg: str) -> list[str]:
     drift = anchor_drift(study)
     return [
         f'<p class="verdict"><span class="word">{verdict.word}</span><br>{escape(verdict.sentence)}</p>',
-        figure(svg, verdict.sentence),
+        figure(svg, verdict.sentence) + _HINT,
         section("What was read off the curve", _readings(study)),
         section("Per rho", table(per_rho(study)), "Losses in nats/token; mean is adjusted for seeds."),
         section("Control arms", _arms(study), "Paired over common seeds; positive means a lower loss than the other."),
@@ -71,6 +79,8 @@ def run_sections(studies: Sequence[Study], name: str) -> list[str]:
     runs = pd.concat([frame for frame in parts if len(frame)], ignore_index=True)
     failed = pd.concat([one.sweep.failed for one in studies], ignore_index=True)
     return [
+        section("Ledger", _ledger(runs), "Parameters without embedding and LM head; FLOPs per token with the LM head."),
+        section("Spent", table(bill(runs)), "Run hours are wall-clock of training, summed over runs."),
         section("Every run", table(runs.loc[:, [c for c in RUN_COLUMNS if c in runs]])),
         section("Failures", _failures(failed)),
         section("Where this comes from", _origin(runs)),
@@ -84,8 +94,12 @@ def document(name: str, sections: Sequence[str]) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(name)}: loss over rho</title>'
         f'<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
-        f"<style>{_CSS}</style></head><body>\n" + "\n".join(sections) + "\n</body></html>\n"
+        f"{_POLICY}<style>{_CSS}</style></head><body>\n" + "\n".join(sections) + f"\n<script>{ZOOM}</script>\n"
+        "</body></html>\n"
     )
+
+
+_HINT = '<p class="note">Wheel with Ctrl or Shift zooms, dragging moves, a double click resets.</p>'
 
 
 def section(title: str, body: str, note: str = "") -> str:
@@ -101,12 +115,17 @@ def figure(svg: str, words: str) -> str:
 
 def table(frame: pd.DataFrame) -> str:
     """A frame without its index."""
-    head = "".join(f"<th>{escape(str(column))}</th>" for column in frame.columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(_cell(value))}</td>" for value in row) + "</tr>"
-        for row in frame.itertuples(index=False)
-    )
+    # Spaces instead of underscores: a head may then wrap, and a wide table stays on the page.
+    head = "".join(f"<th>{escape(str(column).replace('_', ' '))}</th>" for column in frame.columns)
+    rows = ("".join(map(_td, row)) for row in frame.itertuples(index=False))
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _td(value: object) -> str:
+    """Numbers stay on one line at the right, words may wrap at the left."""
+    words = isinstance(value, str) and value[:1].isalpha() and " " in value
+    return f"<td{' class=words' if words else ''}>{escape(_cell(value))}</td>"
 
 
 def _cell(value: object) -> str:
@@ -118,7 +137,7 @@ def _cell(value: object) -> str:
 
 
 def _limits(low: float | None, high: float | None) -> str:
-    return f"{_cell(low)} to {_cell(high)}"
+    return "none" if low is None and high is None else f"{_cell(low)} to {_cell(high)}"
 
 
 def _readings(study: Study) -> str:
@@ -169,6 +188,11 @@ def _literature() -> str:
     return table(pd.DataFrame(rows))
 
 
+def _ledger(runs: pd.DataFrame) -> str:
+    built = ledger(runs)
+    return "<p>The table of runs does not say what was built.</p>" if built.empty else table(built)
+
+
 def _failures(failed: pd.DataFrame) -> str:
     if failed.empty:
         return "<p>Every run has a loss.</p>"
@@ -185,8 +209,6 @@ def _origin(runs: pd.DataFrame) -> str:
     for column, reduce in (("started_at", "min"), ("finished_at", "max")):
         if column in runs:
             rows.append({"": column, "value": str(getattr(runs[column], reduce)()), "runs": len(runs)})
-    if "wall_seconds" in runs:
-        rows.append({"": "run hours, summed", "value": f"{runs['wall_seconds'].sum() / 3600:.3g}", "runs": len(runs)})
     return table(pd.DataFrame(rows)) if rows else "<p>The table of runs holds no provenance.</p>"
 
 

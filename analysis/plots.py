@@ -14,12 +14,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.arms import runs_of
+from analysis.arms import ARM_NAMES, runs_of
 from analysis.study import Study
 from engram_sweep.files import write_atomically
 
 FORMATS = ("png", "pdf", "svg")
-ARM_NAMES = {"over_encoding": "over-encoding", "one_row": "one row", "dense": "dense"}
 INK, CURVE, NEAR, SEEDS = "#22223b", "#1f5fa8", "#f2b84b", "#7a7f8c"
 DOTS: dict[str, Any] = {
     "marker": "o", "ms": 4, "ls": "none", "lw": 0.7, "color": SEEDS, "alpha": 0.65, "mec": "white", "mew": 0.4,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.arms import ArmEffect, arm_effects
+from analysis.arms import ArmEffect, GainParts, arm_effects, gain_parts
 from analysis.diagnostics import Diagnostics, diagnose
 from analysis.intervals import DRAWS, Interval, Readings, draw_errors, read_curves
 from analysis.means import RhoMeans, rho_means
@@ -57,6 +57,7 @@ class Study:
         height: highest minus lowest loss of the curve, nats/token.
         test: p-values; None with one seed.
         arms: what the control arms got, paired with rho = 1.
+        parts: how much of the gain is compute and how much memory; None without the one_row arm.
         diagnostics: whether the runs look like the model behind the intervals.
     """
 
@@ -75,6 +76,7 @@ class Study:
     height: Interval
     test: UTest | None
     arms: tuple[ArmEffect, ...]
+    parts: GainParts | None
     diagnostics: Diagnostics
 
     @property
@@ -127,7 +129,7 @@ def study(
         drawn, band, test, drawn_heights = None, None, None, None
     else:
         errors = draw_errors(means, draws, np.random.default_rng(BOOTSTRAP_SEED))
-        curves = curve.chosen.curves_of(curve.chosen.at_rho[:, None] + errors)
+        curves = curve.refit(means.loss[:, None] + errors)
         drawn = read_curves(curve.grid, curves, delta)
         drawn_heights = np.ptp(curves, axis=0)
         band = np.quantile(curves, [(1 - level) / 2, (1 + level) / 2], axis=1)
@@ -155,19 +157,20 @@ def study(
         height=_interval(heights, drawn_heights, level),
         test=test,
         arms=arm_effects(sweep, means, level),
+        parts=gain_parts(sweep, means, float(point.optimum[0]), level),
         diagnostics=diagnose(sweep.curve, means, curve),
     )
 
 
 def _interval(point: np.ndarray, drawn: np.ndarray | None, level: float) -> Interval:
-    """Percentiles of the draws; a limit at -inf (no break-even in the measured range) becomes None."""
+    """Percentiles of the draws and the estimate; a limit at -inf (no break-even in the measured range) becomes None."""
     value = _finite(point[0])
     if drawn is None:
         return Interval(value, None, None)
     # "lower" and "higher" pick draws as they are: an average with -inf would be undefined.
     low = np.quantile(drawn, (1 - level) / 2, method="lower")
     high = np.quantile(drawn, (1 + level) / 2, method="higher")
-    return Interval(value, _finite(low), _finite(high))
+    return Interval(value, _finite(min(low, point[0])), _finite(max(high, point[0])))
 
 
 def _finite(value: float) -> float | None:
@@ -176,7 +179,7 @@ def _finite(value: float) -> float | None:
 
 def _near_optimal(point: Readings, drawn: Readings | None, level: float, grid: np.ndarray) -> NearOptimal:
     tails = [(1 - level) / 2, (1 + level) / 2]
-    # With the optimum at an edge, a fit turns there by chance and a draw from that fit turns once more: the range's
+    # With the optimum at an edge, a fit turns there by chance and a draw around it turns once more: the range's
     # far end is off twice. Mirroring the draws at the estimate takes that out; the wider of the two is kept.
     optimum = grid[1:-1] if drawn is None else np.quantile(drawn.optimum, tails)
     at_edge = optimum[0] <= grid[0] or optimum[-1] >= grid[-1]
@@ -187,6 +190,7 @@ def _near_optimal(point: Readings, drawn: Readings | None, level: float, grid: n
         low, high = np.quantile(values, tails)
         if at_edge:
             low, high = min(low, 2 * estimate - high), max(high, 2 * estimate - low)
+        low, high = min(low, estimate), max(high, estimate)
         return float(max(low, grid[0])), float(min(high, grid[-1]))
 
     near_low, near_high = float(point.near_low[0]), float(point.near_high[0])

@@ -57,6 +57,7 @@ def as_json(study: Study) -> dict[str, Any]:
             }
             for arm in study.arms
         ],
+        "gain_parts": study.parts and asdict(study.parts),
     }
 
 

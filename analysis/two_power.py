@@ -4,8 +4,8 @@ More experts help, more memory helps, each with diminishing returns, so s and t 
 argument goes from 0 to 1, and A, B >= 0. Their shape is (1 + tail * steepness * x) ** (-1 / tail): a power law
 for tail > 0, an exponential at tail = 0, and for tail < 0 a law that is spent at a finite x, as a table that
 holds all there is to hold. For given shapes the best L0, A, B are known in closed form (variable projection),
-so only the shapes are searched: all pairs of a grid for many data sets at once, and from several of the best
-grid points by a local optimiser for the data set itself.
+so only the shapes are searched: all pairs of a grid and then ever closer around the best one, for many data sets at
+once, and from several of the best grid points by a local optimiser for the data set itself.
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize
 
-TAILS = (3.0, 1.0, 0.2, -0.5)
-STEEPNESS = tuple(np.geomspace(0.5, 60.0, 11))
+from analysis.projection import Projection, heights
+
+TAILS = (3.0, 1.0, 0.2, -0.2, -0.5)
+STEEPNESS = tuple(np.geomspace(0.5, 60.0, 16))
 BOUNDS = ((min(TAILS), np.log(STEEPNESS[0])), (max(TAILS), np.log(STEEPNESS[-1])))  # of (tail, log steepness)
 STARTS = 4
-CHUNK = 250  # data sets at a time, so that the work arrays stay in cache
+CHUNK = 50  # data sets at a time, so that the work arrays stay in cache
+ROUNDS = 10  # of the search around the best grid point
+STEP = np.array([0.5, 0.25])  # its first step in (tail, log steepness), about half of the grid's spacing
+MOVES = np.array([(tail, steepness) for tail in (0, -1, 1) for steepness in (0, -1, 1)])  # the first stays
 
 
 @dataclass(frozen=True)
@@ -39,13 +44,14 @@ class Refined:
     converged: bool
 
 
-def shape(x: np.ndarray, tail: float, steepness: float) -> np.ndarray:
-    """A saturating law of x in [0, 1], scaled to 1 at x = 0 and 0 at x = 1."""
+def shape(x: np.ndarray, tail: np.ndarray | float, steepness: np.ndarray | float) -> np.ndarray:
+    """A saturating law of x in [0, 1], scaled to 1 at x = 0 and 0 at x = 1; all arguments broadcast together."""
+    exponential = np.abs(tail) < 1e-6
+    power = np.where(exponential, 1.0, tail)
 
     def law(at: np.ndarray | float) -> np.ndarray:
-        if abs(tail) < 1e-6:
-            return np.exp(-steepness * np.asarray(at))
-        return np.maximum(1 + tail * steepness * np.asarray(at), 0.0) ** (-1 / tail)
+        powers = np.maximum(1 + power * steepness * at, 0.0) ** (-1 / power)
+        return np.where(exponential, np.exp(-steepness * np.asarray(at)), powers)
 
     end = law(1.0)
     return (law(x) - end) / (1 - end)
@@ -62,28 +68,11 @@ class TwoPower:
             unit_cov: covariance of those losses up to a factor, shape (R, R).
         """
         self.rho = rho
-        self._whiten = np.linalg.inv(np.linalg.cholesky(unit_cov))
-        ones = self._whiten @ np.ones(len(rho))
-        self._mean_row = ones @ self._whiten / (ones @ ones)  # GLS mean of a vector over rho
-        self._grid = [(tail, steepness) for tail in TAILS for steepness in STEEPNESS]
-        self._s = self._columns(rho)
-        self._t = self._columns(1 - rho)
-        ws, wt = self._project(self._s), self._project(self._t)
-        self._ws, self._wt = ws, wt
-        self._ss, self._tt, self._st = (ws**2).sum(0), (wt**2).sum(0), ws.T @ wt
-        det = self._ss[:, None] * self._tt[None, :] - self._st**2
-        # A pair that is mirror images to rounding, or constant over the measured rho, has no second coefficient.
-        solvable = det > 1e-9 * self._ss[:, None] * self._tt[None, :]
-        self._inv_det = np.where(solvable, 1 / np.where(solvable, det, 1.0), 0.0)
-        self._inv_ss = _inverse(self._ss)
-        self._inv_tt = _inverse(self._tt)
-
-    def _columns(self, x: np.ndarray) -> np.ndarray:
-        return np.stack([shape(x, tail, steepness) for tail, steepness in self._grid], axis=1)
-
-    def _project(self, columns: np.ndarray) -> np.ndarray:
-        """Takes the intercept out and whitens, shape (R, ...) -> (R, ...)."""
-        return self._whiten @ (columns - self._mean_row @ columns)
+        self._project = Projection(unit_cov)
+        self._grid = np.array([(tail, np.log(steepness)) for tail in TAILS for steepness in STEEPNESS])
+        self._ws, self._wt = (self._project(side) for side in _sides(rho[:, None], self._grid, self._grid))
+        self._ss, self._tt = (self._ws**2).sum(0)[:, None, None], (self._wt**2).sum(0)[None, :, None]
+        self._st = (self._ws.T @ self._wt)[:, :, None]
 
     def curves(self, losses: np.ndarray, at: np.ndarray) -> np.ndarray:
         """Best grid fit of many data sets.
@@ -95,40 +84,64 @@ class TwoPower:
         Returns:
             Fitted losses in nats/token, shape (P, B).
         """
-        s_at, t_at = self._columns(at), self._columns(1 - at)
         out = np.empty((len(at), losses.shape[1]))
         for start in range(0, losses.shape[1], CHUNK):
             part = losses[:, start : start + CHUNK]
-            k, m, a, b, _ = self._best(part)
-            level = self._mean_row @ part - a * (self._mean_row @ self._s)[k] - b * (self._mean_row @ self._t)[m]
-            out[:, start : start + CHUNK] = level + a * s_at[:, k] + b * t_at[:, m]
+            k, m, _ = self._best(part)
+            s, t, a, b = self._search(self._project(part), self._grid[k], self._grid[m])
+            measured, wanted = (np.stack(_sides(rho[:, None], s, t)) for rho in (self.rho, at))
+            sides = np.stack([a, b])[:, None]
+            level = self._project.level(part - (sides * measured).sum(axis=0))
+            out[:, start : start + CHUNK] = level + (sides * wanted).sum(axis=0)
         return out
 
-    def _best(self, losses: np.ndarray, keep: int = 1) -> tuple[np.ndarray, ...]:
-        """Best shapes and coefficients per data set: indices k, m, coefficients a, b and gain in RSS, each (B,).
+    def _best(self, losses: np.ndarray, keep: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Best shapes of the grid per data set: indices k and m, and the gain in RSS, each (B,).
 
         With `keep` > 1 (one data set only) the `keep` best pairs instead.
         """
         y = self._project(losses)
         sy, ty = self._ws.T @ y, self._wt.T @ y  # (K, B)
-        a = self._tt[None, :, None] * sy[:, None, :] - self._st[:, :, None] * ty[None, :, :]
-        a *= self._inv_det[:, :, None]
-        b = self._ss[:, None, None] * ty[None, :, :] - self._st[:, :, None] * sy[:, None, :]
-        b *= self._inv_det[:, :, None]
-        # Where one coefficient would be negative, the optimum of the pair lies on an axis.
-        only_s, only_t = np.maximum(sy, 0) * self._inv_ss[:, None], np.maximum(ty, 0) * self._inv_tt[:, None]
-        inside = (a > 0) & (b > 0)
-        s_wins = (only_s * sy)[:, None, :] >= (only_t * ty)[None, :, :]
-        a = np.where(inside, a, np.where(s_wins, only_s[:, None, :], 0.0))
-        b = np.where(inside, b, np.where(s_wins, 0.0, only_t[None, :, :]))
-        gain = a * sy[:, None, :] + b * ty[None, :, :]
+        gain = heights(self._ss, self._tt, self._st, sy[:, None], ty[None])[2]  # (K, K, B)
         flat = gain.reshape(-1, gain.shape[2])
         if keep > 1:
             best, draw = np.argsort(-flat[:, 0])[:keep], 0
         else:
             best, draw = np.argmax(flat, axis=0), np.arange(flat.shape[1])
         k, m = np.unravel_index(best, gain.shape[:2])
-        return k, m, a[k, m, draw], b[k, m, draw], flat[best, draw]
+        return k, m, flat[best, draw]
+
+    def _search(self, y: np.ndarray, s: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Follows the residual down from given shapes, for many data sets at once.
+
+        Each round tries every pair of neighbouring shapes and moves to the best, or else halves the step. Without
+        it a draw would be as coarse as the grid, and the estimate, which is not, would be judged by other draws
+        than its own kind.
+
+        Args:
+            y: projected data sets, shape (R, B).
+            s: where to start, (tail, log steepness) of s, shape (B, 2).
+            t: the same of t.
+
+        Returns:
+            Shapes of s and t, (B, 2), and the heights A and B, (B,).
+        """
+        step = np.tile(STEP, (y.shape[1], 1))
+        draw = np.arange(y.shape[1])
+        a = b = np.zeros(y.shape[1])
+        for _ in range(ROUNDS):
+            near_s, near_t = (np.clip(at + MOVES[:, None] * step, *BOUNDS) for at in (s, t))  # (M, B, 2)
+            ws, wt = (self._project(side) for side in _sides(self.rho[:, None, None], near_s, near_t))  # (R, M, B)
+            found = heights(
+                (ws**2).sum(0)[:, None], (wt**2).sum(0)[None], np.einsum("rib,rjb->ijb", ws, wt),
+                np.einsum("rib,rb->ib", ws, y)[:, None], np.einsum("rib,rb->ib", wt, y)[None],
+            )  # fmt: skip
+            a, b, gain = (one.reshape(len(MOVES) ** 2, -1) for one in found)
+            best = gain.argmax(axis=0)  # the first of equals: staying, which is first, wins
+            i, j = np.divmod(best, len(MOVES))
+            s, t, a, b = near_s[i, draw], near_t[j, draw], a[best, draw], b[best, draw]
+            step = np.where(best[:, None] == 0, step / 2, step)
+        return s, t, a, b
 
     def refine(self, loss: np.ndarray, at: np.ndarray) -> Refined:
         """The continuous optimum for one data set, from several starts.
@@ -138,11 +151,11 @@ class TwoPower:
             at: shares at which the curve is wanted, shape (P,).
         """
         y = self._project(loss)
-        k, m, _, _, gains = self._best(loss[:, None], keep=STARTS)
+        k, m, gains = self._best(loss[:, None], keep=STARTS)
         grid_rss = float(y @ y - gains.max())
         ends = []
         for i, j in zip(k, m, strict=True):
-            start = np.array([_theta(self._grid[i]), _theta(self._grid[j])]).ravel()
+            start = np.concatenate([self._grid[i], self._grid[j]])
             bounds = (np.tile(BOUNDS[0], 2), np.tile(BOUNDS[1], 2))
             found = optimize.least_squares(lambda theta: self._solve(theta, y)[1], start, bounds=bounds, max_nfev=60)
             ends.append((2 * found.cost, found.x))
@@ -151,10 +164,10 @@ class TwoPower:
         # Relative to the noise left, or to the whole signal where there is no noise.
         agree = second - best <= 0.01 * best + 1e-4 * float(y @ y)
         curve, coefficients = self._curve(theta, loss, y, at)
-        s, t = _shapes(theta)
+        (s_tail, s_steepness), (t_tail, t_steepness) = theta.reshape(2, 2).tolist()
         return Refined(
             curve=curve,
-            shapes=(s, t),
+            shapes=((s_tail, np.exp(s_steepness)), (t_tail, np.exp(t_steepness))),
             coefficients=coefficients,
             rss=best,
             converged=bool(agree and best <= grid_rss * (1 + 1e-9) + 1e-18),
@@ -162,31 +175,23 @@ class TwoPower:
 
     def _solve(self, theta: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Non-negative coefficients for given shapes, and the whitened residual."""
-        s, t = _shapes(theta)
-        columns = self._project(np.stack([shape(self.rho, *s), shape(1 - self.rho, *t)], axis=1))
+        columns = self._project(_both(self.rho, theta))
         coefficients, _ = optimize.nnls(columns, y)
         return coefficients, columns @ coefficients - y
 
     def _curve(
         self, theta: np.ndarray, loss: np.ndarray, y: np.ndarray, at: np.ndarray
     ) -> tuple[np.ndarray, tuple[float, float, float]]:
-        s, t = _shapes(theta)
         (a, b), _ = self._solve(theta, y)
-        measured = a * shape(self.rho, *s) + b * shape(1 - self.rho, *t)
-        level = float(self._mean_row @ (loss - measured))
-        return level + a * shape(at, *s) + b * shape(1 - at, *t), (level, float(a), float(b))
+        level = float(self._project.level(loss - _both(self.rho, theta) @ (a, b)))
+        return level + _both(at, theta) @ (a, b), (level, float(a), float(b))
 
 
-def _inverse(squares: np.ndarray) -> np.ndarray:
-    """1 / squares, and 0 for columns that vanish."""
-    present = squares > 1e-12 * squares.max()
-    return np.where(present, 1 / np.where(present, squares, 1.0), 0.0)
+def _sides(rho: np.ndarray, s: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """s(rho) and t(1 - rho) for shapes (..., 2) of (tail, log steepness); rho broadcasts with `...`."""
+    return shape(rho, s[..., 0], np.exp(s[..., 1])), shape(1 - rho, t[..., 0], np.exp(t[..., 1]))
 
 
-def _theta(one: tuple[float, float]) -> tuple[float, float]:
-    return one[0], float(np.log(one[1]))
-
-
-def _shapes(theta: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
-    """(tail, steepness) of s and of t, from what the optimiser searches."""
-    return (float(theta[0]), float(np.exp(theta[1]))), (float(theta[2]), float(np.exp(theta[3])))
+def _both(rho: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """The two sides at rho (P,) as columns, shape (P, 2)."""
+    return np.stack(_sides(rho, theta[:2], theta[2:]), axis=1)

@@ -1,23 +1,27 @@
-"""The curve: three forms fitted to the losses, one chosen by leaving out one rho at a time.
+"""The curve: four forms fitted to the losses, one chosen by leaving out one rho at a time.
 
 The default, a sum of two saturating power laws (two_power.py), gives way only to a form that predicts the
-points left out clearly better. How far the forms disagree is reported as model uncertainty. Nothing is
-extrapolated: a curve lives between the smallest and the largest rho measured.
+points left out clearly better. The others stay in play: draws are refitted by all forms that the noise does not rule
+out, so that how far they disagree is in every interval. Nothing is extrapolated: a curve lives between the smallest and
+the largest rho measured.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from analysis import smoothers
 from analysis.means import RhoMeans
+from analysis.split_quadratic import SplitQuadratic
 from analysis.two_power import Refined, TwoPower
 
 GRID_POINTS = 401
-FORMS = ("two_power", "local_quadratic", "spline")
+FORMS = ("two_power", "split_quadratic", "local_quadratic", "spline")
 DEFAULT = "two_power"
 MIN_POINTS = 3
+RULED_OUT = 0.1  # a form whose misses are less probable than this takes no draws
 CV_POINTS = 5  # fewer leave too little to predict a left-out point from
 
 CurvesOf = Callable[[np.ndarray], np.ndarray]
@@ -52,11 +56,21 @@ class UCurve:
         grid: shares of the curves, ascending over the measured range, shape (P,).
         chosen: the fit to read.
         others: the forms not chosen.
+        in_play: the chosen form, and every other one whose misses the noise can explain.
     """
 
     grid: np.ndarray
     chosen: Fit
     others: tuple[Fit, ...]
+    in_play: tuple[Fit, ...]
+
+    def refit(self, losses: np.ndarray) -> np.ndarray:
+        """Fits many data sets, an equal share by each form in play: losses (R, B) -> curves (P, B), nats/token."""
+        forms = len(self.in_play)
+        curves = np.empty((len(self.grid), losses.shape[1]))
+        for turn, fit in enumerate(self.in_play):
+            curves[:, turn::forms] = fit.curves_of(losses[:, turn::forms])
+        return curves
 
 
 def fit_curve(means: RhoMeans, form: str | None = None) -> UCurve:
@@ -74,10 +88,21 @@ def fit_curve(means: RhoMeans, form: str | None = None) -> UCurve:
     if form is not None and form not in FORMS:
         raise ValueError(f"form must be one of {', '.join(FORMS)}, found {form!r}")
     grid = np.linspace(means.rho[0], means.rho[-1], GRID_POINTS)
-    fitted = [_fit_two_power(means, grid), _fit_smoother("local_quadratic", means, grid)]
-    fitted.append(_fit_smoother("spline", means, grid))
+    fitted = [_fit_two_power(means, grid), _fit_split(means, grid)]
+    fitted += [_fit_smoother(name, means, grid) for name in ("local_quadratic", "spline")]
     chosen = next(f for f in fitted if f.form == form) if form else _choose(fitted, means)
-    return UCurve(grid=grid, chosen=chosen, others=tuple(f for f in fitted if f is not chosen))
+    others = tuple(f for f in fitted if f is not chosen)
+    in_play = (chosen, *(f for f in others if _plausible(f, means)))
+    return UCurve(grid=grid, chosen=chosen, others=others, in_play=in_play)
+
+
+def _plausible(fit: Fit, means: RhoMeans) -> bool:
+    """Whether the noise can explain the misses; what the fit itself took from them is not counted, which is lenient."""
+    if means.dof < 1 or means.sigma == 0:
+        return True
+    off = means.loss - fit.at_rho
+    statistic = off @ np.linalg.solve(means.cov, off) / len(off)
+    return bool(stats.f.sf(statistic, len(off), means.dof) > RULED_OUT)
 
 
 def _choose(fitted: list[Fit], means: RhoMeans) -> Fit:
@@ -95,19 +120,38 @@ def _fit_two_power(means: RhoMeans, grid: np.ndarray) -> Fit:
     model = TwoPower(means.rho, means.unit_cov)
     refined = model.refine(means.loss, np.concatenate([grid, means.rho]))
 
-    def leave_out(i: int) -> float:
-        keep = np.delete(np.arange(len(means.rho)), i)
-        part = TwoPower(means.rho[keep], means.unit_cov[np.ix_(keep, keep)])
-        return float(part.curves(means.loss[keep, None], means.rho[[i]])[0, 0])
-
     return Fit(
         form="two_power",
         curve=refined.curve[: len(grid)],
         at_rho=refined.curve[len(grid) :],
         curves_of=lambda losses: model.curves(losses, grid),
-        cv_error=_cv_error(means, leave_out),
+        cv_error=_cv_error(means, _left_out(TwoPower, means)),
         refined=refined,
     )
+
+
+def _fit_split(means: RhoMeans, grid: np.ndarray) -> Fit:
+    model = SplitQuadratic(means.rho, means.unit_cov)
+    fitted = model.curves(means.loss[:, None], np.concatenate([grid, means.rho]))[:, 0]
+    return Fit(
+        form="split_quadratic",
+        curve=fitted[: len(grid)],
+        at_rho=fitted[len(grid) :],
+        curves_of=lambda losses: model.curves(losses, grid),
+        cv_error=_cv_error(means, _left_out(SplitQuadratic, means)),
+        refined=None,
+    )
+
+
+def _left_out(model: type[TwoPower] | type[SplitQuadratic], means: RhoMeans) -> Callable[[int], float]:
+    """What a form predicts at one rho from the others."""
+
+    def predict(i: int) -> float:
+        keep = np.delete(np.arange(len(means.rho)), i)
+        part = model(means.rho[keep], means.unit_cov[np.ix_(keep, keep)])
+        return float(part.curves(means.loss[keep, None], means.rho[[i]])[0, 0])
+
+    return predict
 
 
 def _fit_smoother(form: str, means: RhoMeans, grid: np.ndarray) -> Fit:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from analysis.anchors import anchor_drift
+from analysis.arms import ARM_NAMES
 from analysis.intervals import Interval
 from analysis.study import Study
 
@@ -146,6 +147,7 @@ def _notes(study: Study) -> list[str]:
     notes = []
     if len(study.sweep.failed):
         notes.append(f"{len(study.sweep.failed)} of {_runs(study)} runs have no loss (failed or diverged).")
+    notes += _arms(study)
     if not study.has_moe:
         notes.append("No run at rho = 1, so no gain over pure MoE.")
     outliers = int(study.means.outliers.sum())
@@ -169,6 +171,25 @@ def _notes(study: Study) -> list[str]:
     if drift is not None and drift.p_value is not None and drift.p_value < DOUBT:
         notes.append(f"The anchor drifts: {drift.sentence}")
     return notes
+
+
+def _arms(study: Study) -> list[str]:
+    """What the control arms say of the gain: how much is memory, how much is extra compute."""
+    words, parts = [], study.parts
+    if parts is not None:
+        words.append(
+            f"Of the gain at rho = {parts.rho:.2f}, {_with_interval(parts.compute, 4)} is compute that one row gets "
+            f"too, {_with_interval(parts.memory, 4)} is memory."
+        )
+    others = [
+        f"{ARM_NAMES[arm.arm]}{f' at rho = {arm.rho:.2f}' if arm.arm == 'over_encoding' else ''} "
+        f"{_with_interval(arm.gain_over_moe, 4)}"
+        for arm in study.arms
+        if arm.gain_over_moe.value is not None and (parts is None or arm.arm != "one_row")
+    ]
+    if others:
+        words.append(f"Gain of other arms over rho = 1: {', '.join(others)}.")
+    return words
 
 
 def _runs(study: Study) -> int:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from analysis.intervals import Interval
 from analysis.simulate import TRUTHS, Noise, simulate
 
 NINE = np.linspace(0.2, 1.0, 9)
@@ -14,11 +15,16 @@ def sweep(truth: str = "paper", rho=NINE, seeds: int = 3, noise: Noise | None = 
 
 
 def with_arms(table: pd.DataFrame) -> pd.DataFrame:
-    """The table plus control arms: over_encoding and one_row at rho = 0.8, dense without a rho."""
+    """The table plus control arms as a sweep records them: one_row keeps all experts, dense has none."""
     moe = table[table["rho"] == 1].set_index("seed")["validation_loss"]
     rows = [
         {"arm": arm, "rho": rho, "seed": seed, "outcome": "ok", "validation_loss": loss - better}
-        for arm, rho, better in (("over_encoding", 0.8, 0.006), ("one_row", 0.8, 0.001), ("dense", np.nan, -0.4))
+        for arm, rho, better in (("over_encoding", 0.8, 0.006), ("one_row", 1.0, 0.001), ("dense", 0.0, -0.4))
         for seed, loss in moe.items()
     ]
     return pd.concat([table, pd.DataFrame(rows)], ignore_index=True)
+
+
+def limits(interval: Interval) -> np.ndarray:
+    """Low, value and high as numbers, shape (3,)."""
+    return np.array([interval.low, interval.value, interval.high], dtype=float)

@@ -5,7 +5,7 @@ from analysis.intervals import draw_errors, read_curves
 from analysis.means import rho_means
 from analysis.simulate import Noise
 from analysis.study import study
-from tests.analysis.tables import sweep
+from tests.analysis.tables import limits, sweep
 
 GRID = np.linspace(0, 1, 401)
 
@@ -41,11 +41,27 @@ def test_one_seed_has_no_draws():
 
 
 def test_more_noise_and_fewer_seeds_widen_every_interval():
-    sharp = study(sweep(noise=Noise(run=0.001)))
-    for blurred in (study(sweep(noise=Noise(run=0.004))), study(sweep(seeds=2, noise=Noise(run=0.002)))):
-        for name in ("gain_over_moe", "rho_star", "break_even"):
-            narrow, wide = getattr(sharp, name), getattr(blurred, name)
-            assert wide.high - wide.low > narrow.high - narrow.low
+    def widths(noise: float, seeds: int) -> np.ndarray:
+        """Of gain, rho* and break-even, averaged over sweeps: a single one's noise is itself uncertain."""
+        found = [study(sweep(seeds=seeds, noise=Noise(run=noise), seed=seed), draws=200) for seed in range(4)]
+        return np.mean(
+            [[np.ptp(limits(one)) for one in (s.gain_over_moe, s.rho_star, s.break_even)] for s in found], axis=0
+        )
+
+    sharp = widths(0.001, 3)
+    assert (widths(0.004, 3) > sharp).all()
+    assert (widths(0.002, 2) > sharp).all()
+
+
+def test_an_estimate_lies_in_its_interval():
+    for truth in ("paper", "flat", "edge_memory", "edge_experts"):
+        found = study(sweep(truth, seeds=2), draws=100)
+        for one in (found.gain_over_moe, found.rho_star, found.low_arm, found.height):
+            assert (np.diff(limits(one)) >= 0).all()
+        near = found.near_optimal
+        for value, interval in ((near.low, near.low_interval), (near.high, near.high_interval)):
+            assert interval is not None
+            assert interval[0] <= value <= interval[1]
 
 
 def test_the_same_table_gives_the_same_numbers_in_any_order():

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from analysis.power import power, register_power, scaled
-from analysis.simulate import TRUTHS, Noise
+from analysis.simulate import TRUTHS, Noise, simulate
+from analysis.study import study
 from engram_sweep.errors import UserError
 from tests.examples import SWEEPS, write_scale
 
@@ -30,14 +31,29 @@ def test_the_truth_has_the_gain_asked_for(gain):
 
 
 def test_power_grows_with_the_gain_and_falls_with_the_noise():
-    little, much = (power(gain, RHO, 2, Noise(run=0.001), 12) for gain in (0.0005, 0.0139))
-    assert much == 1
-    assert little < much
-    assert power(0.004, RHO, 2, Noise(run=0.02), 12) < 0.5
+    little, much = (power(gain, RHO, 2, Noise(run=0.001), 30) for gain in (0.0005, 0.0139))
+    assert much.gain == 1
+    assert little.gain < 0.5
+    assert power(0.004, RHO, 2, Noise(run=0.02), 30).gain < 0.5
+    assert little.u <= little.gain + 0.1  # a U needs both ends to be worse
 
 
-def test_no_gain_is_seldom_claimed():
-    assert power(0.0, RHO, 3, Noise(run=0.001), 20) <= 0.2
+def test_no_gain_and_no_u_is_seldom_claimed():
+    none = power(0.0, RHO, 3, Noise(run=0.001), 200)
+    assert none.gain <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
+    assert none.u <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
+
+
+@pytest.mark.parametrize(("noise", "all_do"), [(0.001, True), (0.006, False)])
+def test_no_report_claims_a_gain_that_is_not_counted(noise, all_do):
+    trials, claims = 10, 0
+    for trial in range(trials):
+        table = simulate(TRUTHS["paper"], RHO, 3, Noise(run=noise), np.random.default_rng([trial, 3, len(RHO)]))
+        low = study(table, draws=400).gain_over_moe.low
+        claims += low is not None and low > 0
+    counted = power(0.0139, RHO, 3, Noise(run=noise), trials).gain
+    assert claims / trials <= counted
+    assert (counted == 1) == all_do
 
 
 def test_the_command_answers_for_a_scale(tmp_path, capsys):

@@ -8,7 +8,7 @@ from analysis.simulate import TRUTHS, Noise
 from analysis.study import study
 from analysis.summary import as_json, per_rho
 from analysis.verdict import VERDICTS, judge
-from tests.analysis.tables import EXACT, NINE, sweep, with_arms
+from tests.analysis.tables import EXACT, NINE, limits, sweep, with_arms
 
 CLEAR = {
     "paper": "u_supported",
@@ -104,3 +104,31 @@ def test_the_table_per_rho():
     assert list(lowest) == [True]
     off = table["fitted"] - TRUTHS["paper"].loss(NINE)
     np.testing.assert_allclose(off, np.mean(off), atol=0.006)  # the level is the seeds' to shift
+
+
+def test_the_gain_is_split_into_compute_and_memory():
+    result = study(with_arms(sweep(noise=Noise(run=0.0005))))
+    parts = result.parts
+    assert parts is not None
+    assert parts.rho == pytest.approx(0.8)
+    compute, memory = limits(parts.compute), limits(parts.memory)
+    assert compute[1] == pytest.approx(0.001)
+    means = dict(zip(result.means.rho.round(6), result.means.loss, strict=True))
+    assert compute[1] + memory[1] == pytest.approx(means[1.0] - means[0.8])
+    assert memory[0] < memory[1] < memory[2]
+    sentence = judge(result).sentence
+    assert "Of the gain at rho = 0.80, 0.0010 [" in sentence
+    assert "over-encoding at rho = 0.80 0.0060 [" in sentence
+    assert "dense -0.4000 [" in sentence
+    by_arm = {arm.arm: arm for arm in result.arms}
+    assert by_arm["over_encoding"].gain_over_hybrid.value == pytest.approx(means[0.8] - means[1.0] + 0.006)
+    assert by_arm["one_row"].gain_over_hybrid.value is None  # its experts are those of pure MoE, not of a hybrid
+    assert by_arm["dense"].gain_over_hybrid.value is None
+
+
+def test_without_one_row_or_pure_moe_nothing_is_split():
+    table = with_arms(sweep())
+    for arm in ("one_row", "moe"):
+        result = study(table.loc[table["arm"] != arm])
+        assert result.parts is None
+        assert "Of the gain" not in judge(result).sentence

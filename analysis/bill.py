@@ -1,0 +1,50 @@
+"""What a table of runs says was built and spent: the parameter ledger per allocation, and the bill."""
+
+import pandas as pd
+
+HELD = ("params_total", "params_active", "flops_per_token")
+SPLIT = ("routed_experts", "params_table")
+
+
+def ledger(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per arm and rho: what the budget was split into, and how far it misses rho = 1 (percent).
+
+    Args:
+        runs: any rows; empty is returned where a table of runs does not say what was built.
+    """
+    held = [column for column in HELD if column in runs]
+    if not held:
+        return pd.DataFrame()
+    columns = [column for column in (*SPLIT, *HELD) if column in runs]
+    table = runs.groupby(["arm", "rho"], dropna=False)[columns].first().reset_index()
+    table = table.sort_values(["rho", "arm"], ascending=[False, True], ignore_index=True)
+    anchor = table.loc[table["arm"] == "moe"]
+    if len(anchor):
+        for column in held:
+            miss = 100 * (table[column] / anchor[column].iloc[0] - 1)
+            table[f"{column}, off rho = 1"] = [f"{one:+.3f} %" for one in miss]
+    for column in columns:
+        table[column] = [f"{one:,.0f}" if pd.notna(one) else None for one in table[column]]
+    return table
+
+
+def bill(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per arm and one for all: runs, tokens, training FLOPs, hours of runs, and what those give per second.
+
+    Hours are wall-clock of a run's training, summed over runs; a run that ended without a record is not in it.
+    """
+    frame = pd.DataFrame({"arm": runs["arm"], "runs": 1})
+    if "tokens" in runs:
+        frame["tokens"] = runs["tokens"]
+    if {"tokens", "flops_per_token"} <= set(runs):
+        frame["FLOPs"] = runs["tokens"] * runs["flops_per_token"]
+    if "wall_seconds" in runs:
+        frame["run hours"] = runs["wall_seconds"] / 3600
+    frame = pd.concat([frame.sort_values("arm"), frame.assign(arm="all")])
+    table = frame.pivot_table(index="arm", aggfunc="sum", sort=False)[list(frame.columns[1:])].reset_index()
+    if {"FLOPs", "run hours"} <= set(table):
+        table["GFLOP/s"] = table["FLOPs"] / table["run hours"] / 3600e9
+    for column, digits in (("runs", ",.0f"), ("tokens", ",.0f"), ("FLOPs", ".3e"), ("run hours", ".3g")):
+        if column in table:
+            table[column] = [format(one, digits) for one in table[column]]
+    return table
