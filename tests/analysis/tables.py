@@ -1,5 +1,7 @@
 """Simulated tables of runs that several test files read."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -28,3 +30,11 @@ def with_arms(table: pd.DataFrame) -> pd.DataFrame:
 def limits(interval: Interval) -> np.ndarray:
     """Low, value and high as numbers, shape (3,)."""
     return np.array([interval.low, interval.value, interval.high], dtype=float)
+
+
+def write_runs(results: Path, scale: str, table: pd.DataFrame) -> None:
+    """The table as the finished runs of a sweep: one folder and one record each."""
+    for number in range(len(table)):
+        folder = results / scale / "runs" / f"{number:04d}"
+        folder.mkdir(parents=True)
+        table.iloc[[number]].to_parquet(folder / "record.parquet")

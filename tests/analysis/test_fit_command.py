@@ -9,7 +9,7 @@ from analysis.study import study
 from analysis.summary import as_json
 from analysis.verdict import judge
 from engram_sweep.errors import UserError
-from tests.analysis.tables import sweep
+from tests.analysis.tables import sweep, write_runs
 
 
 def call(*words: str) -> int:
@@ -23,11 +23,10 @@ def call(*words: str) -> int:
 
 @pytest.fixture
 def records(tmp_path):
-    """A parquet table, which also stands as the one record of a sweep called tiny."""
-    folder = tmp_path / "tiny" / "runs" / "all"
-    folder.mkdir(parents=True)
-    sweep().to_parquet(folder / "record.parquet")
-    return folder / "record.parquet"
+    """A parquet table, whose rows are also the records of a sweep called tiny."""
+    write_runs(tmp_path, "tiny", sweep())
+    sweep().to_parquet(tmp_path / "table.parquet")
+    return tmp_path / "table.parquet"
 
 
 def test_fit_prints_one_json_object(records, tmp_path, capsys):
@@ -85,15 +84,13 @@ def test_bad_calls_are_refused(words, message):
 @pytest.fixture
 def lengths(tmp_path):
     """A sweep of two lengths of training as its records say it, and the same as two tables."""
-    folder = tmp_path / "axes" / "runs" / "all"
-    folder.mkdir(parents=True)
     parts = [
         sweep(seed=number).assign(scale="axes", params_total=10_000, params_active=1_000, tokens=tokens)
         for number, tokens in enumerate((20_000, 40_000))
     ]
     for number, part in enumerate(parts):
         part.to_parquet(tmp_path / f"{number}.parquet")
-    pd.concat(parts).to_parquet(folder / "record.parquet")
+    write_runs(tmp_path, "axes", pd.concat(parts))
     return tmp_path
 
 

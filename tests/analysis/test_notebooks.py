@@ -4,12 +4,11 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
 from analysis.simulate import Noise
-from tests.analysis.tables import sweep
+from tests.analysis.tables import sweep, write_runs
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
@@ -23,17 +22,10 @@ def executed(name: str, scale: str, results: Path, monkeypatch) -> str:
     return json.dumps([cell.get("outputs") for cell in notebook.cells])
 
 
-def records(results: Path, scale: str, table: pd.DataFrame) -> None:
-    """A table as the one record of a sweep."""
-    folder = results / scale / "runs" / "all"
-    folder.mkdir(parents=True)
-    table.to_parquet(folder / "record.parquet")
-
-
 # The kernel's own libraries warn; what the notebooks run is tested elsewhere.
 @pytest.mark.filterwarnings("default")
 def test_the_u_curve_notebook_runs_and_says_the_verdict(tmp_path, monkeypatch):
-    records(tmp_path, "demo", sweep())
+    write_runs(tmp_path, "demo", sweep())
     outputs = executed("01_u_curve", "demo", tmp_path, monkeypatch)
     assert "u_supported" in outputs
     assert outputs.count("image/png") >= 2
@@ -43,7 +35,7 @@ def test_the_u_curve_notebook_runs_and_says_the_verdict(tmp_path, monkeypatch):
 def test_the_scaling_notebook_fits_two_sweeps_together(tmp_path, monkeypatch):
     for number, name in enumerate(("short", "long")):
         sizes = {"params_total": 10_000, "params_active": 1_000, "tokens": 20_000 * (1 + number)}
-        records(tmp_path, name, sweep(seed=number).assign(scale=name, **sizes))
+        write_runs(tmp_path, name, sweep(seed=number).assign(scale=name, **sizes))
     outputs = executed("02_scaling_of_the_optimum", "short long", tmp_path, monkeypatch)
     assert "Per doubling of tokens_per_active (20 to 40, 2 values" in outputs
     assert outputs.count("image/png") == 2
@@ -58,7 +50,7 @@ def test_the_scaling_notebook_says_what_one_condition_cannot_show(smoke_results,
 
 @pytest.mark.filterwarnings("default")
 def test_the_noise_notebook_says_the_noise_it_was_given(tmp_path, monkeypatch):
-    records(tmp_path, "demo", sweep(seeds=8, noise=Noise(run=0.003, windows=16)))
+    write_runs(tmp_path, "demo", sweep(seeds=8, noise=Noise(run=0.003, windows=16)))
     outputs = executed("04_power_and_noise", "demo", tmp_path, monkeypatch)
     [said] = re.findall(r"Run noise (\d\.\d+) nats", outputs)
     assert float(said) == pytest.approx(0.004, abs=0.001)
