@@ -14,7 +14,7 @@ def test_sources_are_recovered():
     noise = Noise(run=0.002, seed=0.006, windows=100, window_run=0.0, window_tilt=0.02)
     table = sweep(seeds=60, noise=noise)
     sources = noise_sources(table, rho_means(table)).set_index("source")
-    found = {source: sources.loc[source] for source in sources.index}
+    found = sources.to_dict("index")
     assert found["run"]["one_seed"] == pytest.approx(np.sqrt(2) * 0.002, rel=0.1)
     assert found["run"]["all_seeds"] == pytest.approx(np.sqrt(2 / 60) * 0.002, rel=0.1)
     assert found["seed's shift"]["one_seed"] == pytest.approx(np.sqrt(2) * 0.006, rel=0.3)
