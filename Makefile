@@ -21,10 +21,11 @@ publish: $(BIN)/.ready
 	@$(RUN) export $(SCALE) results/published/$(SCALE).parquet
 	@cp results/$(SCALE)/loss_vs_rho.png results/published/$(SCALE).png
 
-# Executes the notebooks on the results of SCALE and writes them back.
+# Executes the notebooks on the results of SCALE, the one about several sweeps on those of SCALES, and writes them back.
+SCALES ?= $(SCALE)
 notebooks: $(BIN)/.ready
 	$(BIN)/jupytext --quiet --to ipynb notebooks/*.py
-	SCALE=$(SCALE) $(BIN)/jupyter-execute --inplace notebooks/*.ipynb
+	SCALE=$(SCALE) SCALES='$(SCALES)' $(BIN)/jupyter-execute --inplace notebooks/*.ipynb
 
 test: $(BIN)/.ready
 	$(BIN)/pytest -n auto --dist loadgroup

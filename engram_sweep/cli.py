@@ -60,7 +60,7 @@ def _add(commands, name: str, summary: str, func) -> argparse.ArgumentParser:
     command.add_argument("scale", help="name of a file in sweeps/, without .yaml")
     command.add_argument("--sweeps", type=Path, default=Path("sweeps"), help="folder of scales (default: sweeps)")
     command.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
-    command.add_argument("--full", action="store_true", help="the scale's full sweep (sweep.full), to publish")
+    command.add_argument("--full", action="store_true", help="the scale's full sweep, where sweep.full has one")
     command.set_defaults(func=func)
     return command
 

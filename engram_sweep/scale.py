@@ -188,14 +188,8 @@ class Scale(Section):
         return self
 
     def in_full(self) -> Scale:
-        """The scale whose sweep is the full one (`sweep.full`).
-
-        Raises:
-            UserError: the scale has none.
-        """
-        if self.sweep.full is None:
-            raise UserError(f"sweeps/{self.name}.yaml: sweep.full: expected this key for --full, it is missing")
-        return self.model_copy(update={"sweep": self.sweep.in_full()})
+        """The scale whose sweep is the full one; itself where `sweep.full` is left out."""
+        return self if self.sweep.full is None else self.model_copy(update={"sweep": self.sweep.in_full()})
 
 
 def scale_names(folder: Path) -> list[str]:

@@ -16,7 +16,7 @@
 #
 # The paper found the same best share of experts, 75 to 80 %, at two budgets. Does it stay there with more compute, more
 # sparsity, longer training? This notebook reads the finished runs of one or several sweeps (environment variable
-# `SCALE`, names separated by spaces), splits them into conditions, and fits how $\rho^*$ and the gain over $\rho = 1$
+# `SCALES`, names separated by spaces), splits them into conditions, and fits how $\rho^*$ and the gain over $\rho = 1$
 # depend on the axes that vary. Everything is computed by `analysis`.
 
 # %% tags=["parameters"]
@@ -35,7 +35,7 @@ from analysis.scaling_plots import losses_by_condition, optimum_over_axes
 from analysis.verdict import judge
 from engram_sweep.records import read_runs
 
-SCALE = os.environ.get("SCALE", "tiny-axes")
+SCALES = os.environ.get("SCALES", "tiny-axes")
 RESULTS = Path(os.environ.get("RESULTS", "../results"))
 
 # %% [markdown]
@@ -44,8 +44,8 @@ RESULTS = Path(os.environ.get("RESULTS", "../results"))
 # A condition is what is held fixed along one curve. Its axes are read at $\rho = 1$.
 
 # %%
-runs = pd.concat([read_runs(name, RESULTS) for name in SCALE.split()], ignore_index=True)
-joint = analyse(runs, SCALE)
+runs = pd.concat([read_runs(name, RESULTS) for name in SCALES.split()], ignore_index=True)
+joint = analyse(runs, SCALES)
 pd.DataFrame(
     [
         {"condition": name, **{axis: one.axes.get(axis) for axis in AXES}, "verdict": judge(study).word}
@@ -57,7 +57,7 @@ pd.DataFrame(
 # ## Their curves
 
 # %%
-Image(render(losses_by_condition(joint, SCALE), "png"))
+Image(render(losses_by_condition(joint, SCALES), "png"))
 
 # %% [markdown]
 # ## What they say together
@@ -76,7 +76,7 @@ Markdown("\n\n".join(sentences(joint)))
 
 # %%
 if joint.scaling and joint.scaling.axes.names:
-    display(Image(render(optimum_over_axes(joint.scaling, SCALE), "png")))
+    display(Image(render(optimum_over_axes(joint.scaling, SCALES), "png")))
 else:
     display(Markdown("No axis varies between these conditions, so there is nothing to draw against."))
 

@@ -16,6 +16,7 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 def executed(name: str, scale: str, results: Path, monkeypatch) -> str:
     """The outputs of a notebook, run on the sweeps of a results folder, as JSON."""
     monkeypatch.setenv("SCALE", scale)
+    monkeypatch.setenv("SCALES", scale)
     monkeypatch.setenv("RESULTS", str(results))
     notebook = jupytext.read(NOTEBOOKS / f"{name}.py")
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
