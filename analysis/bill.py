@@ -29,7 +29,7 @@ def ledger(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def bill(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per arm and one for all: runs, tokens, training FLOPs, hours of runs, and what those give per second.
+    """One row per arm and one for all: runs, tokens, training FLOPs, hours of runs and of GPUs, restarts, and speed.
 
     Hours are wall-clock of a run's training, summed over runs; a run that ended without a record is not in it.
     """
@@ -40,11 +40,22 @@ def bill(runs: pd.DataFrame) -> pd.DataFrame:
         frame["FLOPs"] = runs["tokens"] * runs["flops_per_token"]
     if "wall_seconds" in runs:
         frame["run hours"] = runs["wall_seconds"] / 3600
+    if "gpu_hours" in runs and runs["gpu_hours"].any():
+        frame["GPU-hours"] = runs["gpu_hours"]
+    if "restarts" in runs:
+        frame["restarts"] = runs["restarts"]
     frame = pd.concat([frame.sort_values("arm"), frame.assign(arm="all")])
     table = frame.pivot_table(index="arm", aggfunc="sum", sort=False)[list(frame.columns[1:])].reset_index()
     if {"FLOPs", "run hours"} <= set(table):
         table["GFLOP/s"] = table["FLOPs"] / table["run hours"] / 3600e9
-    for column, digits in (("runs", ",.0f"), ("tokens", ",.0f"), ("FLOPs", ".3e"), ("run hours", ".3g")):
+    for column, digits in (
+        ("runs", ",.0f"),
+        ("tokens", ",.0f"),
+        ("FLOPs", ".3e"),
+        ("run hours", ".3g"),
+        ("GPU-hours", ".3g"),
+        ("restarts", ".0f"),
+    ):
         if column in table:
             table[column] = [format(one, digits) for one in table[column]]
     return table

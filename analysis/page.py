@@ -34,9 +34,12 @@ _POLICY = (
 RUN_COLUMNS = (
     "arm", "rho", "rho_asked", "seed", "outcome", "validation_loss", "train_loss", "routed_experts", "params_total",
     "params_active", "params_table", "flops_per_token", "tokens", "tokens_per_second", "wall_seconds",
-    "dead_experts", "run_id",
+    "restarts", "dead_experts", "run_id",
 )  # fmt: skip
-ORIGIN_COLUMNS = ("scale", "schema_version", "corpus_fingerprint", "git_commit", "host", "device", "versions")
+ORIGIN_COLUMNS = (
+    "scale", "schema_version", "corpus_fingerprint", "tokenizer_fingerprint", "git_commit", "git_diff", "versions",
+    "host", "device", "driver", "world_size",
+)  # fmt: skip
 
 
 def html_page(study: Study, verdict: Verdict, name: str, svg: str, beside: str) -> str:
