@@ -76,19 +76,26 @@ def curve_sections(study: Study, verdict: Verdict, svg: str) -> list[str]:
 
 def run_sections(studies: Sequence[Study], name: str) -> list[str]:
     """Every run of all curves, what failed, where they come from, how to make it again."""
-    parts = [
-        frame for one in studies for frame in (one.sweep.curve, one.sweep.arms, one.sweep.failed, one.sweep.repeats)
-    ]
-    runs = pd.concat([frame for frame in parts if len(frame)], ignore_index=True)
+    runs = pd.concat([_all_runs(one) for one in studies], ignore_index=True)
     failed = pd.concat([one.sweep.failed for one in studies], ignore_index=True)
+    ledgers = [ledger(_all_runs(one)) for one in studies]
+    built = (
+        "".join(table(one) for one in ledgers if len(one)) or "<p>The table of runs does not say what was built.</p>"
+    )
     return [
-        section("Ledger", _ledger(runs), "Parameters without embedding and LM head; FLOPs per token with the LM head."),
+        section("Ledger", built, "Parameters without embedding and LM head; FLOPs per token with the LM head."),
         section("Spent", table(bill(runs)), "Run hours are wall-clock of training, summed over runs."),
         section("Every run", table(runs.loc[:, [c for c in RUN_COLUMNS if c in runs]])),
         section("Failures", _failures(failed)),
         section("Where this comes from", _origin(runs)),
         section("How to make it again", _again(name)),
     ]
+
+
+def _all_runs(study: Study) -> pd.DataFrame:
+    sweep = study.sweep
+    frames = (sweep.curve, sweep.arms, sweep.failed, sweep.repeats)
+    return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
 
 
 def document(name: str, sections: Sequence[str]) -> str:
@@ -189,11 +196,6 @@ def _literature() -> str:
         for p in POINTS
     ]  # fmt: skip
     return table(pd.DataFrame(rows))
-
-
-def _ledger(runs: pd.DataFrame) -> str:
-    built = ledger(runs)
-    return "<p>The table of runs does not say what was built.</p>" if built.empty else table(built)
 
 
 def _failures(failed: pd.DataFrame) -> str:

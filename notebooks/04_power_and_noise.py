@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from IPython.display import Image, Markdown
+from IPython.display import Image, Markdown, display
 
 from analysis.noise import noise_sources
 from analysis.noise_plots import intervals_and_truth, power_over_gain, residuals_over_rho
@@ -63,7 +63,7 @@ noise_sources(result.sweep.curve, means).round(4)
 
 # %%
 p = result.diagnostics.unequal_noise
-display(Image(render(residuals_over_rho(result), "png"), width=720))  # noqa: F821
+display(Image(render(residuals_over_rho(result), "png"), width=720))
 Markdown("Too few runs to tell." if p is None else f"Noise equal along rho: p = {p:.2g}.")
 
 # %% [markdown]
