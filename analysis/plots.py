@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -87,9 +88,11 @@ def _limits(axes: Axes, study: Study) -> None:
 
 def _runs(axes: Axes, study: Study) -> None:
     runs = study.sweep.curve
-    for number, (_, one) in enumerate(runs.groupby("seed")):
-        label = f"runs, {study.means.seeds} seed{'s' if study.means.seeds > 1 else ''}" if number == 0 else None
-        axes.plot(one["rho"], one["validation_loss"], **SEED_LINES, label=label, zorder=3)
+    # One line with a gap after each seed: hundreds of lines take seconds to draw.
+    gap = pd.DataFrame({"rho": [np.nan], "validation_loss": [np.nan]})
+    seeds = pd.concat([part for _, one in runs.groupby("seed") for part in (one[list(gap)], gap)])
+    label = f"runs, {study.means.seeds} seed{'s' if study.means.seeds > 1 else ''}"
+    axes.plot(seeds["rho"], seeds["validation_loss"], **SEED_LINES, label=label, zorder=3)
     odd = runs[study.means.outliers]
     if len(odd):
         axes.plot(odd["rho"], odd["validation_loss"], "o", ms=9, mfc="none", mec="#c0392b", label="outlying run")

@@ -52,8 +52,9 @@ def write_study(result: Study, folder: Path, name: str) -> Verdict:
     with writing(folder):
         plots.save(figure, folder, "loss_vs_rho")
         write_atomically(folder / "summary.parquet", lambda path: per_rho(result).to_parquet(path, index=False))
-        svgs = [plots.render(one, "svg").decode() for one in (figure, gains_over_rho(result, name))]
-        html = page.html_page(result, verdict, name, *svgs)
+        svg = (folder / "loss_vs_rho.svg").read_text(encoding="utf-8")
+        beside = plots.render(gains_over_rho(result, name), "svg").decode()
+        html = page.html_page(result, verdict, name, svg, beside)
         write_atomically(folder / "report.html", lambda path: path.write_text(html, encoding="utf-8") and None)
     return verdict
 
