@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
-"""SLURM's preemption and `scancel`; what submitit asks SLURM to send ahead of the time limit."""
+SIGNALS = (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)
+"""SLURM's preemption and `scancel`; what submitit asks SLURM to send ahead of the time limit; a terminal's Ctrl-C."""
 
 
 class Interrupted(Exception):
