@@ -100,12 +100,17 @@ def _by_seed(runs: pd.DataFrame) -> pd.Series:
 
 
 def _paired(other: pd.Series, losses: pd.Series, means: RhoMeans, level: float) -> Interval:
-    """Mean difference over common seeds; its error from the run noise of the curve."""
+    """Mean difference over common seeds; its error from the run noise, or its own where that is unequal."""
     common = other.index.intersection(losses.index)
     if not len(common):
         return Interval(None, None, None)
     difference = float(np.mean(other[common] - losses[common]))
     if means.dof < 1:
         return Interval(difference, None, None)
-    reach = float(stats.t.ppf((1 + level) / 2, means.dof) * means.sigma * np.sqrt(2 / len(common)))
+    dof, variance = means.dof, 2 * means.sigma**2
+    if means.own_noise is not None:
+        dof, variance = len(common) - 1, float(np.var(other[common] - losses[common], ddof=1)) if len(common) > 1 else 0
+    if dof < 1:
+        return Interval(difference, None, None)
+    reach = float(stats.t.ppf((1 + level) / 2, dof) * np.sqrt(variance / len(common)))
     return Interval(difference, difference - reach, difference + reach)

@@ -1,5 +1,6 @@
 """What a table of runs says was built and spent: the parameter ledger per allocation, and the bill."""
 
+import numpy as np
 import pandas as pd
 
 HELD = ("params_total", "params_active", "flops_per_token")
@@ -40,7 +41,7 @@ def bill(runs: pd.DataFrame) -> pd.DataFrame:
         frame["FLOPs"] = runs["tokens"] * runs["flops_per_token"]
     if "wall_seconds" in runs:
         frame["run hours"] = runs["wall_seconds"] / 3600
-    if "gpu_hours" in runs and runs["gpu_hours"].any():
+    if "gpu_hours" in runs and bool(np.any(runs["gpu_hours"] > 0)):
         frame["GPU-hours"] = runs["gpu_hours"]
     if "restarts" in runs:
         frame["restarts"] = runs["restarts"]

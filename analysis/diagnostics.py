@@ -47,7 +47,7 @@ def diagnose(runs: pd.DataFrame, means: RhoMeans, curve: UCurve) -> Diagnostics:
     return Diagnostics(
         misfit=_misfit(means, curve),
         seed_tilt=_extra(tilt, means) if means.paired else None,
-        unequal_noise=_unequal_noise(rho, means),
+        unequal_noise=unequal_noise(rho, means),
         drift=drift,
     )
 
@@ -61,8 +61,15 @@ def _misfit(means: RhoMeans, curve: UCurve) -> float | None:
     return float(stats.f.sf(statistic, spare, means.dof))
 
 
-def _unequal_noise(rho: np.ndarray, means: RhoMeans) -> float | None:
-    """By simulation: residuals share what the means and seed effects take, so no table of Cochran's test fits."""
+def unequal_noise(rho: np.ndarray, means: RhoMeans) -> float | None:
+    """P-value of one run noise for all rho (Cochran's test); None where too few runs tell.
+
+    By simulation: residuals share what the means and seed effects take, so no table of the test fits.
+
+    Args:
+        rho: of every run, in the order of `means.residuals`.
+        means: the means.
+    """
     if means.dof < 2 or means.sigma == 0:
         return None
     noise = np.random.default_rng(0).standard_normal((len(rho), NULL_DRAWS))

@@ -5,7 +5,7 @@ initial values (design.md, "Pairing"), so the seed effect is common along rho an
 difference. All that later steps need is here: the seed-adjusted mean at each rho and its covariance.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,7 @@ class RhoMeans:
         design: which rho and seed effects a row holds, shape (n, p).
         gram_inv: inverse of design.T @ design, shape (p, p).
         outliers: which of those rows lie too far from their fellows, shape (n,).
+        own_noise: run noise of each rho in nats/token, shape (R,), where `with_own_noise` gave each its own.
     """
 
     rho: np.ndarray
@@ -49,6 +50,7 @@ class RhoMeans:
     design: np.ndarray
     gram_inv: np.ndarray
     outliers: np.ndarray
+    own_noise: np.ndarray | None = None
 
     @property
     def cov(self) -> np.ndarray:
@@ -103,6 +105,24 @@ def rho_means(runs: pd.DataFrame) -> RhoMeans:
         gram_inv=gram_inv,
         outliers=_outliers(residuals, 1 - ((design @ gram_inv) * design).sum(axis=1), dof),
     )
+
+
+def with_own_noise(means: RhoMeans, at_rho: np.ndarray) -> RhoMeans:
+    """Gives every rho its own run noise: `unit_cov` follows it, and `dof` falls to what the fewest runs leave.
+
+    Half of the rho share the median noise: few runs can make one look quiet, and it would then rule the fit.
+
+    Args:
+        means: with at least two runs at every rho.
+        at_rho: rho of every run, in the order of `means.residuals`.
+    """
+    at = np.searchsorted(means.rho, at_rho)
+    leftover = 1 - ((means.design @ means.gram_inv) * means.design).sum(axis=1)
+    squares = np.bincount(at, means.residuals**2) / np.bincount(at, leftover)
+    own = np.sqrt(np.maximum(squares, np.median(squares)))
+    to_means = (means.gram_inv @ means.design.T)[: len(means.rho)]
+    unit_cov = (to_means * (own[at] / means.sigma) ** 2) @ to_means.T
+    return replace(means, unit_cov=unit_cov, dof=int(means.runs.min()) - 1, own_noise=own)
 
 
 def _residuals(columns: np.ndarray, design: np.ndarray, gram_inv: np.ndarray) -> np.ndarray:

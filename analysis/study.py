@@ -6,15 +6,16 @@ import numpy as np
 import pandas as pd
 
 from analysis.arms import ArmEffect, GainParts, arm_effects, gain_parts
-from analysis.diagnostics import Diagnostics, diagnose
+from analysis.diagnostics import Diagnostics, diagnose, unequal_noise
 from analysis.intervals import DRAWS, Interval, Readings, draw_errors, read_curves
-from analysis.means import RhoMeans, rho_means
+from analysis.means import RhoMeans, rho_means, with_own_noise
 from analysis.table import Sweep, check_table
 from analysis.ucurve import UCurve, fit_curve
 from analysis.utest import UTest, u_test
 
 LEVEL = 0.9
 DELTA = 0.001  # nats/token; on the paper's curve 0.1 in rho away from the optimum costs about this much
+UNEQUAL_P = 0.05  # below it each rho has its own noise: wider intervals than need be for one sweep in twenty
 BOOTSTRAP_SEED = 20260107372  # fixed: the same table gives the same report
 
 
@@ -121,7 +122,7 @@ def study(
         UserError: the table cannot be analysed; one line says why.
     """
     sweep = check_table(table, source)
-    means = rho_means(sweep.curve)
+    means = _means(sweep.curve)
     curve = fit_curve(means, form)
     point = read_curves(curve.grid, curve.chosen.curve[:, None], delta)
     heights = np.ptp(curve.chosen.curve, keepdims=True)
@@ -160,6 +161,13 @@ def study(
         parts=gain_parts(sweep, means, float(point.optimum[0]), level),
         diagnostics=diagnose(sweep.curve, means, curve),
     )
+
+
+def _means(runs: pd.DataFrame) -> RhoMeans:
+    """The means, with each rho's own noise where it plainly differs and there are runs enough to tell it."""
+    means, rho = rho_means(runs), runs["rho"].to_numpy(float)
+    p = unequal_noise(rho, means)
+    return with_own_noise(means, rho) if p is not None and p < UNEQUAL_P and means.runs.min() >= 3 else means
 
 
 def _interval(point: np.ndarray, drawn: np.ndarray | None, level: float) -> Interval:

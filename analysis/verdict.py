@@ -160,7 +160,11 @@ def _notes(study: Study) -> list[str]:
     for p, text in (
         (study.diagnostics.misfit, "The curve misses the means by more than the noise"),
         (study.diagnostics.seed_tilt, "Seeds differ by a slope in rho, so the intervals are too narrow"),
-        (study.diagnostics.unequal_noise, "The noise differs along rho, which the intervals take as equal"),
+        (
+            study.diagnostics.unequal_noise,
+            "The noise differs along rho, which the intervals "
+            + ("take as equal" if study.means.own_noise is None else "go by"),
+        ),
         (study.diagnostics.drift, "Losses drift with the time of training"),
     ):
         if p is not None and p < DOUBT:

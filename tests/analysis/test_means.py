@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.means import rho_means
-from analysis.simulate import Noise
+from analysis.means import rho_means, with_own_noise
+from analysis.simulate import TRUTHS, Noise
+from analysis.study import study
 from tests.analysis.tables import sweep
 
 
@@ -77,3 +78,32 @@ def test_windows_that_differ_in_number_are_left_out():
     table = sweep(noise=Noise(windows=8))
     table.at[0, "window_losses"] = np.ones(7)
     assert not rho_means(table).window_cov.any()
+
+
+def loud_anchor(seed: int, seeds: int = 5, loud: float = 0.006) -> pd.DataFrame:
+    """A sweep whose runs at rho = 1 scatter six times as much as the others."""
+    table, random = sweep(seeds=seeds, noise=Noise(run=0.001), seed=seed), np.random.default_rng([seed, 1])
+    anchor = table["rho"] == 1
+    return table.assign(validation_loss=table["validation_loss"] + anchor * random.normal(0, loud, len(table)))
+
+
+def test_each_rho_has_its_own_noise_where_they_differ():
+    table = loud_anchor(0, seeds=40)
+    own = with_own_noise(rho_means(table), table["rho"].to_numpy(float))
+    assert own.own_noise is not None
+    assert own.own_noise[-1] == pytest.approx(0.006, rel=0.25)
+    assert own.own_noise[:-1] == pytest.approx(0.0012, rel=0.4)
+    error = np.sqrt(np.diag(own.cov))
+    assert error[-1] == pytest.approx(0.006 / np.sqrt(40), rel=0.25)
+
+
+def test_the_gain_over_a_loud_anchor_is_covered():
+    """With one noise for all rho, 45 % of these intervals covered it."""
+    truth = TRUTHS["paper"].read(0.2, 1.0, 0.001).gain[0]
+    covered = 0
+    for seed in range(30):
+        gain = study(loud_anchor(seed), draws=200).gain_over_moe
+        assert gain.low is not None
+        assert gain.high is not None
+        covered += gain.low <= truth <= gain.high
+    assert covered >= 21
