@@ -119,7 +119,8 @@ def with_own_noise(means: RhoMeans, at_rho: np.ndarray) -> RhoMeans:
     at = np.searchsorted(means.rho, at_rho)
     leftover = 1 - ((means.design @ means.gram_inv) * means.design).sum(axis=1)
     squares = np.bincount(at, means.residuals**2) / np.bincount(at, leftover)
-    own = np.sqrt(np.maximum(squares, np.median(squares)))
+    floor = max(float(np.median(squares)), 0.01 * means.sigma**2)  # of losses without noise the median is zero
+    own = np.sqrt(np.maximum(squares, floor))
     to_means = (means.gram_inv @ means.design.T)[: len(means.rho)]
     unit_cov = (to_means * (own[at] / means.sigma) ** 2) @ to_means.T
     return replace(means, unit_cov=unit_cov, dof=int(means.runs.min()) - 1, own_noise=own)
