@@ -108,7 +108,7 @@ class Cluster:
         for number in range(1, NODES + 1):
             (at / f"spool-node{number}").mkdir()
             self.start_node(number)
-        wait_for(lambda: self.ask("sinfo", "-hN", "-p", "normal", "-t", "idle", "-o", "%N").count("node") == NODES, 30)
+        self.wait_until_idle()
 
     def start_controller(self) -> None:
         """Start slurmctld; it forks into the background."""
@@ -134,10 +134,22 @@ class Cluster:
         """Lines of squeue, `ID STATE NAME`, waiting and running jobs unless `words` say otherwise."""
         return self.ask("squeue", "-h", "-r", "-o", "%i %T %j", *words).splitlines()
 
+    def wait_until_idle(self) -> None:
+        """All nodes take jobs; one that SLURM drained, because a job took long to die, takes them again."""
+
+        def idle() -> bool:
+            if self.ask("sinfo", "-hN", "-p", "normal", "-t", "idle", "-o", "%N").count("node") == NODES:
+                return True
+            self.ask("scontrol", "update", f"nodename=node[1-{NODES}]", "state=resume")
+            return False
+
+        wait_for(idle, 60)
+
     def clear(self) -> None:
-        """Cancel all jobs and wait until they are gone."""
+        """Cancel all jobs and wait until they are gone and the nodes are idle."""
         self.ask("scancel", "--user=root")
-        wait_for(lambda: not self.jobs(), 30)
+        wait_for(lambda: not self.jobs(), 60)
+        self.wait_until_idle()
 
     def stop(self) -> None:
         """Take it down and remove its files."""
