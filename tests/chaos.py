@@ -79,8 +79,8 @@ class Round:
 
     def start_driver(self) -> None:
         words = command("sweep", SCALE, "--sweeps", self.sweeps, "--results", self.results)
-        log = (self.sweeps / "driver.log").open("ab")
-        self.drivers.append(subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log, start_new_session=True))
+        with (self.sweeps / "driver.log").open("ab") as log:
+            self.drivers.append(subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log, start_new_session=True))
 
     def driver(self) -> subprocess.Popen | None:
         """One that runs, if any does; the dead are forgotten."""
