@@ -36,6 +36,7 @@ RUN_COLUMNS = (
     "params_active", "params_table", "flops_per_token", "tokens", "tokens_per_second", "wall_seconds",
     "restarts", "dead_experts", "run_id",
 )  # fmt: skip
+MOST_ROWS = 1000
 ORIGIN_COLUMNS = (
     "scale", "schema_version", "corpus_fingerprint", "tokenizer_fingerprint", "git_commit", "git_diff", "versions",
     "host", "device", "driver", "world_size",
@@ -82,10 +83,13 @@ def run_sections(studies: Sequence[Study], name: str) -> list[str]:
     built = (
         "".join(table(one) for one in ledgers if len(one)) or "<p>The table of runs does not say what was built.</p>"
     )
+    more = ""
+    if len(runs) > MOST_ROWS:
+        more = f"The first {MOST_ROWS} of {len(runs)} runs; engram-sweep export {name} FILE.parquet writes them all."
     return [
         section("Ledger", built, "Parameters without embedding and LM head; FLOPs per token with the LM head."),
         section("Spent", table(bill(runs)), "Run hours are wall-clock of training, summed over runs."),
-        section("Every run", table(runs.loc[:, [c for c in RUN_COLUMNS if c in runs]])),
+        section("Every run", table(runs.loc[:, [c for c in RUN_COLUMNS if c in runs]].head(MOST_ROWS)), more),
         section("Failures", _failures(failed)),
         section("Where this comes from", _origin(runs)),
         section("How to make it again", _again(name)),

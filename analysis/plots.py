@@ -20,6 +20,8 @@ from analysis.study import Study
 from engram_sweep.files import write_atomically
 
 FORMATS = ("png", "pdf", "svg")
+MANY_RUNS = 2000
+"""More dots than these are pixels in vector formats too: as shapes they take seconds and megabytes."""
 INK, CURVE, NEAR, SEEDS = "#22223b", "#1f5fa8", "#f2b84b", "#7a7f8c"
 DOTS: dict[str, Any] = {
     "marker": "o", "ms": 4, "ls": "none", "lw": 0.7, "color": SEEDS, "alpha": 0.65, "mec": "white", "mew": 0.4,
@@ -92,7 +94,9 @@ def _runs(axes: Axes, study: Study) -> None:
     gap = pd.DataFrame({"rho": [np.nan], "validation_loss": [np.nan]})
     seeds = pd.concat([part for _, one in runs.groupby("seed") for part in (one[list(gap)], gap)])
     label = f"runs, {study.means.seeds} seed{'s' if study.means.seeds > 1 else ''}"
-    axes.plot(seeds["rho"], seeds["validation_loss"], **SEED_LINES, label=label, zorder=3)
+    axes.plot(
+        seeds["rho"], seeds["validation_loss"], **SEED_LINES, label=label, zorder=3, rasterized=len(runs) > MANY_RUNS
+    )
     odd = runs[study.means.outliers]
     if len(odd):
         axes.plot(odd["rho"], odd["validation_loss"], "o", ms=9, mfc="none", mec="#c0392b", label="outlying run")
