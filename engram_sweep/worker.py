@@ -51,12 +51,12 @@ def run(folder: str, inline: bool = False) -> None:
         if here.is_done():
             return
         if rank:
-            _attempt(here, rank, stop, inline)
+            _attempt(here, rank, several, stop, inline)
         else:
             with here.held():
                 if not here.is_done():
                     here.start_attempt()
-                    _attempt(here, rank, stop, inline)
+                    _attempt(here, rank, several, stop, inline)
     except Busy:
         print(f"run {here.run_id} is already being trained by another worker", file=sys.stderr)
         if several:
@@ -85,7 +85,7 @@ def _rank_of(here: RunFolder) -> tuple[int, bool]:
     return submitit.JobEnvironment().global_rank, True
 
 
-def _attempt(here: RunFolder, rank: int, stop: StopFlag, inline: bool) -> None:
+def _attempt(here: RunFolder, rank: int, several: bool, stop: StopFlag, inline: bool) -> None:
     """Train, and whatever happens leave word of it."""
     clock = time.monotonic()
 
@@ -110,7 +110,7 @@ def _attempt(here: RunFolder, rank: int, stop: StopFlag, inline: bool) -> None:
             here.write_failure(kind, message)
         if rank == 0:
             here.end_attempt(kind, seconds(), here.checkpoint_step())
-    if _rank_of(here)[1]:
+    if several:
         sys.exit(1)
 
 

@@ -21,6 +21,7 @@ import xxhash
 import engram_sweep
 from engram_sweep.errors import UserError
 from engram_sweep.files import write_json
+from engram_sweep.provenance import CODE_FILE
 
 PACKAGE = Path(engram_sweep.__file__).resolve().parent
 
@@ -89,7 +90,7 @@ def _copy(package: Path, state: dict[str, Any], snapshot: Path) -> None:
             target = temporary / package.name / path.relative_to(package)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
-        write_json(temporary / "code.json", state)
+        write_json(temporary / CODE_FILE, state)
         try:
             temporary.rename(snapshot)
         except OSError:

@@ -44,9 +44,13 @@ def start(here: RunFolder, devices: int) -> submitit.Job:
     return executor.submit(worker.run, str(here.path))
 
 
-def finish(job: submitit.Job, here: RunFolder) -> None:
+def wait(job: submitit.Job) -> None:
     while not job.done():
         time.sleep(0.1)
+
+
+def finish(job: submitit.Job, here: RunFolder) -> None:
+    wait(job)
     assert here.failure() is None, here.failure()
 
 
@@ -63,8 +67,7 @@ def runs(smoke_plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> dict[str
             while here.progress().get("step", 0) < 2:
                 time.sleep(0.01)
             os.kill(int(job.job_id), signal.SIGTERM)  # submitit hands it on to both
-            while not job.done():
-                time.sleep(0.1)
+            wait(job)
             failure = here.failure()
             assert failure is not None
             assert failure["kind"] == "preempted"
@@ -100,9 +103,7 @@ def test_when_one_process_fails_both_end_and_the_reason_is_kept(smoke_plan: Plan
     run = smoke_plan.runs[0]
     here = lay_out(run, tmp_path, runs["one"][0].path.parent.parent / "corpora", 2)
     (here.path / "logs").write_text("in the way of rank 0")
-    job = start(here, 2)
-    while not job.done():
-        time.sleep(0.1)
+    wait(start(here, 2))
     failure = here.failure()
     assert failure is not None
     assert failure["kind"] == "node"
