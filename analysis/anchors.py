@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from analysis.batches import PROVENANCE, batch_of
 from analysis.study import Study
@@ -75,7 +75,7 @@ def compare_anchors(runs: pd.DataFrame, sigma: float, dof: int) -> AnchorDrift |
         variance = float(left @ left) / spare if spare > 0 else float("nan")
     p_value = None
     if spare > 0 and variance > 0:
-        p_value = float(stats.f.sf(explained / (count - 1) / variance, count - 1, spare))
+        p_value = float(special.fdtrc(count - 1, spare, explained / (count - 1) / variance))
     return AnchorDrift(
         batches=count,
         runs=len(loss),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from analysis.intervals import Interval
 from analysis.means import RhoMeans
@@ -112,5 +112,5 @@ def _paired(other: pd.Series, losses: pd.Series, means: RhoMeans, level: float) 
         dof, variance = len(common) - 1, float(np.var(other[common] - losses[common], ddof=1)) if len(common) > 1 else 0
     if dof < 1:
         return Interval(difference, None, None)
-    reach = float(stats.t.ppf((1 + level) / 2, dof) * np.sqrt(variance / len(common)))
+    reach = float(special.stdtrit(dof, (1 + level) / 2) * np.sqrt(variance / len(common)))
     return Interval(difference, difference - reach, difference + reach)

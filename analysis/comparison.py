@@ -1,9 +1,8 @@
 """A sweep's gain over rho = 1 beside every printed one. Scales differ: compare the place, not the height."""
 
-import seaborn as sns
 from matplotlib.figure import Figure
 
-from analysis.plots import CURVE, INK, NEAR, styled
+from analysis.figures import CURVE, INK, NEAR, RHO, styled
 from analysis.reference import POINTS, printed_gains
 from analysis.study import Study
 
@@ -30,8 +29,7 @@ def gains_over_rho(study: Study, title: str) -> Figure:
                 [gain.rho], [-gain.gain], "os"[gain.work != "Engram"], fillstyle=MARKS[gain.certainty], color=INK, ms=7,
                 label=f"{gain.work}, {gain.certainty}", zorder=3 + place,
             )  # fmt: skip
-        axes.set_xlabel(r"$\rho$, share of the sparse budget in experts (rest: memory)")
-        axes.set_ylabel("loss minus loss at\n" + rf"$\rho$ = {grid[-1]:g} (nats/token)")
+        axes.set_xlabel(RHO)
+        axes.set_ylabel("loss minus loss at\n" + f"ρ = {grid[-1]:g} (nats/token)")
         figure.legend(frameon=False, fontsize=8.5, loc="outside lower center", ncols=3)
-        sns.despine(fig=figure)
     return figure

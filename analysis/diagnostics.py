@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from analysis.means import RhoMeans
 from analysis.ucurve import UCurve
@@ -31,13 +31,14 @@ class Diagnostics:
     drift: float | None
 
 
-def diagnose(runs: pd.DataFrame, means: RhoMeans, curve: UCurve) -> Diagnostics:
+def diagnose(runs: pd.DataFrame, means: RhoMeans, curve: UCurve, unequal: float | None) -> Diagnostics:
     """Tests the assumptions behind the intervals.
 
     Args:
         runs: the rows that `means` was made of, in the same order.
         means: their seed-adjusted means.
         curve: the fit.
+        unequal: what `unequal_noise` said of them.
     """
     rho = runs["rho"].to_numpy(float)
     seeds = np.unique(runs["seed"].to_numpy(), return_inverse=True)[1]
@@ -48,7 +49,7 @@ def diagnose(runs: pd.DataFrame, means: RhoMeans, curve: UCurve) -> Diagnostics:
     return Diagnostics(
         misfit=_misfit(means, curve),
         seed_tilt=_extra(tilt, means) if means.paired else None,
-        unequal_noise=unequal_noise(rho, means),
+        unequal_noise=unequal,
         drift=drift,
     )
 
@@ -59,7 +60,7 @@ def _misfit(means: RhoMeans, curve: UCurve) -> float | None:
         return None
     off = means.loss - curve.chosen.at_rho
     statistic = off @ np.linalg.solve(means.cov, off) / spare
-    return float(stats.f.sf(statistic, spare, means.dof))
+    return float(special.fdtrc(spare, means.dof, statistic))
 
 
 def unequal_noise(rho: np.ndarray, means: RhoMeans) -> float | None:
@@ -95,4 +96,4 @@ def _extra(columns: np.ndarray, means: RhoMeans) -> float | None:
         return None
     explained = float(((basis.T @ means.residuals) ** 2).sum())
     left = max(total - explained, 1e-12 * total) / (means.dof - count)
-    return float(stats.f.sf(explained / count / left, count, means.dof - count))
+    return float(special.fdtrc(count, means.dof - count, explained / count / left))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis import page, plots
+from analysis import figures, page, plots
 from analysis.conditions import AXES
 from analysis.joint import Joint
 from analysis.joint_words import sentences
@@ -34,22 +34,22 @@ def write_joint_report(joint: Joint, folder: Path, name: str) -> list[str]:
     """
     verdicts = [judge(one) for one in joint.studies]
     together = sentences(joint)
-    figures = {"loss_vs_rho": losses_by_condition(joint, f"Loss over the share of experts, {name}")}
+    pictures = {"loss_vs_rho": losses_by_condition(joint, f"Loss over the share of experts, {name}")}
     if joint.scaling and joint.scaling.axes.names:
-        figures["optimum_over_axes"] = optimum_over_axes(joint.scaling, f"Best share and gain, {name}")
+        pictures["optimum_over_axes"] = optimum_over_axes(joint.scaling, f"Best share and gain, {name}")
     body = [
         f'<p class="verdict">{"<br>".join(map(escape, together))}</p>',
-        *(page.figure(plots.render(one, "svg").decode(), " ".join(together)) for one in figures.values()),
+        *(page.figure(figures.render(one, "svg").decode(), " ".join(together)) for one in pictures.values()),
     ]
     if joint.scaling:
         body.append(page.section("The law and the conditions", page.table(law_table(joint.scaling)), _LAW_NOTE))
     for label, one, verdict in zip(joint.labels, joint.studies, verdicts, strict=True):
-        picture = plots.render(plots.loss_vs_rho(one, label), "svg").decode()
+        picture = figures.render(plots.loss_vs_rho(one, label), "svg").decode()
         body += [f"<h1>{escape(label)}</h1>", *page.curve_sections(one, verdict, picture)]
     html = page.document(name, [*body, *page.run_sections(joint.studies, name)])
     with writing(folder):
-        for file, figure in figures.items():
-            plots.save(figure, folder, file)
+        for file, figure in pictures.items():
+            figures.save(figure, folder, file)
         write_atomically(folder / "summary.parquet", lambda path: _summary(joint).to_parquet(path, index=False))
         write_atomically(folder / "report.html", lambda path: path.write_text(html, encoding="utf-8") and None)
     told = [f"{label}: {verdict.sentence}" for label, verdict in zip(joint.labels, verdicts, strict=True)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 OUTLIER_P = 0.05  # family-wise: the chance that a clean sweep has any run marked
 
@@ -143,7 +143,7 @@ def _outliers(residuals: np.ndarray, leftover: np.ndarray, dof: int) -> np.ndarr
     # A run that alone fixes a parameter has no residual of its own and can never be marked.
     scaled = np.where(leftover > 1e-9, residuals**2 / np.maximum(leftover, 1e-9), 0.0)
     others = np.maximum(residuals @ residuals - scaled, 1e-300) / (dof - 1)
-    p = 2 * stats.t.sf(np.sqrt(scaled / others), dof - 1)
+    p = 2 * special.stdtr(dof - 1, -np.sqrt(scaled / others))
     return p * len(residuals) < OUTLIER_P
 
 

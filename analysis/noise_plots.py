@@ -3,25 +3,32 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from analysis.plots import CURVE, DOTS, INK, SEEDS, styled
+from analysis.figures import CURVE, INK, SEEDS, styled
 from analysis.study import Study
 
 MISS = "#c0392b"
 
 
 def residuals_over_rho(study: Study) -> Figure:
-    """Every run's loss beyond its rho's mean and its seed's shift; noise that differs along rho shows as a funnel."""
+    """Every run's loss beyond its rho's mean and its seed's shift.
+
+    Noise that differs along rho shows as a funnel; a seed that tilts, as a colour that goes from below to above.
+    """
+    runs = study.sweep.curve
+    table = pd.DataFrame({"ρ": runs["rho"], "seed": runs["seed"], "residual": study.means.residuals})
     with styled():
         figure = Figure(figsize=(7.2, 2.8), layout="constrained")
         axes = figure.add_subplot()
         axes.axhline(0, color=INK, lw=0.6)
-        axes.plot(study.sweep.curve["rho"], study.means.residuals, **{**DOTS, "ms": 6, "alpha": 0.9})
-        axes.set_xlabel(r"$\rho$")
+        sns.stripplot(
+            table, x="ρ", y="residual", hue="seed", palette="viridis", jitter=False, native_scale=True, size=6, ax=axes
+        )
         axes.set_ylabel("residual (nats/token)")
-        sns.despine(fig=figure)
+        axes.legend(title="seed", frameon=False, fontsize=8.5, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -33,17 +40,18 @@ def power_over_gain(gains: Sequence[float], found: Mapping[str, Sequence[float]]
         found: power at each of them, by the design's name.
         wanted: a power to aim for, drawn as a line.
     """
+    gain, share = "true gain over ρ = 1 (nats/token)", "share of sweeps that claim one"
+    table = pd.DataFrame(found, index=pd.Index(gains, name=gain)).melt(
+        ignore_index=False, var_name="design", value_name=share
+    )
     with styled():
         figure = Figure(figsize=(7.2, 3.2), layout="constrained")
         axes = figure.add_subplot()
         axes.axhline(wanted, color=SEEDS, lw=0.8, ls=":")
-        for shade, (name, share) in zip(np.linspace(0.35, 1, len(found)), found.items(), strict=True):
-            axes.plot(gains, share, "o-", color=CURVE, alpha=shade, ms=4, label=name)
+        shades = sns.light_palette(CURVE, len(found) + 1)[1:]
+        sns.lineplot(table.reset_index(), x=gain, y=share, hue="design", palette=shades, marker="o", ax=axes)
         axes.set_ylim(-0.03, 1.03)
-        axes.set_xlabel(r"true gain over $\rho$ = 1 (nats/token)")
-        axes.set_ylabel("share of sweeps that claim one")
         axes.legend(frameon=False, fontsize=8.5)
-        sns.despine(fig=figure)
     return figure
 
 
@@ -66,5 +74,4 @@ def intervals_and_truth(intervals: np.ndarray, truth: float, unit: str) -> Figur
         axes.set_xticks([])
         axes.set_xlabel("simulated sweeps")
         axes.set_ylabel(unit)
-        sns.despine(fig=figure)
     return figure

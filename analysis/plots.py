@@ -1,46 +1,16 @@
-"""The picture: every run a dot, seeds joined, the fitted curve with its band, what the verdict says, marked.
+"""The picture: every run a dot, seeds joined, the fitted curve with its band, what the verdict says, marked."""
 
-Matplotlib's object API only (no pyplot state); seaborn gives the style. The same study gives the same bytes.
-"""
-
-from contextlib import AbstractContextManager
-from io import BytesIO
-from pathlib import Path
-from typing import Any
-
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.arms import ARM_NAMES, runs_of
+from analysis.figures import CURVE, DOTS, INK, NEAR, RHO, styled
 from analysis.study import Study
-from engram_sweep.files import write_atomically
 
-FORMATS = ("png", "pdf", "svg")
 MANY_RUNS = 2000
-"""More dots than these are pixels in vector formats too: as shapes they take seconds and megabytes."""
-INK, CURVE, NEAR, SEEDS = "#22223b", "#1f5fa8", "#f2b84b", "#7a7f8c"
-DOTS: dict[str, Any] = {
-    "marker": "o", "ms": 4, "ls": "none", "lw": 0.7, "color": SEEDS, "alpha": 0.65, "mec": "white", "mew": 0.4,
-}  # fmt: skip
-SEED_LINES: dict[str, Any] = {**DOTS, "ls": "-"}
-# Without these a file would carry the time it was written or the versions that wrote it.
-_METADATA = {
-    "png": {"Software": None},
-    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
-    "svg": {"Date": None, "Creator": None},
-}
-
-
-def styled() -> AbstractContextManager[None]:
-    """The settings under which every figure is drawn and written."""
-    fixed = {"svg.hashsalt": "engram-sweep", "pdf.fonttype": 42, "svg.fonttype": "path", "axes.titlesize": 11}
-    # seaborn returns plain dictionaries, whose keys matplotlib's stubs want spelled out.
-    settings: Any = {**sns.plotting_context("paper", font_scale=1.25), **sns.axes_style("ticks"), **fixed}
-    return mpl.rc_context(settings)
+"""Of more, seeds are not joined, and dots are pixels in vector formats too: as shapes they take seconds."""
 
 
 def loss_vs_rho(study: Study, title: str) -> Figure:
@@ -63,11 +33,10 @@ def loss_vs_rho(study: Study, title: str) -> Figure:
         _failures(axes, study)
         if columns:
             _arms(parts[1], study)
-        axes.set_xlabel(r"$\rho$, share of the sparse budget in experts (rest: memory)")
+        axes.set_xlabel(RHO)
         axes.set_ylabel("validation loss (nats/token)")
         axes.set_title(title, loc="left", color=INK)
         figure.legend(frameon=False, fontsize=8.5, loc="outside lower center", ncols=3)
-        sns.despine(fig=figure)
         for side in parts[1:]:
             side.spines["left"].set_visible(False)
     return figure
@@ -90,13 +59,13 @@ def _limits(axes: Axes, study: Study) -> None:
 
 def _runs(axes: Axes, study: Study) -> None:
     runs = study.sweep.curve
-    # One line with a gap after each seed: hundreds of lines take seconds to draw.
+    many = len(runs) > MANY_RUNS
+    # One line with a gap after each seed: one artist for all is drawn many times faster.
     gap = pd.DataFrame({"rho": [np.nan], "validation_loss": [np.nan]})
     seeds = pd.concat([part for _, one in runs.groupby("seed") for part in (one[list(gap)], gap)])
     label = f"runs, {study.means.seeds} seed{'s' if study.means.seeds > 1 else ''}"
-    axes.plot(
-        seeds["rho"], seeds["validation_loss"], **SEED_LINES, label=label, zorder=3, rasterized=len(runs) > MANY_RUNS
-    )
+    style = DOTS if many else {**DOTS, "ls": "-"}
+    axes.plot(seeds["rho"], seeds["validation_loss"], **style, label=label, zorder=3, rasterized=many)
     odd = runs[study.means.outliers]
     if len(odd):
         axes.plot(odd["rho"], odd["validation_loss"], "o", ms=9, mfc="none", mec="#c0392b", label="outlying run")
@@ -149,7 +118,7 @@ def _arms(axes: Axes, study: Study) -> None:
     axes.set_xlim(-0.6, len(study.arms) - 0.4)
     names = [ARM_NAMES.get(arm.arm, arm.arm) for arm in study.arms]
     names = [
-        name if names.count(name) == 1 else rf"{name}, $\rho$ = {arm.rho:.2f}"
+        name if names.count(name) == 1 else f"{name}, ρ = {arm.rho:.2f}"
         for name, arm in zip(names, study.arms, strict=True)
     ]
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=8.5)
@@ -163,22 +132,3 @@ def _failures(axes: Axes, study: Study) -> None:
     if len(failed):
         axes.plot(failed, [0.02] * len(failed), "x", color="#c0392b", ms=6, transform=axes.get_xaxis_transform(),
                   label="no loss (failed or diverged)", clip_on=False)  # fmt: skip
-
-
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Writes the figure in all FORMATS, each atomically, and returns the paths."""
-    paths = []
-    for kind in FORMATS:
-        path = folder / f"{name}.{kind}"
-        data = render(figure, kind)
-        write_atomically(path, lambda temporary, data=data: temporary.write_bytes(data) and None)
-        paths.append(path)
-    return paths
-
-
-def render(figure: Figure, kind: str) -> bytes:
-    """The figure as a file of one of FORMATS, byte for byte the same each time."""
-    buffer = BytesIO()
-    with styled():
-        figure.savefig(buffer, format=kind, dpi=200, metadata=_METADATA[kind])
-    return buffer.getvalue()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.blas import one_thread
 from analysis.intervals import draw_errors
 from analysis.means import rho_means
 from analysis.simulate import TRUTHS, Noise, Truth, simulate
@@ -53,6 +54,7 @@ class Power:
     u: float
 
 
+@one_thread
 def power(gain: float, rho: np.ndarray, seeds: int, noise: Noise, trials: int, level: float = LEVEL) -> Power:
     """Simulates sweeps of one design and counts what they claim.
 

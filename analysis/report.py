@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import page, plots
+from analysis import figures, page, plots
 from analysis.comparison import gains_over_rho
 from analysis.study import DELTA, LEVEL, Study, study
 from analysis.summary import per_rho
@@ -50,10 +50,10 @@ def write_study(result: Study, folder: Path, name: str) -> Verdict:
     verdict = judge(result)
     figure = plots.loss_vs_rho(result, f"Loss over the share of experts, {name}")
     with writing(folder):
-        plots.save(figure, folder, "loss_vs_rho")
+        figures.save(figure, folder, "loss_vs_rho")
         write_atomically(folder / "summary.parquet", lambda path: per_rho(result).to_parquet(path, index=False))
         svg = (folder / "loss_vs_rho.svg").read_text(encoding="utf-8")
-        beside = plots.render(gains_over_rho(result, name), "svg").decode()
+        beside = figures.render(gains_over_rho(result, name), "svg").decode()
         html = page.html_page(result, verdict, name, svg, beside)
         write_atomically(folder / "report.html", lambda path: path.write_text(html, encoding="utf-8") and None)
     return verdict

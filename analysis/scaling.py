@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.axes import Axes, axes_of
+from analysis.blas import one_thread
 from analysis.conditions import Condition, labels
 from analysis.intervals import Interval, draw_errors, read_curves
 from analysis.means import RhoMeans
@@ -161,6 +162,7 @@ def why_no_law(studies: Sequence[Study], names: Sequence[str]) -> str | None:
     return None
 
 
+@one_thread
 def scaling(conditions: Sequence[Condition], studies: Sequence[Study], draws: int = DRAWS) -> Scaling:
     """Fits one law to several conditions.
 

@@ -3,13 +3,12 @@
 from typing import Any
 
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes as Panel
 from matplotlib.figure import Figure
 
+from analysis.figures import CURVE, DOTS, INK, NEAR, RHO, styled
 from analysis.intervals import Interval
 from analysis.joint import Joint
-from analysis.plots import CURVE, DOTS, INK, NEAR, styled
 from analysis.reference import OPTIMA
 from analysis.scaling import QUANTITIES, Scaling
 
@@ -46,9 +45,8 @@ def losses_by_condition(joint: Joint, title: str) -> Figure:
         for panel in panels[count:]:
             panel.set_axis_off()
         figure.suptitle(title, x=0.01, ha="left", color=INK)
-        figure.supxlabel(r"$\rho$, share of the sparse budget in experts (rest: memory)", fontsize=10)
+        figure.supxlabel(RHO, fontsize=10)
         figure.supylabel("validation loss (nats/token)", fontsize=10)
-        sns.despine(fig=figure)
     return figure
 
 
@@ -94,7 +92,6 @@ def optimum_over_axes(law: Scaling, title: str) -> Figure:
             for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
         }
         figure.legend(handles.values(), handles, frameon=False, fontsize=8.5, loc="outside lower center", ncols=3)
-        sns.despine(fig=figure)
     return figure
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.arms import ArmEffect, GainParts, arm_effects, gain_parts
+from analysis.blas import one_thread
 from analysis.diagnostics import Diagnostics, diagnose, unequal_noise
 from analysis.intervals import DRAWS, Interval, Readings, draw_errors, read_curves
 from analysis.means import RhoMeans, rho_means, with_own_noise
@@ -100,6 +101,7 @@ class Study:
         return {"rho_star": float(np.ptp(optima)), "gain_over_moe": float(np.ptp(gains))}
 
 
+@one_thread
 def study(
     table: pd.DataFrame,
     source: str = "table",
@@ -122,7 +124,7 @@ def study(
         UserError: the table cannot be analysed; one line says why.
     """
     sweep = check_table(table, source)
-    means = _means(sweep.curve)
+    means, unequal = _means(sweep.curve)
     curve = fit_curve(means, form)
     point = read_curves(curve.grid, curve.chosen.curve[:, None], delta)
     heights = np.ptp(curve.chosen.curve, keepdims=True)
@@ -159,15 +161,16 @@ def study(
         test=test,
         arms=arm_effects(sweep, means, level),
         parts=gain_parts(sweep, means, float(point.optimum[0]), level),
-        diagnostics=diagnose(sweep.curve, means, curve),
+        diagnostics=diagnose(sweep.curve, means, curve, unequal),
     )
 
 
-def _means(runs: pd.DataFrame) -> RhoMeans:
-    """The means, with each rho's own noise where it plainly differs and there are runs enough to tell it."""
+def _means(runs: pd.DataFrame) -> tuple[RhoMeans, float | None]:
+    """The means, each rho with its own noise where it plainly differs; and the p-value of equal noise."""
     means, rho = rho_means(runs), runs["rho"].to_numpy(float)
     p = unequal_noise(rho, means)
-    return with_own_noise(means, rho) if p is not None and p < UNEQUAL_P and means.runs.min() >= 3 else means
+    own = p is not None and p < UNEQUAL_P and means.runs.min() >= 3
+    return with_own_noise(means, rho) if own else means, p
 
 
 def _interval(point: np.ndarray, drawn: np.ndarray | None, level: float) -> Interval:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from analysis import smoothers
 from analysis.means import RhoMeans
@@ -102,7 +102,7 @@ def _plausible(fit: Fit, means: RhoMeans) -> bool:
         return True
     off = means.loss - fit.at_rho
     statistic = off @ np.linalg.solve(means.cov, off) / len(off)
-    return bool(stats.f.sf(statistic, len(off), means.dof) > RULED_OUT)
+    return bool(special.fdtrc(len(off), means.dof, statistic) > RULED_OUT)
 
 
 def _choose(fitted: list[Fit], means: RhoMeans) -> Fit:
@@ -125,7 +125,7 @@ def _fit_two_power(means: RhoMeans, grid: np.ndarray) -> Fit:
         curve=refined.curve[: len(grid)],
         at_rho=refined.curve[len(grid) :],
         curves_of=lambda losses: model.curves(losses, grid),
-        cv_error=_cv_error(means, _left_out(TwoPower, means)),
+        cv_error=float(_cv_error(means, _left_out(TwoPower, means))),
         refined=refined,
     )
 
@@ -138,7 +138,7 @@ def _fit_split(means: RhoMeans, grid: np.ndarray) -> Fit:
         curve=fitted[: len(grid)],
         at_rho=fitted[len(grid) :],
         curves_of=lambda losses: model.curves(losses, grid),
-        cv_error=_cv_error(means, _left_out(SplitQuadratic, means)),
+        cv_error=float(_cv_error(means, _left_out(SplitQuadratic, means))),
         refined=None,
     )
 
@@ -162,30 +162,26 @@ def _fit_smoother(form: str, means: RhoMeans, grid: np.ndarray) -> Fit:
     }[form]
     variances = np.diag(means.unit_cov)
 
-    def error(width: float) -> float:
-        def leave_out(i: int) -> float:
-            keep = np.delete(np.arange(len(means.rho)), i)
-            weights = operator(means.rho[keep], means.rho[[i]], variances[keep], width)
-            return float((weights @ means.loss[keep])[0])
+    def leave_out(i: int) -> np.ndarray:
+        keep = np.delete(np.arange(len(means.rho)), i)
+        return operator(means.rho[keep], means.rho[[i]], variances[keep], widths)[:, 0] @ means.loss[keep]
 
-        return _cv_error(means, leave_out)
-
-    errors = [error(width) for width in widths]
+    errors = _cv_error(means, leave_out) * np.ones(len(widths))
     width = widths[int(np.argmin(errors))] if np.isfinite(errors).all() else widths[len(widths) // 2]
-    on_grid = operator(means.rho, grid, variances, width)
+    on_grid, at_rho = (operator(means.rho, at, variances, [width])[0] for at in (grid, means.rho))
     return Fit(
         form=form,
         curve=on_grid @ means.loss,
-        at_rho=operator(means.rho, means.rho, variances, width) @ means.loss,
+        at_rho=at_rho @ means.loss,
         curves_of=lambda losses: on_grid @ losses,
-        cv_error=min(errors),
+        cv_error=float(errors.min()),
         refined=None,
     )
 
 
-def _cv_error(means: RhoMeans, leave_out: Callable[[int], float]) -> float:
+def _cv_error(means: RhoMeans, leave_out: Callable[[int], np.ndarray | float]) -> np.ndarray:
     """Leaves out each interior rho in turn; the ends would be extrapolated, which a fit never does in use."""
     if len(means.rho) < CV_POINTS:
-        return float("nan")
+        return np.array(np.nan)
     errors = [leave_out(i) - means.loss[i] for i in range(1, len(means.rho) - 1)]
-    return float(np.sqrt(np.mean(np.square(errors))))
+    return np.sqrt(np.mean(np.square(errors), axis=0))

@@ -25,7 +25,8 @@ from pathlib import Path
 from IPython.display import Image, Markdown
 
 from analysis.comparison import gains_over_rho
-from analysis.plots import loss_vs_rho, render
+from analysis.figures import render
+from analysis.plots import loss_vs_rho
 from analysis.study import study
 from analysis.summary import as_json, per_rho
 from analysis.verdict import judge

@@ -27,10 +27,10 @@ import pandas as pd
 from IPython.display import Image, Markdown, display
 
 from analysis.conditions import AXES
+from analysis.figures import render
 from analysis.joint import analyse
 from analysis.joint_report import law_table
 from analysis.joint_words import joint_json, sentences
-from analysis.plots import render
 from analysis.scaling_plots import losses_by_condition, optimum_over_axes
 from analysis.verdict import judge
 from engram_sweep.records import read_runs

@@ -27,9 +27,9 @@ import numpy as np
 import pandas as pd
 from IPython.display import Image, Markdown, display
 
+from analysis.figures import render
 from analysis.noise import noise_sources
 from analysis.noise_plots import intervals_and_truth, power_over_gain, residuals_over_rho
-from analysis.plots import render
 from analysis.power import WANTED, power, scaled
 from analysis.simulate import TRUTHS, Noise, simulate
 from analysis.study import study
@@ -58,8 +58,8 @@ Markdown(
 noise_sources(result.sweep.curve, means).round(4)
 
 # %% [markdown]
-# The intervals take run noise as equal along rho. Here is what each run has beyond its rho's mean and its seed's
-# shift, and the p-value of noise being equal (small: do not trust it).
+# The intervals take run noise as equal along rho, unless a test says otherwise (p < 0.05) and there are three seeds or
+# more; then each rho gets its own. Here is what each run has beyond its rho's mean and its seed's shift.
 
 # %%
 p = result.diagnostics.unequal_noise

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from analysis.figures import render
 from analysis.means import rho_means
 from analysis.noise import noise_sources
 from analysis.noise_plots import intervals_and_truth, power_over_gain, residuals_over_rho
-from analysis.plots import render
 from analysis.simulate import Noise
 from analysis.study import study
 from tests.analysis.tables import NINE, sweep

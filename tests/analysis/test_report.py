@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from analysis.comparison import gains_over_rho
-from analysis.plots import FORMATS, loss_vs_rho, render
+from analysis.figures import FORMATS, render
+from analysis.plots import loss_vs_rho
 from analysis.report import write_report
 from analysis.simulate import Noise
 from analysis.study import study

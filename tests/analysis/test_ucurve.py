@@ -131,8 +131,8 @@ def test_every_form_in_play_refits_an_equal_share():
 
 @pytest.mark.parametrize("operator", [smoothers.local_quadratic, smoothers.spline])
 def test_smoothers_keep_straight_lines(operator):
-    weights = operator(NINE, GRID, np.ones(9), 0.5)
-    np.testing.assert_allclose(weights @ (2 - 0.3 * NINE), 2 - 0.3 * GRID, atol=1e-8)
+    for weights in operator(NINE, GRID, np.ones(9), [0.5, 0.01]):
+        np.testing.assert_allclose(weights @ (2 - 0.3 * NINE), 2 - 0.3 * GRID, atol=1e-8)
 
 
 def test_the_spline_is_scipys():
@@ -140,7 +140,7 @@ def test_the_spline_is_scipys():
 
     x = (NINE - 0.2) / 0.8
     losses = TRUTHS["paper"].loss(NINE) + 0.002 * np.sin(40 * NINE)
-    mine = smoothers.spline(NINE, GRID, np.ones(9), 1e-3) @ losses
+    mine = smoothers.spline(NINE, GRID, np.ones(9), [1e-3])[0] @ losses
     np.testing.assert_allclose(mine, make_smoothing_spline(x, losses, lam=9e-3)((GRID - 0.2) / 0.8), atol=1e-8)
 
 

@@ -1,0 +1,29 @@
+from typing import Any
+
+import matplotlib as mpl
+import pytest
+import seaborn as sns
+from matplotlib import colors
+
+from analysis.figures import SEABORN, styled
+
+OURS = ("font.family", "font.sans-serif", "image.cmap")
+"""Fonts are matplotlib's own on purpose; no figure of ours uses the default colour map."""
+
+
+def test_the_style_is_seaborns():
+    given: dict[str, Any] = {**sns.plotting_context("paper", font_scale=1.25), **sns.axes_style("ticks")}
+    settings: dict[str, Any] = {**mpl.rcParamsDefault, **SEABORN}
+    for name in given.keys() - set(OURS):
+        mine, theirs = settings[name], given[name]
+        if name.endswith("color") and isinstance(theirs, str):
+            assert colors.same_color(mine, theirs), name
+        else:
+            assert mine == (pytest.approx(theirs) if isinstance(theirs, float) else theirs), name
+
+
+def test_the_style_is_gone_after_drawing():
+    before = dict(mpl.rcParams)
+    with styled():
+        assert dict(mpl.rcParams) != before
+    assert dict(mpl.rcParams) == before
