@@ -4,18 +4,23 @@ A condition is a scale at one P_tot, one P_act and one number of tokens. What a 
 table may name the axes itself, in columns called as in AXES.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow.json import ParseOptions, read_json
 
 from analysis.table import numbers
 from engram_sweep.errors import UserError
 
 AXES = ("total_over_active", "tokens_per_active", "budget")
 SIZES = ("params_total", "params_active", "tokens")
+_ASKED = ParseOptions(
+    explicit_schema=pa.schema([("training", pa.struct([("tokens", pa.float64())]))]), unexpected_field_behavior="ignore"
+)
 GAP = 5e-4  # in log P_tot: along rho it is held to 1e-4, while one expert more adds over ten times that
 
 
@@ -105,9 +110,15 @@ def _size_keys(table: pd.DataFrame, scale: np.ndarray, source: str) -> dict[str,
 def _asked_tokens(table: pd.DataFrame, source: str) -> np.ndarray:
     """From the specs: a run that diverged saw fewer tokens than its fellows."""
     try:
-        return np.array([float(json.loads(spec)["training"]["tokens"]) for spec in table["spec"]])
-    except (TypeError, ValueError, KeyError):
-        raise UserError(f"{source}: column 'spec' holds something else than a run's specification as JSON") from None
+        # All at once: ten thousand specs one by one take a quarter of a second.
+        lines = "\n".join(spec.replace("\n", " ") for spec in table["spec"])
+        read = read_json(BytesIO(lines.encode()), parse_options=_ASKED)
+        tokens = read["training"].flatten()[0].to_numpy()
+    except (AttributeError, pa.ArrowException):
+        tokens = np.array([])
+    if len(tokens) != len(table) or np.isnan(tokens).any():
+        raise UserError(f"{source}: column 'spec' holds something else than a run's specification as JSON")
+    return tokens
 
 
 def _axes(rows: pd.DataFrame) -> dict[str, float]:

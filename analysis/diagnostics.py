@@ -10,7 +10,7 @@ from analysis.means import RhoMeans
 from analysis.ucurve import UCurve
 
 NULL_DRAWS = 999
-MOST_NUMBERS = 2_000_000  # drawn for one test
+MOST_NUMBERS = 1_000_000  # drawn for one test
 CURVE_PARAMETERS = 5  # level, two heights and, in effect, one steepness a side
 
 
@@ -75,7 +75,7 @@ def unequal_noise(rho: np.ndarray, means: RhoMeans) -> float | None:
     if means.dof < 2 or means.sigma == 0:
         return None
     # Of thousands of runs fewer draws: each takes a column of them.
-    draws = max(199, min(NULL_DRAWS, MOST_NUMBERS // len(rho)))
+    draws = max(99, min(NULL_DRAWS, MOST_NUMBERS // len(rho)))
     noise = np.random.default_rng(0).standard_normal((len(rho), draws))
     squares = np.column_stack([means.residuals, means.residuals_of(noise)]) ** 2
     by_rho = (means.rho[:, None] == rho) @ squares

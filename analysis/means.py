@@ -80,11 +80,14 @@ def rho_means(runs: pd.DataFrame) -> RhoMeans:
     # Seed effects sum to zero, so that the mean at rho is the mean over all seeds of the sweep.
     contrasts = np.vstack([np.eye(len(seeds) - 1), -np.ones((1, len(seeds) - 1))])
     with_seeds = np.hstack([design, contrasts[of_seed]])
-    paired = len(seeds) > 1 and _is_full_rank(with_seeds)
+    gram = with_seeds.T @ with_seeds
+    paired = len(seeds) > 1 and np.linalg.matrix_rank(gram, hermitian=True) == len(gram)
     if paired:
         design = with_seeds
+    else:
+        gram = gram[: len(rho), : len(rho)]
 
-    gram_inv = np.linalg.inv(design.T @ design)
+    gram_inv = np.linalg.inv(gram)
     to_means = (gram_inv @ design.T)[: len(rho)]
     residuals = _residuals(loss, design, gram_inv)
     dof = len(loss) - design.shape[1]
@@ -129,11 +132,6 @@ def with_own_noise(means: RhoMeans, at_rho: np.ndarray) -> RhoMeans:
 def _residuals(columns: np.ndarray, design: np.ndarray, gram_inv: np.ndarray) -> np.ndarray:
     # From the right, so that no matrix of rows by rows is ever made: of 10,000 runs it would take a gigabyte.
     return columns - design @ (gram_inv @ (design.T @ columns))
-
-
-def _is_full_rank(design: np.ndarray) -> bool:
-    gram = design.T @ design
-    return bool(np.linalg.matrix_rank(gram, hermitian=True) == len(gram))
 
 
 def _outliers(residuals: np.ndarray, leftover: np.ndarray, dof: int) -> np.ndarray:

@@ -49,8 +49,10 @@ def collect(
     found = _found(runs, os.listdir(runs) if only is None and runs.is_dir() else only or (), file_name)
     copy, at = runs.with_name(COPY), lambda table: zip(*(table[name].to_pylist() for name in KEY.names), strict=True)
     copied = _read_copy(copy, columns) if only is None else KEY.empty_table()
-    valid = [i for i, (name, *key) in enumerate(at(copied)) if found.get(name) == key]
-    known = set(copied.take(pa.array(valid, pa.int64()))[FOLDER].to_pylist())
+    valid = [found.get(name) == key for name, *key in at(copied)]
+    if not all(valid):
+        copied = copied.filter(pa.array(valid))
+    known = set(copied[FOLDER].to_pylist())
     new = sorted(set(found) - known)
     grown = only is None and columns is None and is_grown(len(new), len(known))
     with ThreadPoolExecutor() as pool:
@@ -59,7 +61,7 @@ def collect(
     fresh = pa.concat_tables([row for _, row in read] or [pa.table({})], promote_options="default")
     for i, field in enumerate(KEY):
         fresh = fresh.append_column(field, pa.array([(name, *found[name])[i] for name, _ in read], field.type))
-    table = pa.concat_tables([copied.take(pa.array(valid, pa.int64())), fresh], promote_options="default")
+    table = pa.concat_tables([copied, fresh], promote_options="default")
     # Records of an older version lack columns.
     table = table.combine_chunks().cast(pa.schema([field.with_nullable(True) for field in table.schema]))
     if grown:

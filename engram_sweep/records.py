@@ -178,7 +178,8 @@ def _table_of_runs(scale: str, results: Path) -> pa.Table:
     table, unreadable = collect(runs, FILE_NAME)
     if members := read_json(results / scale / "sweep.json"):
         ours = set(members["runs"])
-        table = table.filter(pa.array([name in ours for name in table[FOLDER].to_pylist()], pa.bool_()))
+        if not ours.issuperset(names := table[FOLDER].to_pylist()):
+            table = table.filter(pa.array([name in ours for name in names]))
         unreadable = [name for name in unreadable if name in ours]
     for name in unreadable:
         read_parquet(runs / name / FILE_NAME)  # says why it cannot be read

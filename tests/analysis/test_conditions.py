@@ -77,7 +77,10 @@ def test_a_foreign_table_names_its_axes_or_is_one_condition():
         ({"budget": "much"}, "column 'budget' holds 'much'; expected a number"),
         ({"budget": -1.0}, "column 'budget' holds -1; expected a positive number"),
         ({"tokens_per_active": np.nan}, "column 'tokens_per_active' holds nan; expected a positive number"),
-        ({"spec": "{}", "params_total": 1, "params_active": 1, "tokens": 1}, "column 'spec' holds something else"),
+        *(
+            ({"spec": spec, "params_total": 1, "params_active": 1, "tokens": 1}, "column 'spec' holds something else")
+            for spec in ("{}", "no JSON", 7, '{"training": {"tokens": null}}', '{"training": 1}')
+        ),
     ],
 )
 def test_columns_that_make_no_sense_are_refused(change, message):
