@@ -5,6 +5,7 @@ second that no report needs. Matplotlib's object API only, no pyplot state.
 """
 
 from contextlib import AbstractContextManager
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 from engram_sweep.files import write_atomically
 
 FORMATS = ("png", "pdf", "svg")
+DPI = 200  # of pixels, in vector formats too
 INK, CURVE, NEAR, SEEDS = "#22223b", "#1f5fa8", "#f2b84b", "#7a7f8c"
 RHO = "ρ, share of the sparse budget in experts (rest: memory)"
 """Label of an axis. A plain letter: mathematical text would bring its parser and two more fonts into every file."""
@@ -43,7 +45,7 @@ _STYLE: Any = SEABORN | {
     "pdf.fonttype": 42,
 }
 # Without these a file would carry the time it was written or the versions that wrote it.
-_METADATA = {
+METADATA = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
     "svg": {"Date": None, "Creator": None},
@@ -68,7 +70,10 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 def render(figure: Figure, kind: str) -> bytes:
     """The figure as a file of one of FORMATS, byte for byte the same each time."""
+    # `savefig` would write the same bytes, but it draws every figure twice.
+    module = import_module(f"matplotlib.backends.backend_{'agg' if kind == 'png' else kind}")
     buffer = BytesIO()
     with styled():
-        figure.savefig(buffer, format=kind, dpi=200, metadata=_METADATA[kind])
+        figure.set_dpi(DPI)
+        getattr(module.FigureCanvas(figure), f"print_{kind}")(buffer, metadata=METADATA[kind])
     return buffer.getvalue()

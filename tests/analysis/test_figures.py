@@ -1,3 +1,4 @@
+from io import BytesIO
 from typing import Any
 
 import matplotlib as mpl
@@ -5,7 +6,10 @@ import pytest
 import seaborn as sns
 from matplotlib import colors
 
-from analysis.figures import SEABORN, styled
+from analysis.figures import DPI, FORMATS, METADATA, SEABORN, render, styled
+from analysis.plots import loss_vs_rho
+from analysis.study import study
+from tests.analysis.tables import sweep
 
 OURS = ("font.family", "font.sans-serif", "image.cmap")
 """Fonts are matplotlib's own on purpose; no figure of ours uses the default colour map."""
@@ -27,3 +31,13 @@ def test_the_style_is_gone_after_drawing():
     with styled():
         assert dict(mpl.rcParams) != before
     assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_file_is_what_savefig_writes(kind):
+    result, buffer = study(sweep(), draws=20), BytesIO()
+    mine = render(loss_vs_rho(result, "title"), kind)
+    with styled():
+        loss_vs_rho(result, "title").savefig(buffer, format=kind, dpi=DPI, metadata=METADATA[kind])
+    assert mine == buffer.getvalue()
+    assert mine == render(loss_vs_rho(result, "title"), kind)
