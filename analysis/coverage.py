@@ -1,6 +1,8 @@
 """Does a 90 % interval cover the truth 90 % of the time? `python -m analysis.coverage` prints the answer.
 
-Every simulated sweep goes through the same `study` that a real one does.
+Every simulated sweep goes through the same `study` that a real one does. Where the truth lies at the end of what a
+quantity can be (rho* at the largest rho measured, a gain of zero), an interval that respects that end misses on one
+side only: it is held to a floor, not to a ceiling, and marked.
 """
 
 import argparse
@@ -9,12 +11,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from analysis.simulate import TRUTHS, Noise, Truth, simulate
 from analysis.study import DELTA, DRAWS, LEVEL, Study, study
 from analysis.verdict import judge
 
 QUANTITIES: tuple[str, ...] = ("gain", "rho_star", "near_low", "near_high", "break_even")
+WANTED = (0.85, 0.95)
+CHANCE = 0.01  # a cell is called outside where luck explains it less often
 TOLERANCE = 1e-9  # an interval that ends on the edge of the range covers a truth on that edge
 
 
@@ -26,6 +31,7 @@ class Coverage:
         truth: name of the curve.
         sweeps: how many were simulated.
         covered: share of sweeps whose interval holds the true value, by quantity; NaN where none exists or many do.
+        one_sided: quantities whose true value is the least or the largest that they can be.
         width: mean width of the intervals, by quantity.
         rho_bias: mean of rho* minus the true optimum; NaN where many are optimal.
         rho_spread: standard deviation of rho*.
@@ -35,10 +41,23 @@ class Coverage:
     truth: str
     sweeps: int
     covered: dict[str, float]
+    one_sided: frozenset[str]
     width: dict[str, float]
     rho_bias: float
     rho_spread: float
     verdicts: dict[str, float]
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Quantities that are not covered as often as WANTED, beyond chance."""
+        found = []
+        for name, share in self.covered.items():
+            hits = np.rint(share * self.sweeps)
+            too_few = special.bdtr(hits, self.sweeps, WANTED[0])
+            too_many = 1.0 if name in self.one_sided else special.bdtrc(hits - 1, self.sweeps, WANTED[1])
+            if min(too_few, too_many) < CHANCE:  # False where it is NaN
+                found.append(name)
+        return tuple(found)
 
 
 def limits(result: Study) -> dict[str, tuple[float, float]]:
@@ -85,6 +104,8 @@ def measure(
     true = truth.read(float(rho[0]), float(rho[-1]), delta)
     truths = (true.gain, true.optimum, true.near_low, true.near_high, true.break_even)
     values = {name: float(one[0]) for name, one in zip(QUANTITIES, truths, strict=True)}
+    span = (float(rho[0]), float(rho[-1]))
+    ends = {"gain": (0.0,), "rho_star": span, "near_low": span, "near_high": span, "break_even": (-np.inf, span[1])}
     held = dict.fromkeys(QUANTITIES, 0)
     widths: dict[str, list[float]] = {name: [] for name in QUANTITIES}
     optima, words = [], Counter()
@@ -101,6 +122,7 @@ def measure(
         truth=truth.name,
         sweeps=sweeps,
         covered={name: held[name] / sweeps if scored[name] else np.nan for name in QUANTITIES},
+        one_sided=frozenset(n for n in QUANTITIES if any(np.isclose(values[n], end, atol=1e-3) for end in ends[n])),
         width={name: _mean(found) for name, found in widths.items()},
         rho_bias=float(np.mean(optima) - true.optimum[0]) if truth.one_optimum else np.nan,
         rho_spread=float(np.std(optima)),
@@ -114,12 +136,14 @@ def _mean(widths: list[float]) -> float:
 
 
 def markdown(results: Iterable[Coverage]) -> str:
-    """The table of the study; coverage in percent, mean width in brackets."""
+    """The table of the study; coverage in percent, mean width in brackets, a truth at an end marked."""
     head = ["truth", "gain", "rho*", "near low", "near high", "break-even", "bias of rho*", "SD", "verdicts"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for one in results:
         cells = [
-            "-" if np.isnan(one.covered[name]) else f"{100 * one.covered[name]:.0f} ({one.width[name]:.3f})"
+            "-"
+            if np.isnan(one.covered[name])
+            else f"{100 * one.covered[name]:.0f}{' end' if name in one.one_sided else ''} ({one.width[name]:.3f})"
             for name in QUANTITIES
         ]
         bias = "-" if np.isnan(one.rho_bias) else f"{one.rho_bias:+.3f}"
@@ -149,6 +173,11 @@ def main(arguments: list[str] | None = None) -> int:
         truth, size = TRUTHS[name], options.sweeps
         results.append(measure(truth, rho, options.seeds, noise, size, options.seed, draws=options.draws))
         print(markdown(results[-1:]).splitlines()[-1] if len(results) > 1 else markdown(results), flush=True)
+    outside = [f"{one.truth} {name} {one.covered[name]:.1%}" for one in results for name in one.outside]
+    print(
+        f"\nOutside {WANTED[0]:.0%} to {WANTED[1]:.0%} beyond chance (p < {CHANCE:g}; at an end, below only): "
+        + (", ".join(outside) or "none")
+    )
     return 0
 
 
