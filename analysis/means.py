@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import special
+from scipy import sparse, special
 
 OUTLIER_P = 0.05  # family-wise: the chance that a clean sweep has any run marked
 
@@ -31,7 +31,7 @@ class RhoMeans:
         seeds: number of distinct seeds.
         paired: whether seed effects were taken out (False where seeds do not connect the rho values).
         residuals: residual of every run (nats/token), in the order of the rows that were given, shape (n,).
-        design: which rho and seed effects a row holds, shape (n, p).
+        design: which rho and seed effects a row holds, shape (n, p); sparse, as ten thousand runs have hundreds.
         gram_inv: inverse of design.T @ design, shape (p, p).
         outliers: which of those rows lie too far from their fellows, shape (n,).
         own_noise: run noise of each rho in nats/token, shape (R,), where `with_own_noise` gave each its own.
@@ -47,7 +47,7 @@ class RhoMeans:
     seeds: int
     paired: bool
     residuals: np.ndarray
-    design: np.ndarray
+    design: sparse.csr_array
     gram_inv: np.ndarray
     outliers: np.ndarray
     own_noise: np.ndarray | None = None
@@ -76,11 +76,11 @@ def rho_means(runs: pd.DataFrame) -> RhoMeans:
     seeds, of_seed = np.unique(runs["seed"].to_numpy(), return_inverse=True)
     loss = runs["validation_loss"].to_numpy(float)
 
-    design = np.eye(len(rho))[at_rho]
+    design = sparse.csr_array(np.eye(len(rho)))[at_rho]
     # Seed effects sum to zero, so that the mean at rho is the mean over all seeds of the sweep.
     contrasts = np.vstack([np.eye(len(seeds) - 1), -np.ones((1, len(seeds) - 1))])
-    with_seeds = np.hstack([design, contrasts[of_seed]])
-    gram = with_seeds.T @ with_seeds
+    with_seeds = sparse.csr_array(sparse.hstack([design, sparse.csr_array(contrasts)[of_seed]]))
+    gram = (with_seeds.T @ with_seeds).toarray()
     paired = len(seeds) > 1 and np.linalg.matrix_rank(gram, hermitian=True) == len(gram)
     if paired:
         design = with_seeds
@@ -90,7 +90,7 @@ def rho_means(runs: pd.DataFrame) -> RhoMeans:
     gram_inv = np.linalg.inv(gram)
     to_means = (gram_inv @ design.T)[: len(rho)]
     residuals = _residuals(loss, design, gram_inv)
-    dof = len(loss) - design.shape[1]
+    dof = len(loss) - len(gram)
     sigma = float(np.sqrt(residuals @ residuals / dof)) if dof > 0 else float("nan")
     unit_cov = gram_inv[: len(rho), : len(rho)]
     return RhoMeans(
@@ -106,7 +106,7 @@ def rho_means(runs: pd.DataFrame) -> RhoMeans:
         residuals=residuals,
         design=design,
         gram_inv=gram_inv,
-        outliers=_outliers(residuals, 1 - ((design @ gram_inv) * design).sum(axis=1), dof),
+        outliers=_outliers(residuals, _leftover(design, gram_inv), dof),
     )
 
 
@@ -120,7 +120,7 @@ def with_own_noise(means: RhoMeans, at_rho: np.ndarray) -> RhoMeans:
         at_rho: rho of every run, in the order of `means.residuals`.
     """
     at = np.searchsorted(means.rho, at_rho)
-    leftover = 1 - ((means.design @ means.gram_inv) * means.design).sum(axis=1)
+    leftover = _leftover(means.design, means.gram_inv)
     squares = np.bincount(at, means.residuals**2) / np.bincount(at, leftover)
     floor = max(float(np.median(squares)), 0.01 * means.sigma**2)  # of losses without noise the median is zero
     own = np.sqrt(np.maximum(squares, floor))
@@ -129,7 +129,12 @@ def with_own_noise(means: RhoMeans, at_rho: np.ndarray) -> RhoMeans:
     return replace(means, unit_cov=unit_cov, dof=int(means.runs.min()) - 1, own_noise=own)
 
 
-def _residuals(columns: np.ndarray, design: np.ndarray, gram_inv: np.ndarray) -> np.ndarray:
+def _leftover(design: sparse.csr_array, gram_inv: np.ndarray) -> np.ndarray:
+    """Share of its own noise that each run's residual keeps, shape (n,)."""
+    return 1 - design.multiply(design @ gram_inv).sum(axis=1)
+
+
+def _residuals(columns: np.ndarray, design: sparse.csr_array, gram_inv: np.ndarray) -> np.ndarray:
     # From the right, so that no matrix of rows by rows is ever made: of 10,000 runs it would take a gigabyte.
     return columns - design @ (gram_inv @ (design.T @ columns))
 
@@ -148,7 +153,7 @@ def _outliers(residuals: np.ndarray, leftover: np.ndarray, dof: int) -> np.ndarr
 def _window_cov(
     runs: pd.DataFrame,
     to_means: np.ndarray,
-    design: np.ndarray,
+    design: sparse.csr_array,
     gram_inv: np.ndarray,
     unit_cov: np.ndarray,
     dof: int,

@@ -77,7 +77,7 @@ def _found(runs: Path, names: Iterable[str], file_name: str) -> dict[str, list[i
     found = {}
     for name in names:
         with suppress(FileNotFoundError, NotADirectoryError):
-            there = os.stat(os.path.join(runs, name, file_name))
+            there = os.stat(f"{runs}/{name}/{file_name}")
             found[name] = [there.st_size, there.st_mtime_ns]
     return found
 
