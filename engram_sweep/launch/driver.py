@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from engram_sweep.collected import collect
 from engram_sweep.corpus.shards import prepare
 from engram_sweep.errors import UserError
 from engram_sweep.launch import choice
@@ -22,7 +23,7 @@ from engram_sweep.launch.executors import Executor, ended_by, stop_jobs
 from engram_sweep.launch.jobs import Job
 from engram_sweep.launch.status import RunStatus, Survey, folder_of
 from engram_sweep.plan import Plan
-from engram_sweep.records import write_members
+from engram_sweep.records import FILE_NAME, runs_folder, write_members
 from engram_sweep.runfolder import RunFolder
 from engram_sweep.scale import Launch, Retries
 
@@ -206,12 +207,14 @@ def sweep(
         if where is not None:
             _lay_out(todo, launch, where, results, corpus)
         write_members(plan.scale.name, [run.run_id for run in plan.runs], results)
-        if where is None:
-            return statuses
-        start = choice.start(plan.scale, where, results / plan.scale.name)
-        parallel = choice.side_by_side(launch, chosen)
-        driver = Driver(survey, start, parallel, launch.retries, launch.timeout_minutes, watch, given_up=others)
-        return driver.run()
+        if where is not None:
+            start = choice.start(plan.scale, where, results / plan.scale.name)
+            parallel = choice.side_by_side(launch, chosen)
+            driver = Driver(survey, start, parallel, launch.retries, launch.timeout_minutes, watch, given_up=others)
+            statuses = driver.run()
+        # Whoever reads the records next finds them as one table, where they are many.
+        collect(runs_folder(results, plan.scale.name), FILE_NAME)
+        return statuses
     except OSError as error:
         raise UserError(f"{results}: expected a results folder with room to write: {error}") from None
 
