@@ -213,8 +213,11 @@ def _origin(runs: pd.DataFrame) -> str:
     rows = []
     for column in ORIGIN_COLUMNS:
         if column in runs:
-            counted = runs[column].map(_plain).value_counts()
-            rows += [{"": column, "value": value, "runs": count} for value, count in counted.items()]
+            # As text, because a map column reads back as lists; each value is put in words once.
+            text = runs[column].map(str)
+            first = ~text.duplicated()
+            words = dict(zip(text[first], map(_plain, runs[column][first]), strict=True))
+            rows += [{"": column, "value": words[of], "runs": count} for of, count in text.value_counts().items()]
     for column, reduce in (("started_at", "min"), ("finished_at", "max")):
         if column in runs:
             rows.append({"": column, "value": str(getattr(runs[column], reduce)()), "runs": len(runs)})

@@ -59,13 +59,14 @@ def _limits(axes: Axes, study: Study) -> None:
 
 def _runs(axes: Axes, study: Study) -> None:
     runs = study.sweep.curve
-    many = len(runs) > MANY_RUNS
-    # One line with a gap after each seed: one artist for all is drawn many times faster.
-    gap = pd.DataFrame({"rho": [np.nan], "validation_loss": [np.nan]})
-    seeds = pd.concat([part for _, one in runs.groupby("seed") for part in (one[list(gap)], gap)])
     label = f"runs, {study.means.seeds} seed{'s' if study.means.seeds > 1 else ''}"
-    style = DOTS if many else {**DOTS, "ls": "-"}
-    axes.plot(seeds["rho"], seeds["validation_loss"], **style, label=label, zorder=3, rasterized=many)
+    if len(runs) > MANY_RUNS:
+        axes.plot(runs["rho"], runs["validation_loss"], **DOTS, label=label, zorder=3, rasterized=True)
+    else:
+        # One line with a gap after each seed: one artist for all is drawn many times faster.
+        gap = pd.DataFrame({"rho": [np.nan], "validation_loss": [np.nan]})
+        seeds = pd.concat([part for _, one in runs.groupby("seed") for part in (one[list(gap)], gap)])
+        axes.plot(seeds["rho"], seeds["validation_loss"], **{**DOTS, "ls": "-"}, label=label, zorder=3)
     odd = runs[study.means.outliers]
     if len(odd):
         axes.plot(odd["rho"], odd["validation_loss"], "o", ms=9, mfc="none", mec="#c0392b", label="outlying run")
