@@ -55,7 +55,8 @@ def collect(
     known = set(copied[FOLDER].to_pylist())
     new = sorted(set(found) - known)
     grown = only is None and columns is None and is_grown(len(new), len(known))
-    with ThreadPoolExecutor() as pool:
+    # More threads than cores would only wait for each other, unless the file system is slow.
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         rows = list(pool.map(lambda name: _read(runs / name / file_name, columns), new))
     read = [(name, row) for name, row in zip(new, rows, strict=True) if row is not None]
     fresh = pa.concat_tables([row for _, row in read] or [pa.table({})], promote_options="default")
