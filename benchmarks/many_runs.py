@@ -33,6 +33,11 @@ from engram_sweep.spec import canonical_json
 RHOS = 50
 """Asked for; some of them round to the same allocation."""
 WINDOWS = 64
+PROMISE, NO_TABLE = "(promise: 5 s wall)", "without the table"
+TIMED = (
+    ("sweep", "finds nothing to train"), ("plan", PROMISE), ("status", PROMISE), ("report", PROMISE),
+    ("status", NO_TABLE), ("report", NO_TABLE),
+)  # fmt: skip
 
 
 def write_sweep(folder: Path, runs: int) -> Plan:
@@ -95,12 +100,8 @@ def main() -> None:
             began = time.monotonic()
             write_runs(plan, results)
             print(f"writing {len(plan.runs):,} records {time.monotonic() - began:8.1f} s")
-        timed = [(name, True) for name in ("sweep", "plan", "status", "report")] + [
-            ("status", False),
-            ("report", False),
-        ]
-        for command, has_table in timed:
-            if not has_table:
+        for command, note in TIMED:
+            if note == NO_TABLE:
                 (results / "many" / COPY).unlink(missing_ok=True)
             words = [sys.executable, "-m", "engram_sweep.cli", command, "many", "--results", str(results)]
             words += [] if command == "report" else ["--sweeps", str(sweeps)]
@@ -108,9 +109,7 @@ def main() -> None:
             subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-            wall = time.monotonic() - began
-            note = "" if command == "sweep" else " (promise: 5 s wall)" if has_table else " without the table"
-            print(f"{command:8s} {wall:8.1f} s wall, {cpu:5.1f} s CPU{note}")
+            print(f"{command:8s} {time.monotonic() - began:8.1f} s wall, {cpu:5.1f} s CPU   {note}")
 
 
 if __name__ == "__main__":
