@@ -37,7 +37,7 @@ lint: $(BIN)/.ready
 
 # How often the intervals cover a known truth: an hour of one core; its table stands in docs/lab-notebook.md.
 coverage: $(BIN)/.ready
-	OMP_NUM_THREADS=1 $(BIN)/python -W error -m analysis.coverage --sweeps 600
+	OMP_NUM_THREADS=1 $(BIN)/python -W error -m analysis.simulation.coverage --sweeps 600
 
 # N faults at random moments of a small sweep; its table must come out bit-equal. Needs the right to mount.
 N ?= 200

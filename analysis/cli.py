@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.joint import analyse
-from analysis.joint_report import write_joint_report
-from analysis.joint_words import joint_json, parse_place, prediction_sentence, sentences
-from analysis.report import write_study
-from analysis.study import DELTA, LEVEL
-from analysis.summary import as_json
-from analysis.verdict import judge
+from analysis.report.joint_sentences import joint_json, parse_place, prediction_sentence, sentences
+from analysis.report.numbers import as_json
+from analysis.report.write import write_study
+from analysis.report.write_joint import write_joint_report
+from analysis.scaling.joint import analyse
+from analysis.sweep.sweep_analysis import DELTA, LEVEL
+from analysis.sweep.verdict import judge
 from engram_sweep.errors import UserError
-from engram_sweep.records import read_parquet, read_runs
+from engram_sweep.runs.records import read_parquet, read_runs
 
 
 def register_fit(subparsers) -> None:

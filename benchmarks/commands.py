@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.report import write_report
-from analysis.simulate import TRUTHS, Noise, simulate
-from analysis.study import study
-from engram_sweep.plan import make_plan
-from engram_sweep.scale import load_scale, scale_names
+from analysis.report.write import write_report
+from analysis.simulation.sweeps import TRUTHS, Noise, simulate
+from analysis.sweep.sweep_analysis import study
+from engram_sweep.config.scale import load_scale, scale_names
+from engram_sweep.planning.plan import make_plan
 
 REPEATS = 5
 

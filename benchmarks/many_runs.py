@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from engram_sweep.collected import COPY
+from engram_sweep.config.scale import load_scale
 from engram_sweep.launch.status import folder_of
-from engram_sweep.plan import Plan, PlannedRun, make_plan
-from engram_sweep.records import SCHEMA, write_members, write_record
-from engram_sweep.scale import load_scale
+from engram_sweep.planning.plan import Plan, PlannedRun, make_plan
+from engram_sweep.runs.record_cache import COPY
+from engram_sweep.runs.records import SCHEMA, write_members, write_record
 from engram_sweep.spec import canonical_json
 
 RHOS = 50
@@ -103,7 +103,7 @@ def main() -> None:
         for command, note in TIMED:
             if note == NO_TABLE:
                 (results / "many" / COPY).unlink(missing_ok=True)
-            words = [sys.executable, "-m", "engram_sweep.cli", command, "many", "--results", str(results)]
+            words = [sys.executable, "-m", "engram_sweep.cli.main", command, "many", "--results", str(results)]
             words += [] if command == "report" else ["--sweeps", str(sweeps)]
             began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
             subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

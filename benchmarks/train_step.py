@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from transformers import OlmoeConfig, OlmoeForCausalLM  # pyright: ignore[reportMissingImports]  # by make bench
 
-from engram_sweep.model.initial import initialise
+from engram_sweep.model.initialization import initialise
 from engram_sweep.model.transformer import Transformer, window_losses
 from engram_sweep.spec import Geometry
 

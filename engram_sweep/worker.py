@@ -18,12 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engram_sweep.launch.requeue import requeue
-from engram_sweep.provenance import code_state, driver, versions
-from engram_sweep.records import write_record
-from engram_sweep.runfolder import Busy, RunFolder
+from engram_sweep.job_environment import requeue
+from engram_sweep.runs.folder import Busy, RunFolder
+from engram_sweep.runs.provenance import code_state, driver, versions
+from engram_sweep.runs.records import write_record
 from engram_sweep.spec import RunSpec, canonical_json
-from engram_sweep.training.stopping import SIGNALS, Interrupted, StopFlag
+from engram_sweep.training.signals import SIGNALS, Interrupted, StopFlag
 
 if TYPE_CHECKING:
     from engram_sweep.training.train import Place

@@ -24,13 +24,13 @@ from pathlib import Path
 
 from IPython.display import Image, Markdown
 
-from analysis.comparison import gains_over_rho
-from analysis.figures import render
-from analysis.plots import loss_vs_rho
-from analysis.study import study
-from analysis.summary import as_json, per_rho
-from analysis.verdict import judge
-from engram_sweep.records import read_runs
+from analysis.figures.literature import gains_over_rho
+from analysis.figures.loss_vs_rho import loss_vs_rho
+from analysis.figures.style import render
+from analysis.report.numbers import as_json, per_rho
+from analysis.sweep.sweep_analysis import study
+from analysis.sweep.verdict import judge
+from engram_sweep.runs.records import read_runs
 
 SCALE = os.environ.get("SCALE", "tiny")
 RESULTS = Path(os.environ.get("RESULTS", "../results"))

@@ -26,14 +26,14 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Image, Markdown, display
 
-from analysis.conditions import AXES
-from analysis.figures import render
-from analysis.joint import analyse
-from analysis.joint_report import law_table
-from analysis.joint_words import joint_json, sentences
-from analysis.scaling_plots import losses_by_condition, optimum_over_axes
-from analysis.verdict import judge
-from engram_sweep.records import read_runs
+from analysis.figures.scaling import losses_by_condition, optimum_over_axes
+from analysis.figures.style import render
+from analysis.report.joint_sentences import joint_json, sentences
+from analysis.report.write_joint import law_table
+from analysis.runs.conditions import AXES
+from analysis.scaling.joint import analyse
+from analysis.sweep.verdict import judge
+from engram_sweep.runs.records import read_runs
 
 SCALES = os.environ.get("SCALES", "tiny-axes")
 RESULTS = Path(os.environ.get("RESULTS", "../results"))

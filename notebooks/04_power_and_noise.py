@@ -27,13 +27,13 @@ import numpy as np
 import pandas as pd
 from IPython.display import Image, Markdown, display
 
-from analysis.figures import render
-from analysis.noise import noise_sources
-from analysis.noise_plots import intervals_and_truth, power_over_gain, residuals_over_rho
-from analysis.power import WANTED, power, scaled
-from analysis.simulate import TRUTHS, Noise, simulate
-from analysis.study import study
-from engram_sweep.records import read_runs
+from analysis.figures.noise import intervals_and_truth, power_over_gain, residuals_over_rho
+from analysis.figures.style import render
+from analysis.simulation.power import WANTED, power, scaled
+from analysis.simulation.sweeps import TRUTHS, Noise, simulate
+from analysis.sweep.noise_sources import noise_sources
+from analysis.sweep.sweep_analysis import study
+from engram_sweep.runs.records import read_runs
 
 SCALE = os.environ.get("SCALE", "tiny")
 RESULTS = Path(os.environ.get("RESULTS", "../results"))

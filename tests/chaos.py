@@ -25,7 +25,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import yaml
 
-from engram_sweep.records import FILE_NAME, runs_folder
+from engram_sweep.runs.records import FILE_NAME, runs_folder
 from tests.conftest import ROOT, SWEEPS, command
 
 SCALE = "chaos"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from engram_sweep.config.scale import load_scale
 from engram_sweep.corpus.shards import Shards, load, prepare
-from engram_sweep.plan import Plan, make_plan
-from engram_sweep.scale import load_scale
+from engram_sweep.planning.plan import Plan, make_plan
 
 ROOT = Path(__file__).resolve().parent.parent
 SWEEPS = ROOT / "sweeps"

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from engram_sweep.scale import Scale, load_scale
+from engram_sweep.config.scale import Scale, load_scale
 
 ROOT = Path(__file__).resolve().parent.parent
 SWEEPS = ROOT / "sweeps"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engram_sweep.runfolder import RunFolder
+from engram_sweep.runs.folder import RunFolder
 from tests.examples import ROOT
 
 FILES = sorted(

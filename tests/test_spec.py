@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engram_sweep.plan import make_plan
+from engram_sweep.planning.plan import make_plan
 from engram_sweep.spec import RunSpec, canonical_json, from_json, run_id
 from tests.examples import load, scale
 

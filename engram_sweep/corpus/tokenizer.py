@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import xxhash
 
+from engram_sweep.atomic_files import write_atomically
 from engram_sweep.errors import not_installed
-from engram_sweep.files import write_atomically
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as LibraryTokenizer

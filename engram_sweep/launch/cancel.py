@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engram_sweep.atomic_files import read_json, write_json
 from engram_sweep.errors import UserError
-from engram_sweep.files import read_json, write_json
-from engram_sweep.launch.executors import job_states, stop_jobs
+from engram_sweep.launch.executors.local import job_states, stop_jobs
 from engram_sweep.launch.jobs import Job, noted_job, now
-from engram_sweep.records import runs_folder
+from engram_sweep.runs.records import runs_folder
 
 PATIENCE_SECONDS = 10
 """A driver's turn takes no longer, but for one that trains in its own process; it is told all the same."""

@@ -14,18 +14,18 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from engram_sweep.collected import collect
+from engram_sweep.config.scale import Launch, Retries
 from engram_sweep.corpus.shards import prepare
 from engram_sweep.errors import UserError
-from engram_sweep.launch import choice
+from engram_sweep.launch import placement
 from engram_sweep.launch.cancel import last_cancel, turn
-from engram_sweep.launch.executors import Executor, ended_by, stop_jobs
+from engram_sweep.launch.executors.local import Executor, ended_by, stop_jobs
 from engram_sweep.launch.jobs import Job
 from engram_sweep.launch.status import RunStatus, Survey, folder_of
-from engram_sweep.plan import Plan
-from engram_sweep.records import FILE_NAME, runs_folder, write_members
-from engram_sweep.runfolder import RunFolder
-from engram_sweep.scale import Launch, Retries
+from engram_sweep.planning.plan import Plan
+from engram_sweep.runs.folder import RunFolder
+from engram_sweep.runs.record_cache import collect
+from engram_sweep.runs.records import FILE_NAME, runs_folder, write_members
 
 POLL_SECONDS = 0.5
 LOOKING_SHARE = 0.2
@@ -136,7 +136,7 @@ class Driver:
         lasted = time.monotonic() - (watched.running_since or time.monotonic())
         if (kind := ended_by(status.job)) is not None:
             folder.write_failure(kind, f"ended by its queue: {kind}")
-        elif lasted > 60 * self.timeout_minutes - choice.LOCAL_SIGNAL_SECONDS:
+        elif lasted > 60 * self.timeout_minutes - placement.LOCAL_SIGNAL_SECONDS:
             folder.write_failure("timed out", f"stopped at launch.timeout_minutes = {self.timeout_minutes:g}")
         else:
             times = self.tries[status.run.run_id, "node"] + 1
@@ -195,21 +195,21 @@ def sweep(
     others = {run.run_id for run in plan.runs if only is not None and run.run_id not in only}
     todo = [s for s in statuses if not s.finished and s.run.run_id not in others]
     launch = plan.scale.launch
-    chosen = choice.choose(launch, executor)
-    if todo and (missing := choice.what_is_missing(plan.scale, chosen)) is not None:
+    chosen = placement.choose(launch, executor)
+    if todo and (missing := placement.what_is_missing(plan.scale, chosen)) is not None:
         raise UserError(missing)
     if corpus is None and launch.corpus_path is not None:
         corpus = Path(launch.corpus_path)
     # Many small workers side by side beat few with many threads each; set before torch is imported anywhere.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        where = choice.place(plan.scale, chosen) if todo else None
+        where = placement.place(plan.scale, chosen) if todo else None
         if where is not None:
             _lay_out(todo, launch, where, results, corpus)
         write_members(plan.scale.name, [run.run_id for run in plan.runs], results)
         if where is not None:
-            start = choice.start(plan.scale, where, results / plan.scale.name)
-            parallel = choice.side_by_side(launch, chosen)
+            start = placement.start(plan.scale, where, results / plan.scale.name)
+            parallel = placement.side_by_side(launch, chosen)
             driver = Driver(survey, start, parallel, launch.retries, launch.timeout_minutes, watch, given_up=others)
             statuses = driver.run()
         # Whoever reads the records next finds them as one table, where they are many.
@@ -219,7 +219,7 @@ def sweep(
         raise UserError(f"{results}: expected a results folder with room to write: {error}") from None
 
 
-def _lay_out(todo: list[RunStatus], launch: Launch, where: choice.Place, results: Path, corpus: Path | None) -> None:
+def _lay_out(todo: list[RunStatus], launch: Launch, where: placement.Place, results: Path, corpus: Path | None) -> None:
     """Tokenise the corpus once and write what to train to the folder of every run that nobody is at."""
     shards = prepare(todo[0].run.spec.corpus, results / "corpora", corpus)
     for run in (status.run for status in todo if not status.live):

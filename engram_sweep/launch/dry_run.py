@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engram_sweep.files import write_atomically, write_json
-from engram_sweep.launch import choice, snapshot
-from engram_sweep.launch.slurm import MAX_ARRAY_SIZE, chunks, max_array_size
+from engram_sweep.atomic_files import write_atomically, write_json
+from engram_sweep.launch import placement, snapshot
+from engram_sweep.launch.executors.slurm import MAX_ARRAY_SIZE, chunks, max_array_size
 from engram_sweep.launch.status import folder_of, sweep_status
-from engram_sweep.plan import Plan
-from engram_sweep.provenance import code_state
+from engram_sweep.planning.plan import Plan
+from engram_sweep.runs.provenance import code_state
 
 
 def write(plan: Plan, results: Path, bill: dict[str, Any]) -> Path:
@@ -23,7 +23,7 @@ def write(plan: Plan, results: Path, bill: dict[str, Any]) -> Path:
     Args:
         plan: what is to be trained.
         results: results folder; runs that are done or at work there are left out.
-        bill: `engram_sweep.cost.cost` of the plan.
+        bill: `engram_sweep.planning.cost.cost` of the plan.
 
     Returns:
         The folder.
@@ -33,10 +33,10 @@ def write(plan: Plan, results: Path, bill: dict[str, Any]) -> Path:
         OSError: it cannot be written.
     """
     scale = plan.scale
-    where = choice.place(scale, "slurm")
+    where = placement.place(scale, "slurm")
     home = results.resolve() / scale.name
     state = code_state()
-    request = choice.request(scale, where, home / "code" / snapshot.digest(snapshot.PACKAGE, state))
+    request = placement.request(scale, where, home / "code" / snapshot.digest(snapshot.PACKAGE, state))
     runs = [status.run for status in sweep_status(plan, results) if not (status.finished or status.live)]
     size = max_array_size() if shutil.which("scontrol") else MAX_ARRAY_SIZE
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from engram_sweep.files import read_json, write_json
+from engram_sweep.atomic_files import read_json, write_json
 
 State = Literal["queued", "running", "ended", "unknown"]
 """`unknown`: the queue did not answer; to be asked again, and until then not to be taken for ended."""

@@ -19,9 +19,9 @@ from typing import Any
 import xxhash
 
 import engram_sweep
+from engram_sweep.atomic_files import write_json
 from engram_sweep.errors import UserError
-from engram_sweep.files import write_json
-from engram_sweep.provenance import CODE_FILE
+from engram_sweep.runs.provenance import CODE_FILE
 
 PACKAGE = Path(engram_sweep.__file__).resolve().parent
 

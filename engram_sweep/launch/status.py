@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engram_sweep.collected import FOLDER, collect, is_grown
-from engram_sweep.launch.executors import job_states
+from engram_sweep.launch.executors.local import job_states
 from engram_sweep.launch.jobs import Job, State, noted_job
-from engram_sweep.plan import Plan, PlannedRun
-from engram_sweep.records import FILE_NAME, runs_folder
-from engram_sweep.runfolder import RunFolder
+from engram_sweep.planning.plan import Plan, PlannedRun
+from engram_sweep.runs.folder import RunFolder
+from engram_sweep.runs.record_cache import FOLDER, collect, is_grown
+from engram_sweep.runs.records import FILE_NAME, runs_folder
 
 STATES = ("planned", "queued", "running", "preempted", "done", "diverged", "failed")
 COLUMNS = ("run_id", "outcome", "validation_loss", "steps", "tokens_per_second")

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engram_sweep.model.initial import UNIT
+from engram_sweep.model.initialization import UNIT
 
 
 def exact(x: Tensor) -> torch.autocast:

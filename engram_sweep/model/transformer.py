@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from engram_sweep.model.attention import Attention, LatentAttention
 from engram_sweep.model.engram import Engram, OverEncoding, Table
-from engram_sweep.model.experts import MoE, Router
+from engram_sweep.model.hyper_connections import StreamMix, residual
 from engram_sweep.model.layers import GatedFFN, Linear, RMSNorm
-from engram_sweep.model.streams import StreamMix, residual
+from engram_sweep.model.moe import MoE, Router
 from engram_sweep.spec import Geometry
 
 
@@ -51,7 +51,7 @@ class Transformer(nn.Module):
         geometry: the shape.
         compression: (V,) int64 tokenizer compression map for the n-gram keys, or None for none.
 
-    Parameters hold no values until `engram_sweep.model.initial.initialise` fills them.
+    Parameters hold no values until `engram_sweep.model.initialization.initialise` fills them.
     """
 
     def __init__(self, geometry: Geometry, compression: Tensor | None = None) -> None:

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import torch
 import xxhash
 
-from engram_sweep.files import write_atomically
+from engram_sweep.atomic_files import write_atomically
 
 KEEP = 2
 _NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{32})\.pt")

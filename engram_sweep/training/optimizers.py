@@ -6,9 +6,9 @@ import math
 
 import torch
 
-from engram_sweep.model.experts import RoutedExperts
+from engram_sweep.model.hyper_connections import StreamMix
 from engram_sweep.model.layers import BranchLinear, Linear, RMSNorm
-from engram_sweep.model.streams import StreamMix
+from engram_sweep.model.moe import RoutedExperts
 from engram_sweep.model.transformer import Transformer
 from engram_sweep.spec import TrainingSpec
 from engram_sweep.training.muon import Muon

@@ -25,8 +25,8 @@ from engram_sweep.corpus.shards import Shards
 from engram_sweep.corpus.windows import train_batch, validation_windows
 from engram_sweep.spec import RunSpec
 from engram_sweep.training.checkpoints import Checkpoints
-from engram_sweep.training.module import Diverged, Progress, RunModule
-from engram_sweep.training.stopping import StopFlag
+from engram_sweep.training.lightning_module import Diverged, Progress, RunModule
+from engram_sweep.training.signals import StopFlag
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.intervals import Interval
-from analysis.simulate import TRUTHS, Noise, simulate
+from analysis.curve.readings import Interval
+from analysis.simulation.sweeps import TRUTHS, Noise, simulate
 
 NINE = np.linspace(0.2, 1.0, 9)
 EXACT = Noise(run=0.0, seed=0.0)

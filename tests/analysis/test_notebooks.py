@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from analysis.simulate import Noise
+from analysis.simulation.sweeps import Noise
 from tests.analysis.tables import sweep, write_runs
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engram_sweep.cli import main
+from engram_sweep.cli.main import main
 from engram_sweep.corpus.shards import load, prepare, write_shards
 from engram_sweep.errors import UserError
-from engram_sweep.plan import make_plan
+from engram_sweep.planning.plan import make_plan
 from tests.examples import scale, write_scale
 
 CORPUS = make_plan(scale(corpus__source="shards")).runs[0].spec.corpus

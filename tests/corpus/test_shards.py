@@ -10,7 +10,7 @@ import pytest
 from engram_sweep.corpus.shards import Shards, _held_out, load, prepare
 from engram_sweep.corpus.sources import SOURCES, Source
 from engram_sweep.errors import UserError
-from engram_sweep.plan import Plan
+from engram_sweep.planning.plan import Plan
 
 
 def test_text_round_trip_and_whole_documents(shards: Shards) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from engram_sweep.launch.executors import QUEUES
+from engram_sweep.launch.executors.local import QUEUES
 from engram_sweep.launch.jobs import Job, State, now
-from engram_sweep.plan import Plan, make_plan
+from engram_sweep.planning.plan import Plan, make_plan
 
 
 class Pretended:

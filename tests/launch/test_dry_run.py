@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from engram_sweep.cli import main
-from engram_sweep.launch import dry_run, slurm
+from engram_sweep.cli.main import main
+from engram_sweep.launch import dry_run
+from engram_sweep.launch.executors import slurm
 from engram_sweep.launch.status import sweep_status
-from engram_sweep.plan import make_plan
-from engram_sweep.records import runs_folder
-from engram_sweep.runfolder import RunFolder
+from engram_sweep.planning.plan import make_plan
+from engram_sweep.runs.folder import RunFolder
+from engram_sweep.runs.records import runs_folder
 from tests.examples import SWEEPS, load, scale
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from engram_sweep.records import FILE_NAME, runs_folder
-from engram_sweep.runfolder import RunFolder
+from engram_sweep.runs.folder import RunFolder
+from engram_sweep.runs.records import FILE_NAME, runs_folder
 from tests.conftest import ROOT, SWEEPS, call, command, mount
 
 

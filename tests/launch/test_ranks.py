@@ -16,9 +16,9 @@ import submitit
 
 from engram_sweep import worker
 from engram_sweep.corpus.shards import prepare
-from engram_sweep.plan import Plan, PlannedRun
-from engram_sweep.records import read_parquet
-from engram_sweep.runfolder import RunFolder
+from engram_sweep.planning.plan import Plan, PlannedRun
+from engram_sweep.runs.folder import RunFolder
+from engram_sweep.runs.records import read_parquet
 
 
 def lay_out(run: PlannedRun, folder: Path, corpora: Path, devices: int) -> RunFolder:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from engram_sweep.config.scale import Retries
 from engram_sweep.launch.cancel import cancel
 from engram_sweep.launch.driver import Driver
 from engram_sweep.launch.jobs import Job, noted_job, now
 from engram_sweep.launch.status import RunStatus, Survey, folder_of, sweep_status
-from engram_sweep.plan import Plan
-from engram_sweep.runfolder import RunFolder
-from engram_sweep.scale import Retries
+from engram_sweep.planning.plan import Plan
+from engram_sweep.runs.folder import RunFolder
 from tests.launch.conftest import Pretended
 
 RETRIES = Retries(node=1, preempted=3, timed_out=4, out_of_memory=0, bug=2, bad_data=0)

@@ -9,14 +9,14 @@ import pytest
 import submitit
 
 from engram_sweep import worker
-from engram_sweep.cluster import Shape
+from engram_sweep.config.scale import Retries
+from engram_sweep.config.slurm import Shape
 from engram_sweep.launch.driver import Driver, sweep
-from engram_sweep.launch.executors import LocalExecutor
+from engram_sweep.launch.executors.local import LocalExecutor
 from engram_sweep.launch.status import STATES, Survey, counts, folder_of, sweep_status
-from engram_sweep.plan import Plan, make_plan
-from engram_sweep.records import read_parquet, read_runs
-from engram_sweep.runfolder import Busy, RunFolder
-from engram_sweep.scale import Retries
+from engram_sweep.planning.plan import Plan, make_plan
+from engram_sweep.runs.folder import Busy, RunFolder
+from engram_sweep.runs.records import read_parquet, read_runs
 from tests.conftest import call
 from tests.launch.conftest import Pretended
 

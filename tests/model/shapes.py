@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from engram_sweep.allocation import Allocation, allocate
+from engram_sweep.config.scale import Scale, load_scale
 from engram_sweep.model.transformer import Transformer
-from engram_sweep.scale import Scale, load_scale
+from engram_sweep.planning.allocation import Allocation, allocate
 from engram_sweep.spec import EngramGeometry, Geometry, MLAGeometry
 
 SWEEPS = Path(__file__).resolve().parents[2] / "sweeps"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engram_sweep.model.engram import Engram, OverEncoding, ShortConv
-from engram_sweep.model.initial import initialise
+from engram_sweep.model.initialization import initialise
 from tests.model import reference
 from tests.model.shapes import CLASSES, ENGRAM, GEOMETRIES, MEMORY, arrays, fill, tokens
 

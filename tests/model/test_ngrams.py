@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engram_sweep.corpus.tokenizer import TOKENIZERS, compression
 from engram_sweep.model.ngrams import NgramRows, multipliers
-from engram_sweep.primes import demo_rows
+from engram_sweep.planning.primes import demo_rows
 from tests.model import reference
 from tests.model.shapes import MEMORY, tokens
 

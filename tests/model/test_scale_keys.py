@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from engram_sweep.config.scale import load_scale
 from engram_sweep.errors import UserError
-from engram_sweep.plan import make_plan
-from engram_sweep.scale import load_scale
+from engram_sweep.planning.plan import make_plan
 from tests.model.shapes import SWEEPS
 
 MLA = {"kv_lora_rank": 8, "qk_nope_head_dim": 12, "qk_rope_head_dim": 4, "v_head_dim": 16}

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engram_sweep.ledger import ledger
-from engram_sweep.model.initial import initialise
+from engram_sweep.model.initialization import initialise
 from engram_sweep.model.transformer import Transformer, window_losses
+from engram_sweep.planning.ledger import ledger
 from engram_sweep.spec import Geometry, canonical_json, from_json
 from tests.model import reference
 from tests.model.shapes import CLASSES, GEOMETRIES, arrays, build, every_arm, scale, tokens

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from engram_sweep.records import FILE_NAME, runs_folder
-from engram_sweep.strict_yaml import read_mapping
+from engram_sweep.config.strict_yaml import read_mapping
+from engram_sweep.runs.records import FILE_NAME, runs_folder
 from tests.conftest import ROOT, SWEEPS, call, command
 
 

@@ -7,9 +7,9 @@ import shutil
 import signal
 from pathlib import Path
 
+from engram_sweep.launch.executors.squeue import Squeue
 from engram_sweep.launch.jobs import Job, now
-from engram_sweep.launch.squeue import Squeue
-from engram_sweep.records import read_runs
+from engram_sweep.runs.records import read_runs
 from tests.conftest import ROOT
 from tests.slurm.cluster import Cluster, wait_for
 from tests.slurm.sweeps import door, driver, records, run_folders, write_sweep

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from engram_sweep.records import read_runs
-from engram_sweep.runfolder import RunFolder
+from engram_sweep.runs.folder import RunFolder
+from engram_sweep.runs.records import read_runs
 from tests.conftest import call
 from tests.slurm.cluster import NODES, Cluster, wait_for
 from tests.slurm.sweeps import driver, run_folders, write_sweep

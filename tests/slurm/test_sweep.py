@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engram_sweep.records import read_runs
+from engram_sweep.runs.records import read_runs
 from tests.conftest import call
 from tests.slurm.cluster import MAX_ARRAY_SIZE, Cluster, wait_for
 from tests.slurm.sweeps import door, driver, records, run_folders, status, write_sweep

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engram_sweep.model.initial import initialise
+from engram_sweep.model.initialization import initialise
 from engram_sweep.model.transformer import Transformer, window_losses
 from engram_sweep.spec import TrainingSpec
 from engram_sweep.training.optimizers import make_optimizers, schedule_factor, set_learning_rates

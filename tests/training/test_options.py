@@ -9,7 +9,7 @@ import pytest
 
 from engram_sweep.corpus.shards import Manifest, Shards
 from engram_sweep.corpus.tokenizer import TOKENIZERS, compression
-from engram_sweep.plan import make_plan
+from engram_sweep.planning.plan import make_plan
 from engram_sweep.spec import RunSpec, run_id
 from engram_sweep.training.train import train
 from tests.model.shapes import scale

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from engram_sweep.model.initial import initialise
+from engram_sweep.model.initialization import initialise
 from engram_sweep.model.transformer import Transformer, window_losses
 from tests.model.shapes import CLASSES, GEOMETRIES, tokens
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from engram_sweep.corpus.shards import Shards
-from engram_sweep.plan import Plan
+from engram_sweep.planning.plan import Plan
 from engram_sweep.spec import RunSpec
 from engram_sweep.training.checkpoints import Checkpoints
-from engram_sweep.training.module import Progress
-from engram_sweep.training.stopping import SIGNALS, Interrupted, StopFlag
+from engram_sweep.training.lightning_module import Progress
+from engram_sweep.training.signals import SIGNALS, Interrupted, StopFlag
 from engram_sweep.training.train import RunResult, train
 
 OPTIONS = {

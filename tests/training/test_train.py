@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from engram_sweep.corpus.shards import Shards
-from engram_sweep.model.initial import initialise
+from engram_sweep.model.initialization import initialise
 from engram_sweep.model.transformer import Transformer
-from engram_sweep.plan import Plan
+from engram_sweep.planning.plan import Plan
 from engram_sweep.spec import RunSpec
-from engram_sweep.training.module import Progress
+from engram_sweep.training.lightning_module import Progress
 from engram_sweep.training.train import RunResult, train
 
 

@@ -1,0 +1,1 @@
+"""One curve from noisy points."""

@@ -1,0 +1,1 @@
+"""The forms that a curve is fitted with."""

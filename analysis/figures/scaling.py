@@ -1,0 +1,141 @@
+"""The pictures of several conditions: their curves side by side, and rho* and the gain against every axis."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes as Panel
+from matplotlib.figure import Figure
+
+from analysis.curve.readings import Interval
+from analysis.figures.style import CURVE, DOTS, INK, NEAR, RHO, styled
+from analysis.literature import OPTIMA
+from analysis.scaling.joint import Joint
+from analysis.scaling.law import QUANTITIES, Scaling
+
+COLUMNS = 4  # panels side by side
+POINTS = 61  # of a law's line
+NAMES = {
+    "total_over_active": r"$P_{tot} / P_{act}$",
+    "tokens_per_active": r"training tokens / $P_{act}$",
+    "budget": r"$C = 6\,P_{act}$ tokens (FLOPs)",
+}
+
+
+def losses_by_condition(joint: Joint, title: str) -> Figure:
+    """Draws the loss against rho, a panel per condition, each on its own scale of losses.
+
+    Args:
+        joint: analysed conditions.
+        title: what the figure is of.
+    """
+    count = len(joint.studies)
+    columns = min(count, COLUMNS)
+    rows = -(-count // columns)
+    with styled():
+        figure = Figure(figsize=(0.8 + 2.7 * columns, 0.8 + 2.5 * rows), layout="constrained")
+        panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, squeeze=False)).ravel()
+        for panel, name, one in zip(panels, joint.labels, joint.studies, strict=False):
+            runs, grid = one.sweep.curve, one.curve.grid
+            panel.axvspan(one.near_optimal.low, one.near_optimal.high, color=NEAR, alpha=0.25, lw=0, zorder=0)
+            if one.band is not None:
+                panel.fill_between(grid, *one.band, color=CURVE, alpha=0.2, lw=0)
+            panel.plot(grid, one.curve.chosen.curve, color=CURVE, lw=1.8)
+            panel.plot(runs["rho"], runs["validation_loss"], **DOTS)
+            panel.set_title(name.replace(", ", "\n"), loc="left", fontsize=9, color=INK)
+        for panel in panels[count:]:
+            panel.set_axis_off()
+        figure.suptitle(title, x=0.01, ha="left", color=INK)
+        figure.supxlabel(RHO, fontsize=10)
+        figure.supylabel("validation loss (nats/token)", fontsize=10)
+    return figure
+
+
+def optimum_over_axes(law: Scaling, title: str) -> Figure:
+    """Draws rho* (above) and the gain (below) against every axis of the law.
+
+    Line and band are the law with the interval of a new condition, the other axes at their mean. Dots are the
+    conditions by themselves, moved along the law to that mean. Beside a budget stand the paper's printed optima.
+
+    Args:
+        law: at least one axis varies.
+        title: what the figure is of.
+
+    Raises:
+        ValueError: no axis varies.
+    """
+    if not law.axes.names:
+        raise ValueError("no axis varies, so there is nothing to draw against")
+    drawn = {"rho_star": r"$\rho^*$", "gain_over_moe": "gain over\n" + r"$\rho = 1$ (nats/token)"}
+    with styled():
+        width = len(law.axes.names)
+        figure = Figure(figsize=(1.2 + 4.2 * width, 5.2), layout="constrained")
+        panels = figure.subplots(2, width, sharex="col", sharey="row", squeeze=False)
+        for column, axis in enumerate(law.axes.names):
+            for panel, (quantity, label) in zip(panels[:, column], drawn.items(), strict=True):
+                _law(panel, law, column, quantity)
+                _conditions(panel, law, column, quantity)
+                if axis == "budget":
+                    _printed(panel, quantity)
+                panel.set_xscale("log")
+                if axis != "budget":  # few round values, which a logarithmic axis would not label
+                    values = sorted({float(f"{value:.3g}") for value in 2 ** law.axes.positions[:, column]})
+                    panel.set_xticks(values, [f"{value:g}" for value in values])
+                    panel.minorticks_off()
+                if column == 0:
+                    panel.set_ylabel(label)
+            panels[1, column].set_xlabel(NAMES[axis])
+        panels[0, 0].set_ylim(-0.03, 1.03)
+        figure.suptitle(title, x=0.01, ha="left", color=INK)
+        handles = {
+            label: handle
+            for panel in panels.ravel()
+            for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(handles.values(), handles, frameon=False, fontsize=8.5, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _law(panel: Panel, law: Scaling, column: int, quantity: str) -> None:
+    ends = law.axes.positions[:, column]
+    places = np.tile(law.axes.centre, (POINTS, 1))
+    places[:, column] = np.linspace(ends.min(), ends.max(), POINTS)
+    read: list[Interval] = [getattr(law.predict(place), quantity) for place in places]
+    x = 2 ** places[:, column]
+    if all(one.low is not None and one.high is not None for one in read):
+        low, high = (np.array([getattr(one, end) for one in read], dtype=float) for end in ("low", "high"))
+        panel.fill_between(x, low, high, color=CURVE, alpha=0.2, lw=0, label=f"{law.level:.0%} for a new condition")
+    panel.plot(x, np.array([one.value for one in read], dtype=float), color=CURVE, lw=2, label="law")
+
+
+def _conditions(panel: Panel, law: Scaling, column: int, quantity: str) -> None:
+    style: dict[str, Any] = {"fmt": "o", "ms": 5, "color": INK, "lw": 1.0, "capsize": 2, "zorder": 4}
+    x = 2 ** law.axes.positions[:, column]
+    read: list[Interval] = [getattr(study, quantity) for study in law.studies]
+    value = np.array([one.value for one in read], dtype=float)
+    ends = np.array(
+        [[v if end is None else end for end in (one.low, one.high)] for one, v in zip(read, value, strict=True)]
+    )
+    places = np.tile(law.axes.centre, (len(x), 1))
+    places[:, column] = law.axes.positions[:, column]
+    number = QUANTITIES.index(quantity)
+    moved = [
+        law.law.at(law.axes.row(place))[0][number] - law.law.at(law.axes.row(position))[0][number]
+        for place, position in zip(places, law.axes.positions, strict=True)
+    ]
+    reach = np.abs(ends - value[:, None]).T
+    panel.errorbar(x, value + moved, reach, **style, label=f"conditions by themselves, {law.level:.0%}")
+
+
+def _printed(panel: Panel, quantity: str) -> None:
+    for one in OPTIMA:
+        if quantity == "rho_star":
+            panel.plot(
+                [one.budget] * 2,
+                [one.low, one.high],
+                color=NEAR,
+                lw=5,
+                solid_capstyle="butt",
+                label="the paper, printed",
+            )
+        elif one.gain is not None:
+            panel.plot([one.budget], [one.gain], "D", color=NEAR, mec=INK, mew=0.5, label="the paper, printed")

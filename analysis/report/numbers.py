@@ -1,0 +1,94 @@
+"""The numbers of a study as plain data: one JSON object, one table per rho."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.sweep.sweep_analysis import Study
+from analysis.sweep.verdict import judge
+
+
+def as_json(study: Study) -> dict[str, Any]:
+    """What `engram-sweep fit --json` prints; null where a number does not exist, never NaN.
+
+    Losses and gains are in nats/token. `near_optimal` is {rho : L(rho) - L_min < delta}: value is rho*, low and
+    high its ends, each end with its own interval. `break_even` is null where the curve never rises to the loss
+    at rho = 1 in the measured range; a limit of null lies below that range.
+    """
+    verdict, near, chosen, test = judge(study), study.near_optimal, study.curve.chosen, study.test
+    return {
+        "verdict": verdict.word,
+        "sentence": verdict.sentence,
+        "rho_star": study.rho_star.as_dict(),
+        "near_optimal": {
+            "value": near.value,
+            "low": near.low,
+            "high": near.high,
+            "low_interval": near.low_interval,
+            "high_interval": near.high_interval,
+        },
+        "gain_over_moe": study.gain_over_moe.as_dict(),
+        "break_even": study.break_even.as_dict(),
+        "p_u": test and test.p_u,
+        "p_gain": test and test.p_gain,
+        "form": chosen.form,
+        "converged": chosen.refined and chosen.refined.converged,
+        "cv_error": {fit.form: _finite(fit.cv_error) for fit in (chosen, *study.curve.others)},
+        "model_uncertainty": study.model_uncertainty(),
+        "diagnostics": asdict(study.diagnostics),
+        "noise": _finite(study.means.sigma),
+        "level": study.level,
+        "delta": study.delta,
+        "n_runs": len(study.sweep.curve),
+        "n_rho": len(study.means.rho),
+        "n_seeds": study.means.seeds,
+        "n_diverged": len(study.sweep.failed),
+        "n_outliers": int(study.means.outliers.sum()),
+        "arms": [
+            {
+                "arm": arm.arm,
+                "rho": _finite(arm.rho),
+                "n_runs": arm.runs,
+                "validation_loss": arm.loss,
+                "gain_over_moe": arm.gain_over_moe.as_dict(),
+                "gain_over_hybrid": arm.gain_over_hybrid.as_dict(),
+            }
+            for arm in study.arms
+        ],
+        "gain_parts": study.parts and asdict(study.parts),
+    }
+
+
+def per_rho(study: Study) -> pd.DataFrame:
+    """One row per measured rho; losses in nats/token.
+
+    Columns: rho, runs, outliers, mean (seed-adjusted), se (of that mean, finite validation set included), fitted,
+    low and high (the curve's band), gain_over_end (fitted loss at the largest rho minus fitted loss here), and
+    near_optimal (whether rho lies in the near-optimal range).
+    """
+    means, grid = study.means, study.curve.grid
+    rho = means.rho
+    fitted = study.curve.chosen.at_rho
+    band = np.full((2, len(rho)), np.nan) if study.band is None else study.band
+    low, high = (np.interp(rho, grid, edge) if study.band is not None else edge for edge in band)
+    marked = study.sweep.curve[means.outliers].groupby("rho").size().reindex(rho, fill_value=0)
+    return pd.DataFrame(
+        {
+            "rho": rho,
+            "runs": means.runs,
+            "outliers": marked.to_numpy(),
+            "mean": means.loss,
+            "se": np.sqrt(np.diag(means.cov)),
+            "fitted": fitted,
+            "low": low,
+            "high": high,
+            "gain_over_end": fitted[-1] - fitted,
+            "near_optimal": (rho >= study.near_optimal.low) & (rho <= study.near_optimal.high),
+        }
+    )
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

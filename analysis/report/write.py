@@ -1,0 +1,73 @@
+"""Everything a reader of a sweep is handed: figures, a table per rho, one self-contained page."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.figures import loss_vs_rho, style
+from analysis.figures.literature import gains_over_rho
+from analysis.report import page
+from analysis.report.numbers import per_rho
+from analysis.sweep.sweep_analysis import DELTA, LEVEL, Study, study
+from analysis.sweep.verdict import Verdict, judge
+from engram_sweep.atomic_files import write_atomically
+from engram_sweep.errors import UserError
+
+
+def write_report(
+    table: pd.DataFrame, folder: Path, name: str, level: float = LEVEL, delta: float = DELTA
+) -> tuple[Study, Verdict]:
+    """Analyses a table of runs and writes the results into `folder`.
+
+    Files: loss_vs_rho.png, .pdf, .svg, summary.parquet and report.html; each appears whole or not at all.
+
+    Args:
+        table: one row per run.
+        folder: where to write; it must exist.
+        name: what the sweep is called (its scale).
+        level: nominal coverage of every interval.
+        delta: what counts as near-optimal, nats/token.
+
+    Raises:
+        UserError: the table cannot be analysed, or the folder not written.
+    """
+    result = study(table, source=name, level=level, delta=delta)
+    return result, write_study(result, folder, name)
+
+
+def write_study(result: Study, folder: Path, name: str) -> Verdict:
+    """Writes the report of an analysed sweep.
+
+    Args:
+        result: the sweep.
+        folder: where to write; it must exist.
+        name: what the sweep is called.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    verdict = judge(result)
+    figure = loss_vs_rho.loss_vs_rho(result, f"Loss over the share of experts, {name}")
+    with writing(folder):
+        style.save(figure, folder, "loss_vs_rho")
+        write_atomically(folder / "summary.parquet", lambda path: per_rho(result).to_parquet(path, index=False))
+        svg = (folder / "loss_vs_rho.svg").read_text(encoding="utf-8")
+        beside = style.render(gains_over_rho(result, name), "svg").decode()
+        html = page.html_page(result, verdict, name, svg, beside)
+        write_atomically(folder / "report.html", lambda path: path.write_text(html, encoding="utf-8") and None)
+    return verdict
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turns what the disk refuses into one line.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{folder}: the report cannot be written ({error.strerror or error})") from error

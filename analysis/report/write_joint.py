@@ -1,0 +1,85 @@
+"""The report of a sweep with several conditions: the pictures, one table, one page."""
+
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.figures import loss_vs_rho, style
+from analysis.figures.scaling import losses_by_condition, optimum_over_axes
+from analysis.report import page
+from analysis.report.joint_sentences import sentences
+from analysis.report.numbers import per_rho
+from analysis.report.write import writing
+from analysis.runs.conditions import AXES
+from analysis.scaling.joint import Joint
+from analysis.scaling.law import Scaling
+from analysis.sweep.verdict import judge
+from engram_sweep.atomic_files import write_atomically
+
+
+def write_joint_report(joint: Joint, folder: Path, name: str) -> list[str]:
+    """Writes loss_vs_rho and, where an axis varies, optimum_over_axes (.png, .pdf, .svg), summary.parquet, report.html.
+
+    Args:
+        joint: analysed conditions.
+        folder: where to write; it must exist.
+        name: what the sweep is called.
+
+    Returns:
+        What the conditions say, each by itself and together, one sentence or more a line.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    verdicts = [judge(one) for one in joint.studies]
+    together = sentences(joint)
+    pictures = {"loss_vs_rho": losses_by_condition(joint, f"Loss over the share of experts, {name}")}
+    if joint.scaling and joint.scaling.axes.names:
+        pictures["optimum_over_axes"] = optimum_over_axes(joint.scaling, f"Best share and gain, {name}")
+    body = [
+        f'<p class="verdict">{"<br>".join(map(escape, together))}</p>',
+        *(page.figure(style.render(one, "svg").decode(), " ".join(together)) for one in pictures.values()),
+    ]
+    if joint.scaling:
+        body.append(page.section("The law and the conditions", page.table(law_table(joint.scaling)), _LAW_NOTE))
+    for label, one, verdict in zip(joint.labels, joint.studies, verdicts, strict=True):
+        picture = style.render(loss_vs_rho.loss_vs_rho(one, label), "svg").decode()
+        body += [f"<h1>{escape(label)}</h1>", *page.curve_sections(one, verdict, picture)]
+    html = page.document(name, [*body, *page.run_sections(joint.studies, name)])
+    with writing(folder):
+        for file, figure in pictures.items():
+            style.save(figure, folder, file)
+        write_atomically(folder / "summary.parquet", lambda path: _summary(joint).to_parquet(path, index=False))
+        write_atomically(folder / "report.html", lambda path: path.write_text(html, encoding="utf-8") and None)
+    told = [f"{label}: {verdict.sentence}" for label, verdict in zip(joint.labels, verdicts, strict=True)]
+    return [*told, *together]
+
+
+_LAW_NOTE = "Gains in nats/token. Limits of the law are those of a new condition; a missed one was held out of the law."
+
+
+def law_table(law: Scaling) -> pd.DataFrame:
+    """One row per condition: measured by itself, said by the law, and by how much the law of the others misses it."""
+    rows = []
+    for i, (label, study, said) in enumerate(zip(law.labels, law.studies, law.at_conditions, strict=True)):
+        row: dict[str, object] = {"condition": label}
+        quantities = (("rho*", study.rho_star, said.rho_star), ("gain", study.gain_over_moe, said.gain_over_moe))
+        for number, (name, measured, fitted) in enumerate(quantities):
+            row[name] = measured.value
+            row[f"{name}, law"] = fitted.value
+            row[f"{name}, law from"], row[f"{name}, law to"] = fitted.low, fitted.high
+            row[f"{name}, missed by"] = law.held_out[i].error[number] if law.held_out else None
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _summary(joint: Joint) -> pd.DataFrame:
+    parts = []
+    for label, condition, study in zip(joint.labels, joint.conditions, joint.studies, strict=True):
+        axes = {axis: condition.axes.get(axis, np.nan) for axis in AXES}
+        parts.append(per_rho(study).assign(condition=label, **axes))
+    table = pd.concat(parts, ignore_index=True)
+    first = ["condition", *AXES]
+    return table.reindex(columns=[*first, *(column for column in table.columns if column not in first)])

@@ -1,0 +1,1 @@
+"""What comes in: the table of runs, batches of one condition, conditions."""

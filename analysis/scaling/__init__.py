@@ -1,0 +1,1 @@
+"""What several conditions show together."""

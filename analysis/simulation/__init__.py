@@ -1,0 +1,1 @@
+"""Sweeps with a known truth."""

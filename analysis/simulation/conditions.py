@@ -1,0 +1,83 @@
+"""Several sweeps with a known truth: the paper's curve, its optimum and its gain moved along the axes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from analysis.simulation.sweeps import PAPER_BEST, PAPER_END, PAPER_LOWEST, TRUTHS, Noise, Truth, simulate
+
+
+@dataclass(frozen=True)
+class AxesTruth:
+    """rho* and gain, linear in log2 of each axis.
+
+    Attributes:
+        origin: value of each axis where rho* and gain are those below.
+        rho_star: share of the lowest loss there.
+        gain: loss at rho = 1 minus the lowest there, nats/token.
+        rho_slope: change of rho* per doubling, by axis.
+        gain_slope: change of the gain per doubling, nats/token, by axis.
+        rho_scatter: standard deviation of conditions around that law, in rho.
+        gain_scatter: the same of the gain, nats/token.
+    """
+
+    origin: Mapping[str, float]
+    rho_star: float = 0.7
+    gain: float = 0.014
+    rho_slope: Mapping[str, float] = field(default_factory=dict)
+    gain_slope: Mapping[str, float] = field(default_factory=dict)
+    rho_scatter: float = 0.0
+    gain_scatter: float = 0.0
+
+    def at(self, axes: Mapping[str, float]) -> tuple[float, float]:
+        """The law's rho* and gain at values of the axes."""
+        moved = {axis: np.log2(value / self.origin[axis]) for axis, value in axes.items()}
+        rho_star = self.rho_star + sum(slope * moved[axis] for axis, slope in self.rho_slope.items())
+        gain = self.gain + sum(slope * moved[axis] for axis, slope in self.gain_slope.items())
+        return float(rho_star), float(gain)
+
+
+def curve_with(rho_star: float, gain: float) -> Truth:
+    """The paper's curve with its optimum and its gain moved: in rho ** p, which keeps both ends in place.
+
+    Args:
+        rho_star: between 0 and 1, ends left out.
+        gain: not negative, nats/token.
+    """
+    power = np.log(PAPER_BEST) / np.log(rho_star)
+    paper, height = TRUTHS["paper"].loss, gain / (PAPER_END - PAPER_LOWEST)
+    return Truth(
+        f"rho* {rho_star:g}, gain {gain:g}",
+        lambda rho: PAPER_LOWEST + height * (paper(np.asarray(rho) ** power) - PAPER_LOWEST),
+        has_u=gain > 0,
+    )
+
+
+def simulate_axes(
+    truth: AxesTruth,
+    places: Sequence[Mapping[str, float]],
+    rho: np.ndarray,
+    seeds: int,
+    noise: Noise,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """A table of several conditions, with a column per axis.
+
+    Args:
+        truth: what is true along the axes.
+        places: values of the axes, one mapping per condition.
+        rho: shares to train at, the same everywhere, shape (R,).
+        seeds: seeds per rho.
+        noise: what blurs each sweep.
+        rng: where the noise comes from.
+    """
+    tables = []
+    for axes in places:
+        rho_star, gain = truth.at(axes)
+        rho_star += truth.rho_scatter * rng.standard_normal()
+        gain += truth.gain_scatter * rng.standard_normal()
+        curve = curve_with(float(np.clip(rho_star, 0.05, 0.95)), max(gain, 0.0))
+        tables.append(simulate(curve, rho, seeds, noise, rng).assign(**axes))
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,157 @@
+"""Sweeps with a known truth: the test bed of every estimator, and a way to plan seeds and points.
+
+A simulated run is truth(rho) + seed effect (shared along rho: pairing) + run noise + per-window noise.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import optimize
+
+from analysis.curve.readings import Readings, read_curves
+
+LossOf = Callable[[np.ndarray], np.ndarray]
+PAPER_LOWEST, PAPER_END, PAPER_BEST, PAPER_TIE = 1.7109, 1.7248, 0.78, 0.4
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A curve that is known.
+
+    Attributes:
+        name: what it is called in tables.
+        loss: nats/token at shares rho, any shape.
+        has_u: whether an interior rho truly beats both ends of the range.
+        one_optimum: whether a single rho has the lowest loss.
+    """
+
+    name: str
+    loss: LossOf
+    has_u: bool
+    one_optimum: bool = True
+
+    def read(self, low: float, high: float, delta: float) -> Readings:
+        """The true quantities on [low, high]; every field has shape (1,)."""
+        grid = np.linspace(low, high, 4001)
+        return read_curves(grid, self.loss(grid)[:, None], delta)
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    return optimize.root_scalar(function, bracket=(low, high)).root
+
+
+def _power_laws() -> LossOf:
+    """Two power laws through the paper's facts (3.1): L(1) = L(0.4) = 1.7248, lowest 1.7109 at 0.78."""
+
+    def sides(rho: np.ndarray, offset: float) -> tuple[np.ndarray, np.ndarray]:
+        return (rho + 0.1) ** -0.3, 1 / (1 - rho + offset)
+
+    def weight(offset: float) -> float:
+        """Of the memory side, so that the slope vanishes at the optimum."""
+        return 0.3 * (PAPER_BEST + 0.1) ** -1.3 * (1 - PAPER_BEST + offset) ** 2
+
+    def curve(rho: np.ndarray, offset: float) -> np.ndarray:
+        experts, memory = sides(rho, offset)
+        return experts + weight(offset) * memory
+
+    def untied(offset: float) -> float:
+        ends = curve(np.array([1.0, PAPER_TIE]), offset)
+        return float(ends[0] - ends[1])
+
+    offset = _root(untied, 0.01, 1.0)
+    lowest, end = curve(np.array([PAPER_BEST, 1.0]), offset)
+    scale = (PAPER_END - PAPER_LOWEST) / (end - lowest)
+    return lambda rho: PAPER_LOWEST + scale * (curve(rho, offset) - lowest)
+
+
+def _warped_parabola() -> LossOf:
+    """A parabola in rho^p through the same facts: not in the default form's family, and concave at small rho."""
+    power = _root(lambda p: 2 * PAPER_BEST**p - PAPER_TIE**p - 1, 1.0, 4.0)
+    best = PAPER_BEST**power
+    return lambda rho: PAPER_LOWEST + (PAPER_END - PAPER_LOWEST) * ((rho**power - best) / (1 - best)) ** 2
+
+
+def _two_parabolas(rho: np.ndarray) -> np.ndarray:
+    """Half a parabola on each side of the optimum, same facts: its curvature jumps at the optimum."""
+    width = np.where(rho < PAPER_BEST, PAPER_BEST - PAPER_TIE, 1 - PAPER_BEST)
+    return PAPER_LOWEST + (PAPER_END - PAPER_LOWEST) * ((rho - PAPER_BEST) / width) ** 2
+
+
+TRUTHS = {
+    truth.name: truth
+    for truth in (
+        Truth("paper", _power_laws(), has_u=True),
+        Truth("symmetric", lambda rho: 1.71 + 0.05 * (rho - 0.6) ** 2, has_u=True),
+        Truth("edge_experts", lambda rho: 1.71 + 0.02 * (1 / (rho + 0.2) - 1 / 1.2), has_u=False),
+        Truth("edge_memory", lambda rho: 1.71 + 0.03 * rho**2, has_u=False),
+        Truth("plateau", lambda rho: 1.71 + 0.12 * np.maximum(rho - 0.6, 0) ** 2, has_u=False, one_optimum=False),
+        Truth("flat", lambda rho: np.full_like(rho, 1.71, dtype=float), has_u=False, one_optimum=False),
+        Truth("warped", _warped_parabola(), has_u=True),
+        Truth("two_parabolas", _two_parabolas, has_u=True),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What blurs a sweep; every size in nats/token.
+
+    Attributes:
+        run: standard deviation of a run beyond its seed's shift.
+        seed: standard deviation of the shift that all runs of a seed share.
+        seed_tilt: standard deviation of a slope in rho that all runs of a seed share (breaks the model).
+        windows: validation windows per run; 0 leaves the per-window columns out.
+        window: standard deviation of a window's difficulty.
+        window_tilt: standard deviation of a window's slope in rho: the finite validation set.
+        window_run: standard deviation of one run on one window beyond all that.
+        outliers: share of runs shifted up by `outlier_size`.
+        outlier_size: that shift.
+        diverged: share of runs that end without a loss.
+        drift: shift from one run to the next in order of training (a changing machine or library).
+    """
+
+    run: float = 0.002
+    seed: float = 0.005
+    seed_tilt: float = 0.0
+    windows: int = 0
+    window: float = 0.3
+    window_tilt: float = 0.01
+    window_run: float = 0.01
+    outliers: float = 0.0
+    outlier_size: float = 0.02
+    diverged: float = 0.0
+    drift: float = 0.0
+
+
+def simulate(truth: Truth, rho: np.ndarray, seeds: int, noise: Noise, rng: np.random.Generator) -> pd.DataFrame:
+    """A table of runs whose truth is known, one row per (rho, seed).
+
+    Args:
+        truth: the curve.
+        rho: shares to train at, shape (R,).
+        seeds: seeds per rho, the same ones at each.
+        noise: what is added.
+        rng: where the noise comes from.
+    """
+    shares = np.tile(np.asarray(rho, dtype=float), seeds)
+    seed = np.repeat(np.arange(seeds), len(rho))
+    centred = shares - np.mean(rho)
+    losses = truth.loss(shares) + noise.run * rng.standard_normal(len(shares))
+    losses += noise.seed * rng.standard_normal(seeds)[seed]
+    losses += noise.seed_tilt * rng.standard_normal(seeds)[seed] * centred
+    losses += noise.outlier_size * (rng.random(len(shares)) < noise.outliers)
+    losses += noise.drift * np.arange(len(shares))
+    table = pd.DataFrame({"arm": np.where(shares == 1, "moe", "engram"), "rho": shares, "seed": seed, "outcome": "ok"})
+    if noise.windows:
+        tilt = noise.window_tilt * rng.standard_normal(noise.windows)
+        per_window = losses[:, None] + noise.window_run * rng.standard_normal((len(shares), noise.windows))
+        per_window += noise.window * rng.standard_normal(noise.windows) + np.outer(centred, tilt)
+        losses = per_window.mean(axis=1)
+        table["window_losses"] = list(per_window)
+        table["window_tokens"] = [np.full(noise.windows, 1024, dtype=np.int32)] * len(shares)
+    gone = rng.random(len(shares)) < noise.diverged
+    table["validation_loss"] = np.where(gone, np.nan, losses)
+    table.loc[gone, "outcome"] = "diverged"
+    return table

@@ -1,0 +1,102 @@
+"""Does the anchor, rho = 1, which every sweep trains, still get the same loss elsewhere or later.
+
+Batches (analysis.runs.batches) that share seeds are paired, and judged by the run noise of the sweep; else they are
+judged by how the seeds within a batch scatter.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from analysis.runs.batches import PROVENANCE, batch_of
+from analysis.runs.table import CURVE_ARMS
+from analysis.sweep.sweep_analysis import Study
+
+
+@dataclass(frozen=True)
+class AnchorDrift:
+    """What batches of one anchor say; every loss in nats/token.
+
+    Attributes:
+        batches: how many.
+        runs: finite runs in all of them.
+        seeds: what was compared: "paired" (common seeds) or "unpaired".
+        difference: mean loss of the highest batch minus that of the lowest, seeds taken out where paired.
+        p_value: that the batches differ by noise only; None where nothing measures the noise.
+        changed: which columns of PROVENANCE differ between the batches; "started_at" where none does.
+    """
+
+    batches: int
+    runs: int
+    seeds: str
+    difference: float
+    p_value: float | None
+    changed: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """The same in words."""
+        differ = f"{self.batches} batches of rho = 1 (other {', '.join(self.changed)}) differ by {self.difference:.4f}"
+        if self.p_value is None:
+            return f"{differ} nats/token; too few runs to say whether that is noise."
+        return f"{differ} nats/token, {self.seeds} (p = {self.p_value:.2g})."
+
+
+def compare_anchors(runs: pd.DataFrame, sigma: float, dof: int) -> AnchorDrift | None:
+    """Compares the batches among runs that differ in seed and provenance only.
+
+    Args:
+        runs: finite runs at rho = 1 of one spec, columns `seed`, `validation_loss` and what is known of PROVENANCE;
+            a seed may occur once in each batch.
+        sigma: run noise in nats/token beyond the shift of a seed (means.RhoMeans).
+        dof: degrees of freedom behind it.
+
+    Returns:
+        The comparison; None where all runs are one batch.
+    """
+    batch = batch_of(runs)
+    count = int(batch.max(initial=0)) + 1
+    if count < 2:
+        return None
+    loss = runs["validation_loss"].to_numpy(float)
+    seeds = np.unique(runs["seed"].to_numpy(), return_inverse=True)[1]
+    columns = np.eye(count)[batch]
+    of_seed = np.eye(seeds.max() + 1)[seeds]
+    paired = np.linalg.matrix_rank(np.hstack([of_seed, columns])) == of_seed.shape[1] + count - 1
+    null = of_seed if paired else np.ones((len(loss), 1))
+    explained, effects = _explained(null, columns, loss)
+    if paired:
+        variance, spare = sigma**2, dof
+    else:
+        spare = len(loss) - count
+        left = loss - columns @ np.linalg.lstsq(columns, loss)[0]
+        variance = float(left @ left) / spare if spare > 0 else float("nan")
+    p_value = None
+    if spare > 0 and variance > 0:
+        p_value = float(special.fdtrc(count - 1, spare, explained / (count - 1) / variance))
+    return AnchorDrift(
+        batches=count,
+        runs=len(loss),
+        seeds="paired" if paired else "unpaired",
+        difference=float(np.ptp(effects)),
+        p_value=p_value,
+        changed=tuple(c for c in PROVENANCE if c in runs and len(set(map(str, runs[c]))) > 1) or ("started_at",),
+    )
+
+
+def anchor_drift(study: Study) -> AnchorDrift | None:
+    """Compares the batches of rho = 1 of one sweep, what was trained again elsewhere included; None if there is one."""
+    runs = pd.concat([study.sweep.curve, study.sweep.repeats])
+    at_anchor = (runs["rho"].to_numpy() == 1) & runs["arm"].isin(CURVE_ARMS).to_numpy()
+    return compare_anchors(
+        runs.iloc[np.flatnonzero(at_anchor)].reset_index(drop=True), study.means.sigma, study.means.dof
+    )
+
+
+def _explained(null: np.ndarray, columns: np.ndarray, loss: np.ndarray) -> tuple[float, np.ndarray]:
+    """Sum of squares that the columns explain beyond `null`, and their effects."""
+    both = np.hstack([null, columns])
+    fit, short = np.linalg.lstsq(both, loss)[0], np.linalg.lstsq(null, loss)[0]
+    return float(np.sum((both @ fit - null @ short) ** 2)), fit[null.shape[1] :]

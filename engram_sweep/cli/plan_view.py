@@ -1,0 +1,170 @@
+"""What a person reads of a plan on the terminal: its points, its bill, the ledger of one model."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from engram_sweep.planning.cost import components
+from engram_sweep.planning.plan import Plan, PlannedRun
+
+_AXES = {
+    "total_over_active": "P_tot/P_act asked",
+    "tokens_per_active": "tokens/P_act asked",
+    "budget": "FLOPs asked",
+    "rows_per_head_asked": "rows asked",
+}
+
+
+def console() -> Console:
+    """The terminal; wide when piped, so that no column is cut off."""
+    found = Console()
+    return found if found.is_terminal else Console(width=160)
+
+
+def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
+    table = Table(title=title)
+    for name in left:
+        table.add_column(name, no_wrap=True)
+    for name in right:
+        table.add_column(name, justify="right")
+    return table
+
+
+def print_plan(plan: Plan, cost: dict[str, Any]) -> None:
+    """One line per point of the sweep and what all of it costs."""
+    points = list({(run.axes, run.spec.arm, run.allocation.rho_asked): run for run in plan.runs}.values())
+    rows = [run.row() for run in points]
+    axes = [axis for axis in _AXES if any(row[axis] is not None for row in rows)]
+    columns = ("rho asked", "rho", "experts", "shared width", "rows/head", "P_tot", "P_act", "FLOPs/token", "tokens")
+    title = f"plan of {plan.scale.name}: {escape(plan.scale.about)}"
+    table = _table(title, ("arm",), (*(_AXES[axis] for axis in axes), *columns))
+    for row in rows:
+        span = row["rows_per_head"]
+        table.add_row(
+            row["arm"],
+            *(_number(row[axis]) for axis in axes),
+            f"{row['rho_asked']:g}",
+            f"{row['rho']:.3f}",
+            str(row["routed_experts"]),
+            _widths(row["shared_width"]),
+            f"{span[0]:,}-{span[1]:,}" if span else "-",
+            f"{row['params_total']:,}",
+            f"{row['params_active']:,}",
+            f"{row['flops_per_token']:,}",
+            f"{row['tokens']:,}",
+        )
+    console().print(table)
+    for line in bill(plan, cost):
+        console().print(line, soft_wrap=True, highlight=False)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def _widths(widths: list[int]) -> str:
+    """Equal neighbours in one: `12288 3072 x29`."""
+    groups = [(width, len(list(same))) for width, same in groupby(widths)]
+    return " ".join(f"{width} x{count}" if count > 1 else str(width) for width, count in groups)
+
+
+def bill(plan: Plan, cost: dict[str, Any]) -> list[str]:
+    """The lines below the table: runs and FLOPs, then hours, memory, disk and money where GPUs are asked for."""
+    seeds = len(plan.scale.sweep.seeds)
+    points = cost["runs"] // seeds
+    first = f"{_count(cost['runs'], 'run')} ({_count(points, 'point')} x {_count(seeds, 'seed')}), "
+    first += f"{cost['flops']:.3g} FLOPs in all"
+    if "worker_hours" in cost:
+        return [
+            _held_line(plan),
+            f"{first}: {cost['worker_hours']:.2f} worker-hours at {cost['sustained_gflops']:g} GFLOP/s",
+        ]
+    largest = max(plan.runs, key=lambda run: run.flops)
+    nominal = 6 * largest.allocation.ledger.params_active * largest.tokens
+    least, most = cost["gpu_hours_per_run"]
+    per_run = _hours(most) if _hours(least) == _hours(most) else f"{_hours(least)} to {_hours(most)}"
+    slots = cost["gpus"] // cost["gpus_per_run"]
+    lines = [
+        _held_line(plan),
+        f"{first}; the largest run takes {largest.flops:.3g}, of which 6 P_act tokens are {nominal:.3g}",
+        f"price: {per_run} GPU-hours a run, {_hours(cost['gpu_hours'])} in all on {cost['gpu_name']} at "
+        f"{cost['mfu']:.0%} of {cost['gpu_peak_flops'] / 1e12:g} TFLOP/s (dense bf16)",
+        f"wall-clock: {_duration(cost['wall_hours'])} on {_count(cost['gpus'], 'GPU')}, "
+        f"{_count(slots, 'run')} of {cost['gpus_per_run']} at a time",
+        _memory_line(cost),
+        f"disk: {_gigabytes(cost['disk_bytes'])} for the final weights of every run and two whole checkpoints of "
+        f"each run in flight",
+    ]
+    if cost["money"] is not None:
+        lines.append(f"money: {cost['money']:,.0f} at {cost['per_gpu_hour']:g} per GPU-hour")
+    return lines
+
+
+def _memory_line(cost: dict[str, Any]) -> str:
+    memory, room = cost["memory"], _gigabytes(cost["gpu_memory_bytes"])
+    parts = " + ".join(
+        f"{key} {_gigabytes(memory[key])}" for key in ("weights", "gradients", "optimizer", "activations")
+    )
+    line = f"memory: {_gigabytes(memory['total'])} of {room} per GPU at least ({parts}), experts and tables sharded"
+    if cost["fits"]:
+        return line
+    enough = cost["gpus_that_fit"]
+    return f"{line}; DOES NOT FIT, " + (f"launch.gpus: {enough} would" if enough else "on no number of these GPUs")
+
+
+def print_ledger(run: PlannedRun, gpus: int) -> None:
+    """One line per component of one model: parameters, FLOPs, bytes."""
+    rows = components(run, gpus)
+    g = run.spec.geometry
+    title = f"ledger of {run.scale}: {run.spec.arm}, rho {run.spec.rho:.3f}, {g.routed_experts} experts, {gpus} GPUs"
+    right = ("tensors", "parameters", "activated", "FLOPs forward", "FLOPs backward", "weights", "gradients")
+    table = _table(title, ("component", "part"), (*right, "optimizer", "per GPU"))
+    keys = ("weight_bytes", "gradient_bytes", "optimizer_bytes")
+    for row in rows:
+        counts = (row["tensors"], row["params"], row["activated"], row["flops_forward"], row["flops_backward"])
+        sizes = [row[key] for key in keys] + [sum(row[f"{key}_per_gpu"] for key in keys)]
+        # A name that is cut off says nothing, and every component but a few is a block's weight.
+        name = row["component"].removeprefix("blocks.*.").removesuffix(".weight")
+        table.add_row(name, row["part"], *(f"{n:,}" for n in counts), *map(_gigabytes, sizes))
+    book = run.allocation.ledger
+    console().print(table)
+    console().print(
+        f"P_tot {book.params_total:,}, P_act {book.params_active:,} (without embedding and head), "
+        f"{book.flops_per_token:,} FLOPs per trained token",
+        highlight=False,
+    )
+
+
+def _held_line(plan: Plan) -> str:
+    """How far the curve is off rho = 1; what the sweep does not hold is said to be so."""
+    held, sweep = plan.held(), plan.scale.sweep
+    free = "rows_per_head is given, so P_tot is not held" if sweep.rows_per_head else ""
+    loose = "iso: paper does not hold P_act and FLOPs" if sweep.iso == "paper" else ""
+    notes = "; ".join(note for note in (free, loose) if note)
+    return (
+        f"off rho = 1 by at most: P_tot {held['params_total']:.1e}, P_act {held['params_active']:.1e}, "
+        f"FLOPs/token {held['flops_per_token']:.1e}" + (f" ({notes})" if notes else f" (iso: {sweep.iso})")
+    )
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s'[: number != 1]}"
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
+
+
+def _duration(hours: float) -> str:
+    return f"{hours / 24:,.1f} days" if hours >= 48 else f"{hours:,.1f} hours"

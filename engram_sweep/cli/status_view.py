@@ -1,0 +1,169 @@
+"""What a person reads on the terminal: the status, a running sweep. Plain lines when piped."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from engram_sweep.cli.plan_view import console
+from engram_sweep.config.scale import Scale
+from engram_sweep.launch.status import RunStatus, counts
+from engram_sweep.planning.plan import Plan
+from engram_sweep.search.learning_rate import Trial, best
+
+_COLOURS = {
+    "planned": "dim",
+    "queued": "blue",
+    "running": "cyan",
+    "preempted": "magenta",
+    "done": "green",
+    "diverged": "yellow",
+    "failed": "red",
+}
+
+
+MANY = 200
+"""Of a sweep with more runs, those that are as they should be are counted, not listed."""
+ORDINARY = ("planned", "queued", "done")
+LOGS = 5
+"""So many failed runs are shown with the last lines of their log."""
+
+
+def print_status(scale: str, statuses: list[RunStatus]) -> None:
+    """One line per run, and the last words of those that failed."""
+    table = Table(title=f"{scale}: {_summary(statuses)}")
+    right = ("rho", "seed", "step", "tokens/s", "time left")
+    for name in ("run", "arm", *right[:2], "state", *right[2:], "validation loss", "reason"):
+        table.add_column(name, justify="right" if name in right else "left")
+    listed = [s for s in statuses if len(statuses) <= MANY or s.state not in ORDINARY]
+    for s in listed:
+        loss = s.validation_loss
+        table.add_row(
+            s.run.run_id[:8],
+            s.run.spec.arm,
+            f"{s.run.spec.rho:.3f}",
+            str(s.run.spec.seed),
+            f"[{_COLOURS[s.state]}]{s.state}[/]",
+            f"{s.step}/{s.steps}" if s.step is not None else "",
+            f"{s.tokens_per_second:,.0f}" if s.tokens_per_second else "",
+            _duration(s.seconds_left),
+            f"{loss:.4f}" if loss is not None else "",
+            escape(_reason(s.failure)) if s.failure else "",
+        )
+    out = console()
+    out.print(table)
+    if len(listed) < len(statuses):
+        out.print(f"{len(statuses) - len(listed)} runs that are {', '.join(ORDINARY)} are not listed; --json has them")
+    for s in [s for s in statuses if s.state == "failed" and s.failure and s.failure["log"]][:LOGS]:
+        out.print(f"{s.run.run_id[:8]} {_label(s)}, last lines:", highlight=False)
+        for line in s.failure["log"] if s.failure else ():
+            out.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _duration(seconds: float | None) -> str:
+    return "" if seconds is None else str(timedelta(seconds=round(seconds)))
+
+
+def print_outcome(scale: str, statuses: list[RunStatus], trained: bool) -> None:
+    """The last lines of a sweep."""
+    failed = [s for s in statuses if s.failure and not s.finished]
+    if not trained and not failed:
+        console().print(f"{scale}: nothing to do, {_summary(statuses)}")
+        return
+    console().print(f"{scale}: {_summary(statuses)}")
+    for s in failed:
+        assert s.failure
+        print(f"  {s.state}: {s.run.run_id[:8]} {_label(s)}: {_reason(s.failure)}")
+
+
+def print_trials(scale: Scale, trials: list[Trial]) -> None:
+    """The learning-rate check: one line per rate, and what the rate that is best for each rho says."""
+    table = Table(
+        title=f"{scale.name}: validation loss by learning rate (the scale's: {scale.training.learning_rate:g})"
+    )
+    realised = sorted(trials[0].losses, reverse=True)
+    for name in ("learning rate", *(f"rho {rho:g}" for rho in realised)):
+        table.add_column(name, justify="right")
+    winners = {rho: best(trials, rho) for rho in realised}
+    for trial in trials:
+        cells = [f"{trial.losses[rho]:.4f}" + (" *" if winners[rho] is trial else "") for rho in realised]
+        table.add_row(f"{trial.learning_rate:g}", *cells)
+    out = console()
+    out.print(table)
+    for rho, winner in winners.items():
+        own = next(trial for trial in trials if trial.learning_rate == scale.training.learning_rate)
+        if winner:
+            gap = own.losses[rho] - winner.losses[rho]
+            out.print(f"rho {rho:g}: best at {winner.learning_rate:g}, {gap:.4f} nats/token below the scale's own rate")
+
+
+def _label(s: RunStatus) -> str:
+    return f"{s.run.spec.arm} rho {s.run.spec.rho:.3f} seed {s.run.spec.seed}"
+
+
+def _reason(failure: dict[str, Any]) -> str:
+    return f"{failure['kind']}: {failure['message']}"
+
+
+def _summary(statuses: list[RunStatus]) -> str:
+    parts = [f"{n} {state}" for state, n in counts(statuses).items() if n]
+    return f"{', '.join(parts)} of {len(statuses)} runs"
+
+
+class Watch:
+    """A live view of a running sweep: a bar for the sweep, one for each running run; plain lines when piped."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.updates = 0
+        screen = Console(stderr=True)
+        self.live = screen.is_terminal
+        name, note = TextColumn("{task.description}"), TextColumn("{task.fields[note]}")
+        self.bars = Progress(name, BarColumn(), note, TimeElapsedColumn(), console=screen, disable=not self.live)
+        self.tasks: dict[str, TaskID] = {}
+        self.states: dict[str, str] = {}
+        self.started = time.monotonic()
+
+    def __enter__(self) -> Watch:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bars.stop()
+
+    def update(self, statuses: list[RunStatus]) -> None:
+        """Show how the runs stand."""
+        self.updates += 1
+        if self.live:
+            self._draw(statuses)
+            return
+        for s in statuses:
+            if self.states.get(s.run.run_id, "planned") != s.state:
+                loss = f" validation loss {s.validation_loss:.4f}" if s.finished else ""
+                reason = f" ({_reason(s.failure)})" if s.failure else ""
+                elapsed = time.monotonic() - self.started
+                print(f"[{elapsed:6.1f} s] {_label(s)} {s.state}{loss}{reason}", flush=True)
+            self.states[s.run.run_id] = s.state
+
+    def _draw(self, statuses: list[RunStatus]) -> None:
+        done = sum(s.finished for s in statuses)
+        note = f"{done}/{len(statuses)} runs"
+        if "" not in self.tasks:
+            self.tasks[""] = self.bars.add_task(f"sweep {self.plan.scale.name}", total=len(statuses), note=note)
+        self.bars.update(self.tasks[""], completed=done, note=note)
+        for s in statuses:
+            key = s.run.run_id
+            if s.state == "running":
+                if key not in self.tasks:
+                    self.tasks[key] = self.bars.add_task(f"  {_label(s)}", total=s.steps, note="")
+                speed = f"{s.tokens_per_second:,.0f} tokens/s" if s.tokens_per_second else "starting"
+                speed += f", {_duration(s.seconds_left)} left" if s.seconds_left is not None else ""
+                self.bars.update(self.tasks[key], completed=s.step or 0, note=speed)
+            elif key in self.tasks:
+                self.bars.remove_task(self.tasks.pop(key))

@@ -1,0 +1,1 @@
+"""What a user writes: scales, their sections, the keys of a SLURM cluster."""

@@ -1,0 +1,224 @@
+"""A scale: one commented YAML file in `sweeps/` that says what a sweep holds fixed and what it varies.
+
+Adding an experiment is adding a file; everything else is derived from it (see `engram_sweep.planning.plan`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from engram_sweep.config.sections import Corpus, Count, Memory, Model, Positive, Share, Training
+from engram_sweep.config.slurm import Slurm
+from engram_sweep.config.strict_yaml import Section, first_problem, read_mapping
+from engram_sweep.errors import UserError
+
+
+class Arms(Section):
+    """Control arms beside the curve; each trains every seed."""
+
+    over_encoding: Annotated[tuple[Share, ...], Field(strict=False)] = ()
+    """At these rho: the memory's rows averaged into the input embedding."""
+    one_row: bool = False
+    """The Engram modules with one row per head, all experts kept: the compute without the memory."""
+    dense: bool = False
+    """The same activated parameters, nothing sparse."""
+
+
+Rhos = Annotated[tuple[Share, ...], Field(strict=False)]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
+
+
+class Full(Section):
+    """What `--full` puts in place of the same keys of the sweep: the table to publish after the quick look."""
+
+    rho: Rhos | None = None
+    seeds: Seeds | None = None
+    arms: Arms | None = None
+
+
+class Sweep(Section):
+    """What varies; a sweep is the product of its axes."""
+
+    iso: Literal["strict", "paper"] = "strict"
+    rho: Rhos
+    """Shares of P_sparse in routed experts; empty only where `arms.dense` is all that trains."""
+    seeds: Seeds
+    total_over_active: Annotated[tuple[Annotated[float, Field(gt=1)], ...], Field(strict=False)] = ()
+    """P_tot / P_act at rho = 1, met by the number of routed experts in place of `model.routed_experts`."""
+    tokens_per_active: Annotated[tuple[Positive, ...], Field(strict=False)] = ()
+    """Training tokens per activated parameter (P_act of rho = 1), in place of `training.tokens`."""
+    budgets: Annotated[tuple[Positive, ...], Field(strict=False)] = ()
+    """Training compute in FLOPs, in place of `training.tokens`: C / (6 P_act of rho = 1) tokens (paper section 3.1)."""
+    rows_per_head: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = ()
+    """Tables of these sizes in place of what the experts give up: P_tot is then not held (paper section 3.2).
+
+    0 is the backbone without a memory and stands beside rho = 1 only."""
+    arms: Arms = Arms()
+    full: Full | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> Sweep:
+        for key in ("rho", "seeds", "total_over_active", "tokens_per_active", "budgets", "rows_per_head"):
+            values = getattr(self, key)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{key}: expected distinct values, got {list(values)}")
+        if not self.rho and not self.arms.dense:
+            raise ValueError("rho: expected at least one value (or arms.dense), got none")
+        if 1 in self.arms.over_encoding and not self.rows_per_head:
+            raise ValueError("arms.over_encoding: expected rho below 1, where experts give up parameters, got 1")
+        if 0 in self.rows_per_head and set(self.rho) != {1}:
+            raise ValueError(f"rows_per_head: expected 0 (no memory) beside rho = 1 only, got rho {list(self.rho)}")
+        if self.full is not None:
+            self.in_full()
+        return self
+
+    def in_full(self) -> Sweep:
+        """The sweep with the keys of `full` in place of its own.
+
+        Raises:
+            ValueError: they do not fit together.
+        """
+        given = {key: getattr(self.full, key, None) for key in Full.model_fields}
+        own = {key: getattr(self, key) for key in type(self).model_fields if key != "full"}
+        return Sweep(**own | {key: value for key, value in given.items() if value is not None})
+
+
+class Budget(Section):
+    """What the plan is checked against: printed numbers, and what may be spent."""
+
+    params_total: Positive | None = None
+    """P_tot of the largest model."""
+    params_active: Positive | None = None
+    """P_act of every model."""
+    slack: Share = 0.01
+    """Largest relative miss of the two."""
+    with_vocabulary: bool = False
+    """Whether the two count the vocabulary: P_tot the embedding and the LM head, P_act the LM head only."""
+    max_gpu_hours: Positive | None = None
+    """A sweep that takes more is not launched, unless `--max-gpu-hours` raises it."""
+
+
+Tries = Annotated[int, Field(ge=0)]
+
+
+class Retries(Section):
+    """How often a run starts again within one sweep, by how its attempt ended."""
+
+    node: Tries = 2
+    """The worker vanished, or its disk failed."""
+    preempted: Tries = 100
+    timed_out: Tries = 100
+    """At `launch.timeout_minutes`; never after an attempt that left no later checkpoint than it began with."""
+    out_of_memory: Tries = 0
+    bug: Tries = 0
+    bad_data: Tries = 0
+
+    def of(self, kind: str) -> int:
+        """The cap of a failure's class as a run folder names it, such as "out of memory"; 0 for one not known."""
+        return getattr(self, kind.replace(" ", "_"), 0)
+
+
+class Launch(Section):
+    """Where runs go and how fast they are expected to be; not part of any run's identity."""
+
+    executor: Literal["local", "inline", "slurm"] | None = None
+    """Where left out: slurm where the scale asks for GPUs and there is `sbatch`, else local."""
+    parallel: Annotated[int, Field(ge=0)] = 0
+    """Runs side by side; 0 for one per core (one at a time on GPUs)."""
+    timeout_minutes: Count = 60
+    retries: Retries = Retries()
+    checkpoint_minutes: Positive = 10.0
+    """Time between two checkpoints of a run."""
+    corpus_path: str | None = None
+    """The folder of token shards where `corpus.source` is `shards`; `--corpus` names another."""
+    sustained_gflops: Positive | None = None
+    """Training speed that one CPU worker is expected to sustain, for the plan's cost estimate."""
+    gpu: Literal["h100", "h200", "a100"] | None = None
+    """The GPU that the cost is estimated for; instead of `sustained_gflops`."""
+    gpus: Count = 1
+    """GPUs of one run."""
+    mfu: Annotated[float, Field(gt=0, le=1)] = 0.4
+    """Share of the GPU's dense bf16 peak that training is expected to sustain."""
+    slurm: Slurm = Slurm()
+    """What SLURM is asked for; the user's own `cluster.yaml` gives what is left out here."""
+
+    @model_validator(mode="after")
+    def _priced(self) -> Launch:
+        if (self.sustained_gflops is None) == (self.gpu is None):
+            raise ValueError("gpu: expected either this key or sustained_gflops")
+        return self
+
+
+class Scale(Section):
+    """One file of `sweeps/`."""
+
+    name: str
+    """The file's name without `.yaml`."""
+    about: str
+    corpus: Corpus
+    model: Model
+    memory: Memory
+    training: Training
+    sweep: Sweep
+    launch: Launch
+    budget: Budget = Budget()
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Scale:
+        lengths = (self.training.tokens is not None, bool(self.sweep.tokens_per_active), bool(self.sweep.budgets))
+        if sum(lengths) != 1:
+            raise ValueError(
+                "training.tokens: expected this key, sweep.tokens_per_active or sweep.budgets, one of them"
+            )
+        if self.sweep.total_over_active and self.budget.params_total:
+            raise ValueError("budget.params_total: expected no such key where sweep.total_over_active varies it")
+        if self.training.batch_windows % self.launch.gpus:
+            raise ValueError(
+                f"launch.gpus: expected a divisor of training.batch_windows ({self.training.batch_windows}), "
+                f"got {self.launch.gpus}"
+            )
+        if self.budget.max_gpu_hours and not self.launch.gpu:
+            raise ValueError("budget.max_gpu_hours: expected launch.gpu beside it")
+        for layer in self.memory.layers:
+            if layer >= self.model.n_layers:
+                raise ValueError(f"memory.layers: expected blocks 0..{self.model.n_layers - 1}, got {layer}")
+        return self
+
+    def in_full(self) -> Scale:
+        """The scale whose sweep is the full one; itself where `sweep.full` is left out."""
+        return self if self.sweep.full is None else self.model_copy(update={"sweep": self.sweep.in_full()})
+
+
+def scale_names(folder: Path) -> list[str]:
+    """Names of the scales in a folder, sorted."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def load_scale(name: str, folder: Path = Path("sweeps")) -> Scale:
+    """Read `<folder>/<name>.yaml`.
+
+    Raises:
+        UserError: no such scale (lists those there are), unreadable YAML, or a key that is unknown, missing, of the
+            wrong type or impossible: one line with the file, the key and what was expected.
+    """
+    path = folder / f"{name}.yaml"
+    # The name is a folder of results too: a path in it would lead out of there.
+    if name not in scale_names(folder):
+        there = ", ".join(scale_names(folder)) or f"none in {folder}/"
+        raise UserError(f"no scale named {name!r}; there are: {there}")
+    try:
+        return Scale.model_validate({"name": name, **_sections(path)})
+    except ValidationError as error:
+        raise UserError(f"{path}: {first_problem(error, Scale, hidden=('name',))}") from None
+
+
+def _sections(path: Path) -> dict[str, Any]:
+    data = read_mapping(path)
+    if not data:
+        raise UserError(f"{path}: expected a mapping of sections (corpus, model, memory, training, sweep, launch)")
+    if "name" in data:
+        raise UserError(f"{path}: name: expected no such key, the file's name is the scale's name")
+    return data

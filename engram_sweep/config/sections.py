@@ -1,0 +1,138 @@
+"""The sections of a scale that say what every run of it trains: corpus, model, memory, training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from engram_sweep.config.strict_yaml import Section
+from engram_sweep.corpus.sources import SHARDS, SOURCES
+from engram_sweep.corpus.tokenizer import TOKENIZERS
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Corpus(Section):
+    """Which text, and how much of it is held out as whole documents."""
+
+    source: str
+    """A corpus that installs as a package, or `shards`: a folder of token shards that the launch names."""
+    tokenizer: str
+    validation_share: Annotated[float, Field(gt=0, lt=1)]
+    fingerprint: str | None = None
+    """Of the token shards that this sweep expects; with `shards`, a launch asks for it."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Corpus:
+        for key, value, known in (
+            ("source", self.source, {SHARDS, *SOURCES}),
+            ("tokenizer", self.tokenizer, TOKENIZERS),
+        ):
+            if value not in known:
+                raise ValueError(f"{key}: expected one of {', '.join(sorted(known))}, got {value!r}")
+        return self
+
+
+Aligned = Annotated[int, Field(ge=8, multiple_of=8)]
+"""Widths that grouped matrix products run over: their rows must be 16-byte aligned, in bf16 too."""
+Even = Annotated[int, Field(ge=2, multiple_of=2)]
+
+
+class MLA(Section):
+    """Multi-head latent attention, by the names of DeepSeek's published configs."""
+
+    q_lora_rank: Annotated[int, Field(ge=0)] = 0
+    """0 projects queries straight from the hidden state."""
+    kv_lora_rank: Count
+    qk_nope_head_dim: Count
+    qk_rope_head_dim: Even
+    v_head_dim: Count
+
+
+class Model(Section):
+    """The backbone at rho = 1; along rho only routed experts and, under `iso: strict`, shared widths change."""
+
+    d_model: Aligned
+    n_layers: Count
+    n_heads: Count
+    n_kv_heads: Count | None = None
+    """Key/value heads of grouped-query attention; `n_heads` where left out."""
+    head_dim: Even | None = None
+    mla: MLA | None = None
+    """Multi-head latent attention instead of grouped-query attention; it sets the head widths."""
+    streams: Annotated[int, Field(ge=1, le=16)] = 1
+    """Residual streams (mHC); 1 is the plain residual."""
+    expert_width: Aligned
+    routed_experts: Count
+    top_k: Count
+    shared_width: Annotated[int, Field(ge=0)]
+    dense_layers: Annotated[int, Field(ge=0)] = 0
+    dense_width: Annotated[int, Field(ge=0)] = 0
+    rope_theta: Positive = 10_000.0
+    init_std: Positive = 0.02
+
+    @model_validator(mode="after")
+    def _fits(self) -> Model:
+        if self.top_k >= self.routed_experts:
+            raise ValueError(f"top_k: expected less than routed_experts ({self.routed_experts}), got {self.top_k}")
+        if self.mla is None and self.head_dim is None:
+            raise ValueError("head_dim: expected this key (or mla), it is missing")
+        if self.mla is not None and (self.head_dim is not None or self.n_kv_heads is not None):
+            raise ValueError("mla: expected neither head_dim nor n_kv_heads beside it, its own keys set the heads")
+        if self.n_kv_heads is not None and self.n_heads % self.n_kv_heads:
+            raise ValueError(f"n_kv_heads: expected a divisor of n_heads ({self.n_heads}), got {self.n_kv_heads}")
+        if self.dense_layers >= self.n_layers:
+            raise ValueError(f"dense_layers: expected less than n_layers ({self.n_layers}), got {self.dense_layers}")
+        if bool(self.dense_layers) != bool(self.dense_width):
+            raise ValueError("dense_width: expected a width exactly where dense_layers is above 0")
+        return self
+
+
+class Memory(Section):
+    """The Engram modules (paper section 2)."""
+
+    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
+    max_order: Annotated[int, Field(ge=2)] = 3
+    heads: Count = 8
+    head_dim: Count
+    conv_kernel: Count = 4
+    signed_sqrt: bool = False
+    compress_tokenizer: bool = True
+    hash_seed: Annotated[int, Field(ge=0)] = 0
+    init_std: Annotated[float, Field(ge=0)] = 0.02
+    reset_at_documents: bool = False
+    """N-grams do not reach behind the token that ends a document; the released demo's do."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Memory:
+        if list(self.layers) != sorted(set(self.layers)):
+            raise ValueError(f"layers: expected ascending distinct blocks, got {list(self.layers)}")
+        return self
+
+
+class Training(Section):
+    """How every point is trained; the same for all of them."""
+
+    tokens: Count | None = None
+    """Of every run; left out where `sweep.tokens_per_active` or `sweep.budgets` sets them."""
+    window: Count
+    batch_windows: Count
+    learning_rate: Positive
+    table_learning_rate_factor: Positive = 5.0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.1
+    betas: Annotated[tuple[Beta, Beta], Field(strict=False)] = (0.9, 0.95)
+    schedule: Literal["cosine", "wsd", "step"] = "cosine"
+    warmup_share: Share = 0.03
+    final_share: Share = 0.1
+    decay_share: Share = 0.2
+    clip_norm: Positive = 1.0
+    balance_rate: Annotated[float, Field(ge=0)] = 1e-3
+    balance_loss: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the sequence-wise balance loss (DeepSeek-V3, Eq. 17), normalised by experts and top_k."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False

@@ -1,0 +1,202 @@
+"""Runs as SLURM jobs: one array per submission, split where the cluster's arrays end.
+
+submitit writes the sbatch scripts and the pickles, which hold a function's name and a run folder. How jobs stand is not
+asked of submitit but of squeue (module `squeue`): submitit would call sacct, which knows nothing on clusters without
+accounting, and would unpickle what jobs leave behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import secrets
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import submitit
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+from engram_sweep import worker
+from engram_sweep.config.slurm import Shape, Slurm
+from engram_sweep.errors import UserError
+from engram_sweep.launch.executors.squeue import PATIENCE_SECONDS, QUEUE, client, unreachable
+from engram_sweep.launch.jobs import Job, State, now
+
+MAX_ARRAY_SIZE = 1001
+"""SLURM's own default, for machines without it."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What jobs of a sweep are submitted with."""
+
+    name: str
+    """Of the jobs."""
+    slurm: Slurm
+    shape: Shape
+    """Nodes, processes and GPUs of one run."""
+    minutes: int
+    """Time limit of one job."""
+    signal_seconds: int
+    """How long before that a job is told to write a checkpoint and requeue."""
+    parallel: int
+    """Jobs of an array side by side; 0 for no limit but the cluster's."""
+    code: Path
+    """The snapshot that jobs import."""
+
+    def script(self, folder: Path, count: int) -> str:
+        """The text that sbatch is given for an array of `count` jobs whose files go to `folder`."""
+        executor = self.executor(folder, count)
+        if count > 1:
+            executor.parameters["map_count"] = count
+        return executor._make_submission_file_text(executor._submitit_command_str, "")
+
+    def executor(self, folder: Path, count: int) -> submitit.SlurmExecutor:
+        """The submitit executor of an array of `count` jobs whose files go to `folder`."""
+        python = self.slurm.python or shlex.quote(sys.executable)
+        executor = _AnywhereExecutor(folder=folder, python=" ".join(filter(None, [self.slurm.container, python])))
+        executor.update_parameters(**self._parameters(count))
+        return executor
+
+    def _parameters(self, count: int) -> dict[str, Any]:
+        slurm, shape = self.slurm, self.shape
+        gpus = f"{slurm.gpu_type}:{shape.gpus_per_node}" if slurm.gpu_type else shape.gpus_per_node
+        # srun does not take over sbatch's cpus-per-task since SLURM 22.05.
+        cpus = [f"--cpus-per-task={slurm.cpus_per_task}"] if slurm.cpus_per_task else []
+        return {
+            "job_name": self.name,
+            "partition": slurm.partition,
+            "account": slurm.account,
+            "qos": slurm.qos,
+            "constraint": slurm.constraint,
+            "time": self.minutes,
+            "nodes": shape.nodes,
+            "ntasks_per_node": shape.devices,
+            "gpus_per_node": gpus if shape.gpus_per_node else None,
+            "cpus_per_task": slurm.cpus_per_task,
+            "mem": f"{round(slurm.mem_gb * 1024)}M" if slurm.mem_gb else None,
+            "signal_delay_s": self.signal_seconds,
+            "array_parallelism": self.parallel or count,
+            # submitit's own key would be refused where such keys are accounted.
+            "wckey": None,
+            "additional_parameters": {"requeue": True, **slurm.options()},
+            "setup": [
+                *slurm.setup,
+                # Last, so that the snapshot comes first; `python -m` would import from the working directory before it.
+                f"export PYTHONPATH={shlex.quote(str(self.code))}${{PYTHONPATH:+:$PYTHONPATH}}",
+                "export PYTHONSAFEPATH=1",
+            ],
+            # A rank that dies ends the job, or the others would wait for it; the log of a requeued job goes on.
+            "srun_args": ["--kill-on-bad-exit=1", "--open-mode=append", *cpus, *slurm.srun],
+        }
+
+
+class _AnywhereExecutor(submitit.SlurmExecutor):
+    """submitit's executor, also on machines without SLURM: it writes scripts there."""
+
+    @classmethod
+    def affinity(cls) -> int:
+        return 2
+
+
+class SlurmExecutor:
+    """Submits arrays.
+
+    Args:
+        request: what jobs are submitted with.
+        files: the folder for the files of all arrays.
+    """
+
+    name = "slurm"
+    queues = True
+
+    def __init__(self, request: Request, files: Path) -> None:
+        self.request, self.files = request, files
+
+    def submit(self, folders: Sequence[Path]) -> list[Job]:
+        """Submit one job per run folder, in as few arrays as the cluster allows.
+
+        Raises:
+            UserError: SLURM refuses the jobs, and then none is left in its queue, or it does not answer.
+            OSError: a folder cannot be written.
+        """
+        jobs: list[Job] = []
+        for chunk in chunks(folders, max_array_size()):
+            try:
+                jobs += self._submit_array(chunk, after=jobs[-1:])
+            except (FailedJobError, FailedSubmissionError) as error:
+                self.cancel(jobs)
+                said = "; ".join(line.removeprefix("sbatch: error: ") for line in str(error).strip().splitlines())
+                raise UserError(f"SLURM refused the jobs: {said or 'it did not say why'}") from None
+        return jobs
+
+    def _submit_array(self, folders: Sequence[Path], after: Sequence[Job]) -> list[Job]:
+        files = self.files / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        files.mkdir(parents=True, mode=0o700)
+        executor = self.request.executor(files, len(folders))
+        if after:
+            # Arrays side by side would run more jobs at a time than one may.
+            executor.update_parameters(dependency=f"afterany:{after[0].id.partition('_')[0]}")
+        # submitit prints what sbatch says before it raises it.
+        with contextlib.redirect_stderr(io.StringIO()):
+            started = executor.map_array(worker.run, [str(folder.resolve()) for folder in folders])
+        # Later than the submission: an answer of squeue from before that does not speak of these jobs.
+        submitted_at = now()
+        for folder, job in zip(folders, started, strict=True):
+            _link_output(folder / "job", files, job.job_id, self.request.shape.processes)
+        return [Job(folder, self.name, job.job_id, submitted_at) for folder, job in zip(folders, started, strict=True)]
+
+    @staticmethod
+    def states(jobs: Sequence[Job]) -> list[State]:
+        """How each job stands (see `Squeue.states`)."""
+        return QUEUE.states(jobs)
+
+    @staticmethod
+    def cancel(jobs: Sequence[Job], force: bool = False) -> None:
+        """Take jobs off the queue or stop them (see `Squeue.cancel`)."""
+        QUEUE.cancel(jobs, force)
+
+    @staticmethod
+    def ended_by(job: Job) -> str | None:
+        """What SLURM ended a job with (see `Squeue.ended_by`)."""
+        return QUEUE.ended_by(job)
+
+
+def max_array_size() -> int:
+    """How many jobs an array may have.
+
+    A controller that restarts is waited for.
+
+    Raises:
+        UserError: SLURM does not answer.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (config := client("scontrol", "show", "config")) is None:
+        if time.monotonic() > deadline:
+            raise unreachable()
+        time.sleep(1)
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", config, re.MULTILINE)
+    # 0 is a cluster without arrays: jobs one by one.
+    return max(1, int(found[1])) if found else MAX_ARRAY_SIZE
+
+
+def chunks(folders: Sequence[Path], size: int) -> list[Sequence[Path]]:
+    """Folders in arrays of at most `size`."""
+    return [folders[start : start + size] for start in range(0, len(folders), size)]
+
+
+def _link_output(links: Path, files: Path, job_id: str, processes: int) -> None:
+    """Make an array's output of one run be found in the run's folder; the files come when the job starts."""
+    links.mkdir(mode=0o700, exist_ok=True)
+    for rank in range(processes):
+        for end in ("out", "err"):
+            name = f"{job_id}_{rank}_log.{end}"
+            (links / name).symlink_to(os.path.relpath(files / name, links))

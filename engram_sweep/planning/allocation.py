@@ -1,0 +1,256 @@
+"""rho -> integer experts and prime table rows, at constant P_tot and P_act (paper section 3.1). Pure arithmetic.
+
+N(rho) = top_k + rho (N(1) - top_k); what the experts give up goes to table rows. Under `iso: strict` whatever else a
+point activates (the Engram module's projections, norms, convolution and looked-up rows; the router, which shrinks
+with the experts) is taken out of the shared experts' width, so that P_act and FLOPs per token agree along rho.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from engram_sweep.config.scale import Scale
+from engram_sweep.corpus.tokenizer import TOKENIZERS
+from engram_sweep.errors import UserError
+from engram_sweep.planning.ledger import Ledger, ledger
+from engram_sweep.planning.primes import distinct_primes
+from engram_sweep.spec import EngramGeometry, Geometry, MLAGeometry
+
+TOTAL_TOLERANCE = 1e-4
+"""Largest relative miss of P_tot."""
+ACTIVE_TOLERANCE = 1e-3
+"""Largest relative miss of P_act and of FLOPs per token under `iso: strict`."""
+
+RATIO_TOLERANCE = 1e-2
+"""Largest relative miss of a wanted P_tot / P_act."""
+
+ALIGNMENT = 8
+"""Shared widths come in multiples of this where the model is large enough."""
+
+ARMS = ("moe", "engram", "over_encoding", "one_row", "dense")
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """One point: the model's shape and its ledger."""
+
+    arm: str
+    rho_asked: float
+    rho: float
+    """Realised: (N - top_k) / (N(1) - top_k); 0 in the dense arm, which has no sparse parameters."""
+    geometry: Geometry
+    ledger: Ledger
+    anchor: Ledger
+    """That of rho = 1, which this one is compared with."""
+
+
+def allocate(scale: Scale, rho: float, arm: str = "engram", rows_per_head: int | None = None) -> Allocation:
+    """Solve one point of the sweep.
+
+    Args:
+        scale: the sweep.
+        rho: asked share of P_sparse in routed experts; `engram` at rho = 1 is `moe`.
+        arm: one of `ARMS`; `moe`, `one_row` and `dense` ignore rho.
+        rows_per_head: size of the Engram tables in place of what the experts give up; P_tot is then not held.
+            `over_encoding` gets as many parameters. 0 leaves the memory out.
+
+    Raises:
+        UserError: no integer solution within the tolerances; says which constraint fails and by how much.
+    """
+    if arm == "engram" and rho == 1 and not rows_per_head:
+        arm = "moe"
+    if arm in ("moe", "one_row"):
+        rho = 1.0
+    elif arm == "dense":
+        rho = 0.0
+    base = _moe(scale)
+    target = ledger(base, scale.training.window)
+    model = scale.model
+    span = model.routed_experts - model.top_k
+    ideal = model.top_k + rho * span
+    candidates = sorted(range(model.top_k, model.routed_experts + 1), key=lambda n: (abs(n - ideal), -n))
+    # The neighbours too: shared widths come in whole units, and a neighbour's remainder may be the smaller one.
+    if arm != "dense" and 0 < rho < 1:
+        candidates = [n for n in candidates[:3] if model.top_k < n < model.routed_experts] or candidates[:1]
+    else:
+        candidates = candidates[:1]
+    problems = []
+    for experts in candidates:
+        try:
+            geometry = _solve(scale, arm, experts, base, target, rows_per_head)
+        except ValueError as error:
+            problems.append(str(error))
+            continue
+        realised = 0.0 if arm == "dense" else (experts - model.top_k) / span
+        return Allocation(arm, rho, realised, geometry, ledger(geometry, scale.training.window), target)
+    hint = _nearest_hint(scale, arm, base, target, ideal) if 0 <= rho < 1 and arm in ("engram", "over_encoding") else ""
+    raise UserError(f"sweeps/{scale.name}.yaml: no integer solution at rho = {rho:g} ({arm}): {problems[0]}{hint}")
+
+
+def _nearest_hint(scale: Scale, arm: str, base: Geometry, target: Ledger, ideal: float) -> str:
+    """`; the nearest rho that works is ...`, or nothing where no expert count works."""
+    model = scale.model
+    for experts in sorted(range(model.top_k, model.routed_experts), key=lambda n: abs(n - ideal)):
+        try:
+            _solve(scale, arm, experts, base, target, None)
+        except ValueError:
+            continue
+        nearest = (experts - model.top_k) / (model.routed_experts - model.top_k)
+        return f"; the nearest rho that works is {nearest:.6f}"
+    return ""
+
+
+def experts_for(scale: Scale, total_over_active: float) -> int:
+    """The number of routed experts at which P_tot / P_act of the anchor is nearest to the wanted ratio.
+
+    P_act grows a little with them (a router row each), so the ratio has a ceiling.
+
+    Raises:
+        UserError: no number of experts above top_k comes within 1 %; says the nearest ratios.
+    """
+    model, window = scale.model, scale.training.window
+
+    def book(experts: int) -> Ledger:
+        return ledger(_moe(with_experts(scale, experts)), window)
+
+    few, more = book(model.top_k + 1), book(model.top_k + 2)
+    total, active = more.params_total - few.params_total, more.params_active - few.params_active
+    ceiling = total / active
+    wanted = total_over_active * few.params_active - few.params_total
+    extra = max(0, round(wanted / (total - total_over_active * active))) if total_over_active < ceiling else 0
+    experts = model.top_k + 1 + extra
+    found = book(experts)
+    ratio = found.params_total / found.params_active
+    if abs(ratio / total_over_active - 1) > RATIO_TOLERANCE:
+        raise UserError(
+            f"sweeps/{scale.name}.yaml: sweep.total_over_active: {total_over_active:g} cannot be met within "
+            f"{RATIO_TOLERANCE:.0%}; {experts} routed experts give {ratio:.3f}, and no number of them {ceiling:.1f}"
+        )
+    return experts
+
+
+def with_experts(scale: Scale, experts: int) -> Scale:
+    """The scale with another number of routed experts."""
+    return scale.model_copy(update={"model": scale.model.model_copy(update={"routed_experts": experts})})
+
+
+def _moe(scale: Scale) -> Geometry:
+    """The anchor: rho = 1, whose ledger every other point has to meet."""
+    m = scale.model
+    mla = MLAGeometry(**m.mla.model_dump()) if m.mla else None
+    shared = [m.dense_width] * m.dense_layers + [m.shared_width] * (m.n_layers - m.dense_layers)
+    return Geometry(
+        vocab_size=TOKENIZERS[scale.corpus.tokenizer].vocab_size,
+        d_model=m.d_model,
+        n_layers=m.n_layers,
+        n_heads=m.n_heads,
+        n_kv_heads=m.n_kv_heads or m.n_heads,
+        head_dim=mla.qk_nope_head_dim + mla.qk_rope_head_dim if mla else m.head_dim or 0,
+        mla=mla,
+        streams=m.streams,
+        expert_width=m.expert_width,
+        routed_experts=m.routed_experts,
+        top_k=m.top_k,
+        shared_width=tuple(shared),
+        dense_layers=m.dense_layers,
+        rope_theta=m.rope_theta,
+        init_std=m.init_std,
+        memory=None,
+        memory_at_input=False,
+    )
+
+
+def _solve(scale: Scale, arm: str, experts: int, base: Geometry, target: Ledger, rows_per_head: int | None) -> Geometry:
+    """The geometry of one arm with `experts` routed experts; ValueError says what cannot be met."""
+    if arm == "moe":
+        return base
+    geometry = replace(base, routed_experts=0 if arm == "dense" else experts)
+    if arm != "dense":
+        at_input = arm == "over_encoding"
+        geometry = replace(geometry, memory=_memory(scale, at_input), memory_at_input=at_input)
+    if arm == "dense" or scale.sweep.iso == "strict":
+        geometry = _meet_active(geometry, target, scale.training.window)
+    if arm in ("engram", "over_encoding"):
+        if rows_per_head:
+            m = scale.memory
+            geometry = _fill(geometry, rows_per_head * len(m.layers) * (m.max_order - 1) * m.heads * m.head_dim)
+        else:
+            geometry = _meet_total(geometry, target, scale.training.window)
+    return geometry
+
+
+def _memory(scale: Scale, at_input: bool) -> EngramGeometry:
+    """The memory with one row per head; `_meet_total` fills it."""
+    memory, tokenizer = scale.memory, TOKENIZERS[scale.corpus.tokenizer]
+    tables = 1 if at_input else len(memory.layers)
+    return EngramGeometry(
+        layers=() if at_input else memory.layers,
+        max_order=memory.max_order,
+        heads=memory.heads,
+        # Over-encoding adds rows to the embedding, so they are as wide as it is.
+        head_dim=scale.model.d_model if at_input else memory.head_dim,
+        rows=(((1,) * memory.heads,) * (memory.max_order - 1),) * tables,
+        conv_kernel=memory.conv_kernel,
+        signed_sqrt=memory.signed_sqrt,
+        compress_tokenizer=memory.compress_tokenizer,
+        pad_id=tokenizer.pad_id,
+        hash_seed=memory.hash_seed,
+        init_std=memory.init_std,
+        document_end=tokenizer.document_end if memory.reset_at_documents else None,
+    )
+
+
+def _meet_active(geometry: Geometry, target: Ledger, window: int) -> Geometry:
+    """Set the shared widths so that P_act and FLOPs per token agree with the anchor's."""
+    moe_layers = range(geometry.dense_layers, geometry.n_layers)
+    fixed = [w if i < geometry.dense_layers else 0 for i, w in enumerate(geometry.shared_width)]
+    bare = ledger(replace(geometry, shared_width=tuple(fixed)), window)
+    # GPUs want matrices in multiples of 8 (16 bytes of bf16); small models cannot be met in so coarse steps.
+    grain = ALIGNMENT if 3 * geometry.d_model * ALIGNMENT <= 2 * ACTIVE_TOLERANCE * target.params_active else 1
+    unit = 3 * geometry.d_model * grain
+    spare = target.params_active - bare.params_active
+    if spare < 0:
+        more = grain * math.ceil(-spare / (unit * len(moe_layers)))
+        raise ValueError(
+            f"P_act: without any shared expert it is {bare.params_active:,}, over the {target.params_active:,} of "
+            f"rho = 1; raise model.shared_width by {more} or shrink the Engram module"
+        )
+    units = round(spare / unit)
+    for order, i in enumerate(moe_layers):
+        fixed[i] = grain * (units // len(moe_layers) + (order < units % len(moe_layers)))
+    met = replace(geometry, shared_width=tuple(fixed))
+    reached = ledger(met, window)
+    for what, got, wanted in (
+        ("P_act", reached.params_active, target.params_active),
+        ("FLOPs per token", reached.flops_per_token, target.flops_per_token),
+    ):
+        if abs(got - wanted) > ACTIVE_TOLERANCE * wanted:
+            raise ValueError(
+                f"{what}: nearest is {got:,}, {abs(got / wanted - 1):.2%} off {wanted:,}; shared widths come in units "
+                f"of {unit:,} parameters, so the model is too small for {ACTIVE_TOLERANCE:.1%}"
+            )
+    return met
+
+
+def _meet_total(geometry: Geometry, target: Ledger, window: int) -> Geometry:
+    """Fill the tables so that P_tot agrees with the anchor's."""
+    reached = ledger(geometry, window)
+    filled = _fill(geometry, target.params_total - (reached.params_total - reached.params_table))
+    miss = ledger(filled, window).params_total - target.params_total
+    if abs(miss) > TOTAL_TOLERANCE * target.params_total:
+        raise ValueError(
+            f"P_tot: nearest is {miss:+,} off {target.params_total:,}, more than {TOTAL_TOLERANCE:g} of it"
+        )
+    return filled
+
+
+def _fill(geometry: Geometry, params: int) -> Geometry:
+    """Tables of distinct primes that hold as near to `params` parameters as primes get."""
+    memory = geometry.memory
+    assert memory is not None
+    tables, orders, heads = len(memory.rows), len(memory.orders), memory.heads
+    primes = distinct_primes(tables * orders * heads, round(params / memory.head_dim))
+    by_order = [tuple(primes[i : i + heads]) for i in range(0, len(primes), heads)]
+    rows = tuple(tuple(by_order[i : i + orders]) for i in range(0, len(by_order), orders))
+    return replace(geometry, memory=replace(memory, rows=rows))

@@ -1,0 +1,198 @@
+"""Scale -> plan: every run resolved, with its identity. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from engram_sweep.config.scale import Scale
+from engram_sweep.errors import UserError
+from engram_sweep.planning.allocation import Allocation, allocate, experts_for, with_experts
+from engram_sweep.planning.ledger import Ledger
+from engram_sweep.spec import SPEC_SCHEMA, CorpusSpec, RunSpec, TrainingSpec, run_id
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The values of the axes beside rho and seed that a run was asked for; None where the sweep has no such axis."""
+
+    total_over_active: float | None = None
+    tokens_per_active: float | None = None
+    budget: float | None = None
+    rows_per_head: int | None = None
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a sweep: what to train and how it was asked for."""
+
+    scale: str
+    run_id: str
+    spec: RunSpec
+    allocation: Allocation
+    axes: Axes = Axes()
+
+    @property
+    def flops(self) -> int:
+        """FLOPs of the whole run, forward and backward."""
+        return self.allocation.ledger.flops_per_token * self.tokens
+
+    @property
+    def tokens(self) -> int:
+        """Training tokens, in whole steps."""
+        training = self.spec.training
+        return training.steps * training.window * training.batch_windows
+
+    def row(self) -> dict[str, Any]:
+        """The run as plain data, for tables and `--json`."""
+        a, memory = self.allocation, self.spec.geometry.memory
+        rows = [p for table in memory.rows for order in table for p in order] if memory else []
+        return {
+            "run_id": self.run_id,
+            "arm": self.spec.arm,
+            "rho_asked": a.rho_asked,
+            "rho": a.rho,
+            "seed": self.spec.seed,
+            "total_over_active": self.axes.total_over_active,
+            "tokens_per_active": self.axes.tokens_per_active,
+            "budget": self.axes.budget,
+            "rows_per_head_asked": self.axes.rows_per_head,
+            "routed_experts": self.spec.geometry.routed_experts,
+            "shared_width": list(self.spec.geometry.shared_width),
+            "rows_per_head": [min(rows), max(rows)] if rows else None,
+            "params_total": a.ledger.params_total,
+            "params_active": a.ledger.params_active,
+            "params_table": a.ledger.params_table,
+            "flops_per_token": a.ledger.flops_per_token,
+            "tokens": self.tokens,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a scale, in launch order: seed by seed, so that a stopped sweep leaves whole curves."""
+
+    scale: Scale
+    runs: tuple[PlannedRun, ...]
+
+    def held(self) -> dict[str, float]:
+        """Largest relative miss of rho = 1 along the curve (arms engram and over_encoding), by quantity."""
+        curve = [run.allocation for run in self.runs if run.spec.arm in ("engram", "over_encoding")]
+        return {
+            key: max((abs(getattr(a.ledger, key) / getattr(a.anchor, key) - 1) for a in curve), default=0.0)
+            for key in ("params_total", "params_active", "flops_per_token")
+        }
+
+
+def make_plan(scale: Scale) -> Plan:
+    """Resolve every run of a scale: the product of its axes, its points and its seeds.
+
+    Points of the grid that round to the same integer solution are one run, not two.
+
+    Raises:
+        UserError: a point has no integer solution, or the models miss the scale's budget.
+    """
+    points = [
+        (axes, variant, allocation)
+        for axes, variant in _variants(scale)
+        for axes, allocation in _allocations(variant, axes)
+    ]
+    first = [_spec(variant, allocation, scale.sweep.seeds[0]) for _, variant, allocation in points]
+    # As plain data once per point, not once per seed: of thousands of runs that is where the time goes.
+    plain = [asdict(spec) for spec in first]
+    runs: dict[str, PlannedRun] = {}
+    for seed in scale.sweep.seeds:
+        for (axes, _, allocation), spec, data in zip(points, first, plain, strict=True):
+            identity = run_id(data | {"seed": seed})
+            if identity not in runs:
+                runs[identity] = PlannedRun(scale.name, identity, replace(spec, seed=seed), allocation, axes)
+    plan = Plan(scale, tuple(runs.values()))
+    _check_budget(plan)
+    return plan
+
+
+def _variants(scale: Scale) -> Iterator[tuple[Axes, Scale]]:
+    """The scale at every ratio and token budget: each one a scale with that many experts and tokens."""
+    sweep = scale.sweep
+    for ratio in sweep.total_over_active or (None,):
+        variant = scale if ratio is None else with_experts(scale, experts_for(scale, ratio))
+        if variant.training.tokens is not None:
+            yield Axes(ratio), variant
+            continue
+        # The anchor's P_act, so that all points of one curve see the same tokens.
+        active = allocate(variant, 1.0, "moe").ledger.params_active
+        lengths = [(Axes(ratio, per_active), per_active * active) for per_active in sweep.tokens_per_active]
+        lengths += [(Axes(ratio, budget=budget), budget / (6 * active)) for budget in sweep.budgets]
+        for axes, tokens in lengths:
+            training = variant.training.model_copy(update={"tokens": max(1, round(tokens))})
+            yield axes, variant.model_copy(update={"training": training})
+
+
+def _allocations(scale: Scale, axes: Axes) -> Iterator[tuple[Axes, Allocation]]:
+    sweep = scale.sweep
+    for rows in sweep.rows_per_head or (None,):
+        here = replace(axes, rows_per_head=rows)
+        for rho in sweep.rho:
+            yield here, allocate(scale, rho, rows_per_head=rows)
+        for rho in sweep.arms.over_encoding if rows != 0 else ():
+            yield here, allocate(scale, rho, "over_encoding", rows)
+    if sweep.arms.one_row:
+        yield axes, allocate(scale, 1.0, "one_row")
+    if sweep.arms.dense:
+        yield axes, allocate(scale, 0.0, "dense")
+
+
+def _spec(scale: Scale, allocation: Allocation, seed: int) -> RunSpec:
+    return RunSpec(
+        schema=SPEC_SCHEMA,
+        arm=allocation.arm,
+        rho=allocation.rho,
+        seed=seed,
+        geometry=allocation.geometry,
+        corpus=CorpusSpec(**scale.corpus.model_dump()),
+        training=TrainingSpec(**scale.training.model_dump()),
+    )
+
+
+def budgeted(book: Ledger, with_vocabulary: bool) -> tuple[int, int]:
+    """P_tot and P_act as a budget counts them.
+
+    Args:
+        book: the model's ledger.
+        with_vocabulary: count the embedding and the LM head in P_tot and the LM head in P_act, as technical reports do.
+    """
+    total, active = book.params_total, book.params_active
+    if with_vocabulary:
+        total += sum(e.count for e in book.entries if not e.in_budget)
+        active += sum(e.activated for e in book.entries if e.part == "head")
+    return total, active
+
+
+def _check_budget(plan: Plan) -> None:
+    """Hold the largest model's P_tot and every model's P_act against the scale's `budget`."""
+    scale, budget = plan.scale, plan.scale.budget
+    book = max((run.allocation.ledger for run in plan.runs), key=lambda book: book.params_total)
+    total, _ = budgeted(book, budget.with_vocabulary)
+    if (wanted := budget.params_total) and abs(total / wanted - 1) > budget.slack:
+        routed = sum(e.count for e in book.entries if e.part in ("routed", "router"))
+        experts = next((r.spec.geometry.routed_experts for r in plan.runs if r.allocation.ledger is book), 0)
+        nearest = round((wanted - total) / (routed / experts)) if experts else 0
+        hint = f"; the nearest is model.routed_experts: {scale.model.routed_experts + nearest}" if nearest else ""
+        raise _miss(scale, "params_total", "P_tot of the largest model", wanted, total, hint)
+    for run in {id(run.allocation): run for run in plan.runs}.values():
+        _, active = budgeted(run.allocation.ledger, budget.with_vocabulary)
+        if (wanted := budget.params_active) and abs(active / wanted - 1) > budget.slack:
+            layers = scale.model.n_layers - scale.model.dense_layers
+            width = scale.model.shared_width + round((wanted - active) / (3 * scale.model.d_model * layers))
+            hint = f"; the nearest is model.shared_width: {width}" if width >= 0 else ""
+            what = f"P_act at rho = {run.spec.rho:g} ({run.spec.arm})"
+            raise _miss(scale, "params_active", what, wanted, active, hint)
+
+
+def _miss(scale: Scale, key: str, what: str, wanted: float, found: int, hint: str) -> UserError:
+    slack = scale.budget.slack
+    return UserError(
+        f"sweeps/{scale.name}.yaml: budget.{key}: expected {wanted:,.0f} within {slack:.2%}, {what} is {found:,} "
+        f"({found / wanted - 1:+.2%}){hint}"
+    )

@@ -1,0 +1,1 @@
+"""Run folders on disk: work order, progress, record, provenance."""

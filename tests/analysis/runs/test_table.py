@@ -1,0 +1,67 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.runs.table import check_table
+from analysis.simulation.sweeps import Noise
+from analysis.sweep.sweep_analysis import study
+from engram_sweep.errors import UserError
+from tests.analysis.tables import sweep, with_arms
+
+BAD = {
+    "no rows": (lambda t: t.iloc[:0], "no finished runs"),
+    "foreign": (lambda t: t.rename(columns={"rho": "lr"}), "column 'rho' is missing"),
+    "text for a loss": (lambda t: t.assign(validation_loss="low"), "column 'validation_loss' holds 'low'"),
+    "rho in percent": (lambda t: t.assign(rho=t["rho"] * 100), "expected a share between 0 and 1"),
+    "no rho": (lambda t: t.assign(rho=np.nan), "column 'rho' holds nan"),
+    "half a seed": (lambda t: t.assign(seed=t["seed"] + 0.5), "column 'seed' holds 0.5; expected an integer"),
+    "unknown arm": (lambda t: t.assign(arm="mlp"), "column 'arm' holds 'mlp'; expected one of"),
+    "two scales": (lambda t: t.assign(scale=np.where(t["seed"] == 0, "tiny", "small")), "mixes small, tiny"),
+    "two schemas": (lambda t: t.assign(schema_version=np.where(t["seed"] == 0, 1, 2)), "mixes 1, 2"),
+    "duplicates": (lambda t: pd.concat([t, t.iloc[[4]]]), "two runs of arm engram at rho 0.6, seed 0"),
+    "all diverged": (lambda t: t.assign(validation_loss=np.nan), "all 27 runs along rho failed or diverged"),
+    "too few points": (lambda t: t[t["rho"] > 0.85], "2 values of rho have a loss; expected at least 3"),
+    "controls only": (lambda t: t.assign(arm="dense", seed=range(len(t))), "so there is no curve"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_tables_are_refused_in_one_line(case):
+    spoil, message = BAD[case]
+    with pytest.raises(UserError, match=message) as caught:
+        check_table(spoil(sweep()), "some.parquet")
+    assert str(caught.value).startswith("some.parquet: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_is_dropped_silently():
+    table = with_arms(sweep(noise=Noise(diverged=0.2)))
+    sorted_runs = check_table(table, "sweep")
+    assert len(sorted_runs.failed) > 0
+    assert len(sorted_runs.curve) + len(sorted_runs.arms) + len(sorted_runs.failed) == len(table)
+
+
+def test_a_run_that_says_it_diverged_is_no_result_even_with_a_number():
+    table = sweep()
+    table.loc[3, "outcome"] = "diverged"
+    assert len(check_table(table, "sweep").failed) == 1
+
+
+def test_three_columns_are_enough():
+    table = sweep().loc[:, ["rho", "seed", "validation_loss"]]
+    assert study(table).gain_over_moe == study(sweep()).gain_over_moe
+
+
+def test_control_arms_are_paired_with_pure_moe():
+    """Seeds that shift by far more than the effect do not blur it."""
+    result = study(with_arms(sweep(noise=Noise(run=0.002, seed=0.5))))
+    gains = {arm.arm: arm.gain_over_moe for arm in result.arms}
+    assert gains["over_encoding"].value == pytest.approx(0.006)
+    assert gains["one_row"].value == pytest.approx(0.001)
+    assert gains["dense"].value == pytest.approx(-0.4)
+    low, high = gains["one_row"].low, gains["one_row"].high
+    assert low is not None
+    assert high is not None
+    assert low < 0.001 < high
+    dense = next(arm for arm in result.arms if arm.arm == "dense")
+    assert dense.gain_over_hybrid.value is None

@@ -1,0 +1,125 @@
+"""A simulated drift of rho = 1 is found, and no drift is not flagged more often than its level."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.report.joint_sentences import sentences
+from analysis.runs.batches import batch_of
+from analysis.scaling.joint import analyse
+from analysis.simulation.sweeps import Noise
+from analysis.sweep.anchor_drift import compare_anchors
+from analysis.sweep.sweep_analysis import study
+from analysis.sweep.verdict import DOUBT, judge
+from engram_sweep.errors import UserError
+from tests.analysis.tables import sweep
+
+SIGMA, DOF = 0.002, 16
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def anchors(shift: float, common: int, rng: np.random.Generator, seeds: int = 3) -> pd.DataFrame:
+    """Two batches of `seeds` seeds, `common` of them in both; the second batch is shifted."""
+    first, second = np.arange(seeds), np.arange(seeds) + seeds - common
+    of_seed = 0.005 * rng.standard_normal(2 * seeds)
+    seed, commit = np.concatenate([first, second]), np.repeat(["a", "b"], seeds)
+    loss = 1.7 + of_seed[seed] + SIGMA * rng.standard_normal(2 * seeds) + shift * (commit == "b")
+    return pd.DataFrame({"seed": seed, "git_commit": commit, "host": "h", "validation_loss": loss})
+
+
+@pytest.mark.parametrize(("common", "kind"), [(3, "paired"), (1, "paired"), (0, "unpaired")])
+def test_no_drift_is_flagged_at_its_level(common, kind):
+    rng = np.random.default_rng(common)
+    found = []
+    for _ in range(400):
+        sigma = SIGMA * np.sqrt(rng.chisquare(DOF) / DOF)  # as a sweep would estimate it
+        one = compare_anchors(anchors(0.0, common, rng), float(sigma), DOF)
+        assert one is not None
+        assert one.seeds == kind
+        found.append(one.p_value)
+    assert 0.02 <= np.mean(np.array(found) < 0.05) <= 0.09
+
+
+def test_a_drift_is_found_and_pairs_find_a_smaller_one():
+    rng = np.random.default_rng(0)
+    small = [compare_anchors(anchors(0.01, 3, rng), SIGMA, DOF) for _ in range(50)]
+    assert np.mean([one is not None and (one.p_value or 1) < DOUBT for one in small]) > 0.9
+    large = compare_anchors(anchors(0.05, 0, rng), SIGMA, DOF)
+    assert large is not None
+    assert large.p_value is not None
+    assert large.p_value < DOUBT
+    assert large.changed == ("git_commit",)
+    assert large.difference == pytest.approx(0.05, abs=0.02)
+
+
+def test_the_same_numbers_again_are_no_drift():
+    runs = anchors(0.0, 3, np.random.default_rng(0))
+    runs["validation_loss"] = 1.7 + 0.01 * runs["seed"]
+    one = compare_anchors(runs, SIGMA, DOF)
+    assert one is not None
+    assert one.p_value == pytest.approx(1)
+    assert one.difference == pytest.approx(0, abs=1e-12)
+
+
+def test_batches_of_one_run_each_cannot_be_judged_unpaired():
+    runs = anchors(0.02, 0, np.random.default_rng(0), seeds=1)
+    one = compare_anchors(runs, SIGMA, DOF)
+    assert one is not None
+    assert one.p_value is None
+    assert "too few runs to say" in one.sentence
+
+
+def test_one_batch_is_nothing_to_compare():
+    runs = anchors(0.0, 0, np.random.default_rng(0)).assign(git_commit="a")
+    assert compare_anchors(runs, SIGMA, DOF) is None
+    assert compare_anchors(runs.drop(columns=["git_commit", "host"]), SIGMA, DOF) is None
+
+
+def test_a_long_pause_starts_a_batch_but_slow_runs_do_not():
+    runs = pd.DataFrame({"started_at": [START + timedelta(hours=h) for h in (0, 1, 40, 41)], "wall_seconds": 3600.0})
+    assert list(batch_of(runs)) == [0, 0, 1, 1]
+    assert list(batch_of(runs.assign(wall_seconds=20 * 3600.0))) == [0, 0, 0, 0]
+
+
+def twice(shift: float, commit: str = "b") -> pd.DataFrame:
+    """A sweep, and its rho = 1 trained again by another commit."""
+    table = sweep(noise=Noise(run=0.002))
+    table = table.assign(run_id=[f"{rho:.3f}-{seed}" for rho, seed in zip(table["rho"], table["seed"], strict=True)])
+    table["git_commit"] = "a"
+    again = table.loc[table["rho"] == 1].assign(git_commit=commit)
+    noise = 0.002 * np.random.default_rng(1).standard_normal(len(again))
+    again["validation_loss"] += shift + noise
+    return pd.concat([table, again], ignore_index=True)
+
+
+def test_a_sweep_trained_again_elsewhere_uses_the_first_and_says_what_drifted():
+    moved, still = (judge(study(twice(shift))).sentence for shift in (0.02, 0.0))
+    assert "3 runs were trained again elsewhere; the first of each is in the fit." in moved
+    assert "The anchor drifts: 2 batches of rho = 1 (other git_commit) differ by 0.02" in moved
+    assert "paired (p = " in moved
+    assert "drifts" not in still
+    assert study(twice(0.02)).gain_over_moe == study(sweep(noise=Noise(run=0.002))).gain_over_moe
+
+
+def test_the_same_record_twice_is_still_refused():
+    with pytest.raises(UserError, match="two runs of arm moe at rho 1, seed 0; expected one each"):
+        study(twice(0.0, commit="a"))
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.04])
+def test_an_anchor_that_two_scales_share_is_compared_across_them(shift):
+    parts = []
+    for number, name in enumerate(("old", "new")):
+        table = sweep(noise=Noise(run=0.002), seed=number).assign(scale=name, git_commit=name)
+        table["seed"] += 3 * number
+        table["validation_loss"] += shift * number
+        table["spec"] = [
+            f'{{"rho": {rho}, "seed": {seed}}}' for rho, seed in zip(table["rho"], table["seed"], strict=True)
+        ]
+        parts.append(table)
+    joint = analyse(pd.concat(parts), "old + new")
+    assert len(joint.anchors) == 1
+    assert joint.anchors[0].runs == 6
+    assert any("The anchor drifts" in line for line in sentences(joint)) == (shift > 0)

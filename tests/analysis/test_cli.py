@@ -1,0 +1,140 @@
+import argparse
+import json
+
+import pandas as pd
+import pytest
+
+from analysis.cli import register_fit, register_report
+from analysis.report.numbers import as_json
+from analysis.sweep.sweep_analysis import study
+from analysis.sweep.verdict import judge
+from engram_sweep.errors import UserError
+from tests.analysis.tables import sweep, write_runs
+
+
+def call(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    commands = parser.add_subparsers()
+    register_fit(commands)
+    register_report(commands)
+    options = parser.parse_args(list(map(str, words)))
+    return options.func(options)
+
+
+@pytest.fixture
+def records(tmp_path):
+    """A parquet table, whose rows are also the records of a sweep called tiny."""
+    write_runs(tmp_path, "tiny", sweep())
+    sweep().to_parquet(tmp_path / "table.parquet")
+    return tmp_path / "table.parquet"
+
+
+def test_fit_prints_one_json_object(records, tmp_path, capsys):
+    assert call("fit", "--records", records, "--json") == 0
+    from_file = json.loads(capsys.readouterr().out)
+    assert call("fit", "tiny", "--results", tmp_path, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == from_file
+    assert from_file["gain_over_moe"]["value"] == study(sweep()).gain_over_moe.value
+
+
+def test_the_level_widens_the_interval(records, capsys):
+    widths = []
+    for level in ("0.5", "0.99"):
+        call("fit", "--records", records, "--json", "--level", level)
+        gain = json.loads(capsys.readouterr().out)["gain_over_moe"]
+        widths.append(gain["high"] - gain["low"])
+    assert widths[1] > 2 * widths[0]
+
+
+def test_a_single_condition_has_nothing_to_predict_from(records):
+    with pytest.raises(UserError, match="--at: One condition cannot show"):
+        call("fit", "--records", records, "--at", "C=6e20")
+
+
+def test_fit_without_json_prints_the_sentence(records, capsys):
+    call("fit", "--records", records)
+    assert capsys.readouterr().out.strip() == judge(study(sweep())).sentence
+
+
+def test_report_prints_the_sentence_and_the_page(records, tmp_path, capsys):
+    assert call("report", "tiny", "--results", tmp_path) == 0
+    sentence, page = capsys.readouterr().out.splitlines()
+    assert sentence == judge(study(sweep())).sentence
+    assert page == str(tmp_path / "tiny" / "report.html")
+    assert (tmp_path / "tiny" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["fit"], "either a scale or --records"),
+        (["fit", "tiny", "--records", "x.parquet"], "not both"),
+        (["fit", "--records", "nowhere.parquet"], "nowhere.parquet: expected a parquet file"),
+        (["fit", "nothing", "--results", "."], "no finished runs"),
+        (["fit", "tiny", "--at", "depth=3"], "--at depth=3: expected AXIS=NUMBER"),
+        (["fit", "tiny", "--level", "90"], "--level: expected a share"),
+        (["report", "tiny", "--delta", "-1"], "--delta: expected a positive number"),
+    ],
+)
+def test_bad_calls_are_refused(words, message):
+    with pytest.raises(UserError, match=message):
+        call(*words)
+
+
+@pytest.fixture
+def lengths(tmp_path):
+    """A sweep of two lengths of training as its records say it, and the same as two tables."""
+    parts = [
+        sweep(seed=number).assign(scale="axes", params_total=10_000, params_active=1_000, tokens=tokens)
+        for number, tokens in enumerate((20_000, 40_000))
+    ]
+    for number, part in enumerate(parts):
+        part.to_parquet(tmp_path / f"{number}.parquet")
+    write_runs(tmp_path, "axes", pd.concat(parts))
+    return tmp_path
+
+
+def test_several_conditions_are_each_fitted_and_then_together(lengths, capsys):
+    assert call("fit", "axes", "--results", lengths, "--json", "--at", "tokens_per_active=80") == 0
+    found = json.loads(capsys.readouterr().out)
+    alone = as_json(study(sweep(), "axes, tokens_per_active 20"))
+    assert len(found["conditions"]) == 2
+    assert {key: found["conditions"][0][key] for key in alone} == json.loads(json.dumps(alone))
+    assert found["conditions"][0]["axes"] == {"total_over_active": 10, "tokens_per_active": 20, "budget": 1.2e8}
+    assert list(found["joint"]["axes"]) == ["tokens_per_active"]
+    assert set(found["joint"]["not_identified"]) == {"total_over_active", "budget"}
+    prediction = found["joint"]["predictions"][0]
+    assert prediction["at"] == {"tokens_per_active": 80}
+    assert prediction["beyond"] == 1
+    assert prediction["gain_over_moe"]["low"] <= prediction["gain_over_moe"]["value"]
+
+    call("fit", "--records", lengths / "0.parquet", lengths / "1.parquet", "--json", "--at", "tokens_per_active=80")
+    assert json.loads(capsys.readouterr().out) == found
+
+
+def test_several_conditions_in_words_and_in_a_report(lengths, capsys):
+    assert call("fit", "axes", "--results", lengths, "--at", "C=4.8e8") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("tokens_per_active 20: A U is supported")
+    assert lines[2].startswith("Per doubling of tokens_per_active (20 to 40, 2 values; two values tell no bend) rho*")
+    assert lines[-1].startswith("At budget 4.8e+08 (1.0 doublings beyond what was trained): rho* ")
+
+    assert call("report", "axes", "--results", lengths) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[:-1] == lines[:-1]
+    page = (lengths / "axes" / "report.html").read_text()
+    assert page.count("<svg") == 4  # all curves, the axes, and each curve by itself
+    assert "Per doubling of tokens_per_active" in page
+    summary = pd.read_parquet(lengths / "axes" / "summary.parquet")
+    assert set(summary["tokens_per_active"]) == {20, 40}
+    assert (lengths / "axes" / "optimum_over_axes.png").is_file()
+
+
+def test_a_foreign_parquet_is_refused(tmp_path):
+    path = tmp_path / "foreign.parquet"
+    sweep().rename(columns={"rho": "lr"}).to_parquet(path)
+    with pytest.raises(UserError, match=r"foreign\.parquet: .*rho"):
+        call("fit", "--records", path)
+    path.write_text("no parquet")
+    with pytest.raises(UserError, match=r"foreign\.parquet: expected a readable parquet file"):
+        call("fit", "--records", path)

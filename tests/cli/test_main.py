@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from engram_sweep.cli.main import main
+from tests.conftest import SWEEPS, call
+
+
+def test_plan_json_has_the_documented_fields() -> None:
+    done = call("plan", "tiny", "--json")
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    wanted = "run_id arm rho seed routed_experts params_total params_active flops_per_token tokens"
+    assert all(set(wanted.split()) <= set(run) for run in plan["runs"])
+    assert plan["cost"]["runs"] == len(plan["runs"])
+    assert plan["cost"]["tokens"] == sum(run["tokens"] for run in plan["runs"])
+
+
+@pytest.mark.parametrize("words", [["plan", "huge"], ["sweep", "huge"], ["status", "huge"]])
+def test_an_unknown_scale_lists_those_there_are(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words, "--sweeps", str(SWEEPS)]) == 2
+    message = capsys.readouterr().err
+    assert "no scale named 'huge'" in message
+    assert "smoke" in message
+    assert "tiny" in message
+    assert len(message.splitlines()) == 1
+
+
+def test_nothing_is_written_for_an_impossible_scale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scale = yaml.safe_load((SWEEPS / "smoke.yaml").read_text())
+    scale["model"]["shared_width"] = 1
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(scale))
+    results = tmp_path / "results"
+    assert main(["sweep", "bad", "--sweeps", str(tmp_path), "--results", str(results)]) == 2
+    message = capsys.readouterr().err
+    assert "bad.yaml: no integer solution at rho = 0.5 (engram): P_act" in message
+    assert "raise model.shared_width by" in message
+    assert len(message.splitlines()) == 1
+    assert not results.exists()
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--help"])
+    assert left.value.code == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in ("plan", "sweep", "status", "fit", "report"))

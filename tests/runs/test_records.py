@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import math
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from engram_sweep.atomic_files import write_atomically
+from engram_sweep.errors import UserError
+from engram_sweep.runs.records import (
+    FILE_NAME,
+    SCHEMA,
+    SCHEMA_VERSION,
+    export_runs,
+    is_done,
+    read_parquet,
+    read_runs,
+    runs_folder,
+    write_record,
+)
+from tests.conftest import ROOT, mount
+
+
+def values(**changes: Any) -> dict[str, Any]:
+    """A whole record, invented."""
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    record = {
+        "run_id": "ab" * 16, "scale": "s", "arm": "engram", "rho_asked": 0.5, "rho": 0.5, "seed": 0, "outcome": "ok",
+        "validation_loss": 1.25, "window_losses": [1.0, 1.5], "window_tokens": [8, 8], "train_loss": 1.0, "steps": 2,
+        "curve_steps": [1, 2], "curve_losses": [2.0, 1.0],
+        "tokens": 16, "params_total": 10, "params_active": 5, "params_table": 2, "flops_per_token": 30,
+        "routed_experts": 4, "expert_load": [[0.5, 0.5]], "dead_experts": 0, "gate_mean": [0.5],
+        "tokens_per_second": 1.0, "restarts": 0, "wall_seconds": 1.0, "gpu_hours": 0.0, "world_size": 1,
+        "corpus_fingerprint": "f", "tokenizer_fingerprint": "t", "git_commit": None, "git_diff": None, "driver": None,
+        "versions": {"python": "3"}, "host": "h", "device": "d", "started_at": now, "finished_at": now, "spec": "{}",
+    }  # fmt: skip
+    return record | changes
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    folder = runs_folder(tmp_path, "s") / ("ab" * 16)
+    folder.mkdir(parents=True)
+    assert not is_done(folder, "ab" * 16)
+    write_record(folder / FILE_NAME, values(validation_loss=math.nan, outcome="diverged"))
+    assert is_done(folder, "ab" * 16)
+    assert not is_done(folder, "cd" * 16), "a record of another run does not make this one done"
+    frame = read_runs("s", tmp_path)
+    assert list(frame.columns) == SCHEMA.names
+    assert math.isnan(frame.validation_loss[0])
+    assert list(frame.window_losses[0]) == [1.0, 1.5]
+    assert all(field.metadata[b"unit"] for field in pq.read_schema(folder / FILE_NAME))
+
+
+@pytest.mark.parametrize(
+    "bad", [{"seed": "one"}, {"nonsense": 1}, {"validation_loss": None}, {"window_losses": 3.0}, {"run_id": None}]
+)
+def test_a_record_that_does_not_fit_writes_nothing(tmp_path: Path, bad: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="schema"):
+        write_record(tmp_path / FILE_NAME, values(**bad))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -1])
+def test_a_torn_record_is_not_done(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / FILE_NAME
+    write_record(path, values())
+    path.write_bytes(path.read_bytes()[:keep])
+    assert not is_done(tmp_path, "ab" * 16)
+    with pytest.raises(UserError, match="expected a readable parquet file"):
+        read_parquet(path)
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "kept"
+    path.write_text("old")
+
+    def fail(temporary: Path) -> None:
+        temporary.write_text("half of the n")
+        raise RuntimeError("the power went")
+
+    with pytest.raises(RuntimeError):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["kept"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """A real file system of 64 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount(disk, "size=64k")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
+    path = small_disk / FILE_NAME
+    write_record(path, values())
+    (small_disk / "filler").write_bytes(b"x" * (1 << 15))
+    with pytest.raises(OSError, match="No space left"):
+        write_record(path, values(window_losses=[float(i) for i in range(20_000)], window_tokens=[1] * 20_000))
+    assert is_done(small_disk, "ab" * 16), "the first record is whole"
+    assert sorted(p.name for p in small_disk.iterdir()) == ["filler", FILE_NAME]
+
+
+def test_a_foreign_table_is_one_line(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "foreign.parquet")
+    with pytest.raises(UserError, match="rho, seed and validation_loss") as caught:
+        read_parquet(tmp_path / "foreign.parquet")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="no finished runs"):
+        read_runs("nothing", tmp_path)
+
+
+def test_records_of_the_first_version_stay_readable(tmp_path: Path) -> None:
+    """The fixture was written by the code of that version."""
+    old = pq.read_table(ROOT / "tests" / "fixtures" / "records-v1.parquet")
+    for row in range(old.num_rows):
+        run_id = old["run_id"][row].as_py()
+        folder = runs_folder(tmp_path, "s") / run_id
+        folder.mkdir(parents=True)
+        pq.write_table(old.slice(row, 1), folder / FILE_NAME)
+        assert is_done(folder, run_id)
+    new = runs_folder(tmp_path, "s") / ("ab" * 16)
+    new.mkdir()
+    write_record(new / FILE_NAME, values())
+    both = read_runs("s", tmp_path)
+    assert sorted(both.schema_version) == [1] * old.num_rows + [SCHEMA_VERSION]
+    assert both.validation_loss.notna().all()
+    assert export_runs("s", tmp_path, tmp_path / "all.parquet") == old.num_rows + 1
+    assert len(read_parquet(tmp_path / "all.parquet")) == old.num_rows + 1

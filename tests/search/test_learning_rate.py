@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engram_sweep.errors import UserError
+from engram_sweep.planning.plan import Plan
+from engram_sweep.search.learning_rate import SPAN, Trial, best, probes, trial_plan, tune
+
+
+def test_a_check_that_is_asked_again_trains_nothing_again(smoke_plan: Plan, tmp_path: Path) -> None:
+    scale = smoke_plan.scale.model_copy(
+        update={"training": smoke_plan.scale.training.model_copy(update={"tokens": 2048})}
+    )
+    trials = tune(scale, tmp_path, 3, lambda statuses: None, executor="inline")
+    own = scale.training.learning_rate
+    assert own in [trial.learning_rate for trial in trials]
+    assert all(own / SPAN * 0.95 <= trial.learning_rate <= own * SPAN * 1.05 for trial in trials)
+    assert all(set(trial.losses) == {1.0, 0.6} for trial in trials)
+    records = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("record.parquet")}
+    assert len(records) == 2 * len({trial.learning_rate for trial in trials})
+    assert tune(scale, tmp_path, 3, lambda statuses: None, executor="inline") == trials
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("record.parquet")} == records
+    assert not (tmp_path / "smoke").exists(), "trials stay out of the sweep's own table"
+
+
+def test_trials_differ_from_the_sweep_by_the_learning_rate_alone(smoke_plan: Plan) -> None:
+    scale = smoke_plan.scale
+    trial = trial_plan(scale, scale.training.learning_rate)
+    assert {run.run_id for run in trial.runs} <= {run.run_id for run in smoke_plan.runs}
+    assert [run.allocation.rho_asked for run in trial.runs] == list(probes(scale)) == [1.0, 0.5]
+
+
+def test_the_best_trial_ignores_diverged_ones() -> None:
+    trials = [Trial(1e-3, {1.0: 2.0}), Trial(2e-3, {1.0: 1.5}), Trial(4e-3, {1.0: float("nan")})]
+    assert best(trials, 1.0) is trials[1]
+    assert best(trials[2:], 1.0) is None
+
+
+def test_a_scale_without_a_hybrid_has_nothing_to_compare(smoke_plan: Plan) -> None:
+    scale = smoke_plan.scale
+    alone = scale.model_copy(update={"sweep": scale.sweep.model_copy(update={"rho": (1.0,)})})
+    with pytest.raises(UserError, match="expected one"):
+        probes(alone)
