@@ -22,7 +22,11 @@ def register_fit(subparsers) -> None:
     parser = subparsers.add_parser("fit", help="fit the loss over rho and say what it shows")
     parser.add_argument("scale", nargs="*", help="names of sweeps under the results folder")
     parser.add_argument(
-        "--records", type=Path, nargs="+", metavar="FILE.parquet", help="any tables of runs instead of sweeps"
+        "--records",
+        type=Path,
+        nargs="+",
+        metavar="FILE.parquet",
+        help="any tables of runs instead of sweeps",
     )
     parser.add_argument(
         "--at", action="append", default=[], metavar="C=6e20,...",
@@ -43,10 +47,17 @@ def register_report(subparsers) -> None:
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
-    parser.add_argument("--level", type=float, default=LEVEL, help=f"coverage of intervals (default: {LEVEL})")
     parser.add_argument(
-        "--delta", type=float, default=DELTA, help=f"nats/token that count as near-optimal (default: {DELTA})"
+        "--results", type=Path, default=Path("results"), help="results folder (default: results)"
+    )
+    parser.add_argument(
+        "--level", type=float, default=LEVEL, help=f"coverage of intervals (default: {LEVEL})"
+    )
+    parser.add_argument(
+        "--delta",
+        type=float,
+        default=DELTA,
+        help=f"nats/token that count as near-optimal (default: {DELTA})",
     )
 
 
@@ -74,7 +85,9 @@ def run_fit(options: argparse.Namespace) -> int:
     elif options.json:
         print(json.dumps(joint_json(joint, places), allow_nan=False))
     else:
-        told = [prediction_sentence(joint.scaling, place) for place in places] if joint.scaling else []
+        told = (
+            [prediction_sentence(joint.scaling, place) for place in places] if joint.scaling else []
+        )
         for name, one in zip(joint.labels, joint.studies, strict=True):
             print(f"{name}: {judge(one).sentence}")
         print("\n".join([*sentences(joint), *told]))
@@ -88,7 +101,9 @@ def run_report(options: argparse.Namespace) -> int:
         UserError: the options or the table of runs make no sense, or the folder cannot be written.
     """
     _check(options)
-    joint = analyse(read_runs(options.scale, options.results), options.scale, options.level, options.delta)
+    joint = analyse(
+        read_runs(options.scale, options.results), options.scale, options.level, options.delta
+    )
     folder = options.results / options.scale
     if joint.alone:
         print(write_study(joint.studies[0], folder, options.scale).sentence)
@@ -102,4 +117,6 @@ def _check(options: argparse.Namespace) -> None:
     if not 0.5 <= options.level < 1:
         raise UserError(f"--level: expected a share from 0.5 to below 1, found {options.level:g}")
     if not options.delta > 0:
-        raise UserError(f"--delta: expected a positive number of nats/token, found {options.delta:g}")
+        raise UserError(
+            f"--delta: expected a positive number of nats/token, found {options.delta:g}"
+        )

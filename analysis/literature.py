@@ -1,7 +1,7 @@
 """What the paper and its followers print about rho, with source and certainty. No number is read off a figure.
 
-rho is the share of the sparse budget in routed experts. Where a work gives memory as a share of all parameters
-instead, that is another quantity: such rows say so in `setting` and carry no rho.
+rho is the share of the sparse budget in routed experts. Where a work gives memory as a share of all
+parameters instead, that is another quantity: such rows say so in `setting` and carry no rho.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Point:
         setting: model, tokens, and what was held fixed.
         rho: share of the sparse budget in experts; None where the work gives another quantity.
         loss: validation loss in nats/token as printed; None where only the place is printed.
-        certainty: "printed" (read in the source), "derived" (arithmetic on printed numbers) or "second-hand"
-            (read in notes on the source).
+        certainty: "printed" (read in the source), "derived" (arithmetic on printed numbers) or
+            "second-hand" (read in notes on the source).
         source: where in the work.
     """
 
@@ -108,5 +108,9 @@ def printed_gains() -> tuple[PrintedGain, ...]:
     for p in POINTS:
         if p.work in ends and p.rho is not None and p.rho < 1 and p.loss is not None:
             end, certainty = ends[p.work]
-            gains.append(PrintedGain(p.work, p.rho, end - p.loss, min(p.certainty, certainty, key=order.index)))
+            gains.append(
+                PrintedGain(
+                    p.work, p.rho, end - p.loss, min(p.certainty, certainty, key=order.index)
+                )
+            )
     return tuple(gains)

@@ -1,7 +1,7 @@
 """One thread for linear algebra.
 
-The matrices of an analysis are small: threads that wait for each other cost more than they save, and several times
-more where other work keeps the cores busy.
+The matrices of an analysis are small: threads that wait for each other cost more than they save,
+and several times more where other work keeps the cores busy.
 """
 
 from collections.abc import Callable

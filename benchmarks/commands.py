@@ -35,10 +35,14 @@ def main() -> None:
     sweeps = Path("sweeps")
     for name in scale_names(sweeps):
         scale = load_scale(name, sweeps)
-        print(f"plan {name:24s} {median_seconds(lambda scale=scale: make_plan(scale)):6.3f} s   (promise: 1 s)")
+        print(
+            f"plan {name:24s} {median_seconds(lambda scale=scale: make_plan(scale)):6.3f} s   (promise: 1 s)"
+        )
     rho = np.linspace(0.2, 1, 9)
     table = simulate(TRUTHS["paper"], rho, 3, Noise(windows=64), np.random.default_rng(0))
-    print(f"fit, 2,000 draws, 9 x 3      {median_seconds(lambda: study(table, draws=2000)):6.3f} s   (promise: 5 s)")
+    print(
+        f"fit, 2,000 draws, 9 x 3      {median_seconds(lambda: study(table, draws=2000)):6.3f} s   (promise: 5 s)"
+    )
     with tempfile.TemporaryDirectory() as folder:
         seconds = median_seconds(lambda: write_report(table, Path(folder), "bench"))
     print(f"report, 9 x 3                {seconds:6.3f} s   (promise: 10 s)")

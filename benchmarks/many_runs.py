@@ -1,8 +1,9 @@
 """How long plan, status and report take for a sweep of 10,000 runs, wall-clock, as a user calls them.
 
-The runs are planned from the tiny sweep on a finer grid of rho with many seeds; their records are invented and written
-through the public API. Each command is timed as a process of its own, after a sweep that finds nothing to train and
-leaves its table of the records; and status and report once more without that table, which every driver leaves.
+The runs are planned from the tiny sweep on a finer grid of rho with many seeds; their records are
+invented and written through the public API. Each command is timed as a process of its own, after a
+sweep that finds nothing to train and leaves its table of the records; and status and report once
+more without that table, which every driver leaves.
 
 make bench
 """
@@ -73,7 +74,14 @@ def invented_record(run: PlannedRun, scale: str) -> dict[str, Any]:
         "started_at": now, "finished_at": now, "spec": canonical_json(run.spec),
     }  # fmt: skip
     # Columns that this file does not know get any value of their type.
-    fill = {"string": "x", "int64": 1, "int32": 1, "double": 1.0, "list<element: int64>": [1], "list<item: int64>": [1]}
+    fill = {
+        "string": "x",
+        "int64": 1,
+        "int32": 1,
+        "double": 1.0,
+        "list<element: int64>": [1],
+        "list<item: int64>": [1],
+    }
     left = [field for field in SCHEMA if field.name not in known and field.name != "schema_version"]
     return known | {f.name: None if f.nullable else fill.get(str(f.type), [1.0]) for f in left}
 
@@ -90,7 +98,9 @@ def write_runs(plan: Plan, results: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=10_000)
-    parser.add_argument("--folder", type=Path, help="keep sweeps and results here, and take what is there")
+    parser.add_argument(
+        "--folder", type=Path, help="keep sweeps and results here, and take what is there"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
@@ -103,7 +113,15 @@ def main() -> None:
         for command, note in TIMED:
             if note == NO_TABLE:
                 (results / "many" / COPY).unlink(missing_ok=True)
-            words = [sys.executable, "-m", "engram_sweep.cli.main", command, "many", "--results", str(results)]
+            words = [
+                sys.executable,
+                "-m",
+                "engram_sweep.cli.main",
+                command,
+                "many",
+                "--results",
+                str(results),
+            ]
             words += [] if command == "report" else ["--sweeps", str(sweeps)]
             began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
             subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -2,8 +2,9 @@
 
     make bench
 
-Both models are timed in turn, step by step, in one process; the figure is the ratio of medians. Same width, blocks,
-heads, experts, top-k, vocabulary, window, batch, AdamW and clipping; OLMoE has no shared expert, so ours has none here.
+Both models are timed in turn, step by step, in one process; the figure is the ratio of medians.
+Same width, blocks, heads, experts, top-k, vocabulary, window, batch, AdamW and clipping; OLMoE has
+no shared expert, so ours has none here.
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ def stepper(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--windows", type=int, default=16)
     parser.add_argument("--window", type=int, default=256)

@@ -14,9 +14,11 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file in the same folder, sync it to disk, and rename it to `path`.
 
     Raises:
-        OSError: the disk is full or the folder read-only; nothing is left behind and an old `path` is untouched.
+        OSError: the disk is full or the folder read-only; nothing is left behind and an old `path`
+            is untouched.
     """
-    # Not mkstemp: its files are private, and a report is to be read by others; run folders are private themselves.
+    # Not mkstemp: its files are private, and a report is to be read by others; run folders are
+    # private themselves.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     temporary.touch(exist_ok=False)
     try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 def not_installed(what: str, package: str) -> UserError:
     """The error for an optional package that a scale asks for."""
-    return UserError(f"{what} package {package} is not installed: pip install -c constraints.txt {package}")
+    return UserError(
+        f"{what} package {package} is not installed: pip install -c constraints.txt {package}"
+    )
 
 
 class UserError(ValueError):

@@ -10,8 +10,8 @@ import sys
 def requeue() -> bool:
     """Put the SLURM job of this process back into the queue, to run again from its checkpoint.
 
-    Only a job that our executor submitted and that still counts as running: one that the user cancelled gets the same
-    signals and must not come back.
+    Only a job that our executor submitted and that still counts as running: one that the user
+    cancelled gets the same signals and must not come back.
 
     Returns:
         Whether SLURM took it; False outside a job of ours and where the cluster does not allow it.
@@ -21,12 +21,21 @@ def requeue() -> bool:
     job = os.environ["SLURM_JOB_ID"]
     try:
         asked = subprocess.run(
-            ["squeue", "--noheader", "--jobs", job, "--format", "%T"], capture_output=True, text=True, timeout=60
+            ["squeue", "--noheader", "--jobs", job, "--format", "%T"],
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         if asked.stdout.split() != ["RUNNING"]:
             return False
-        subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, text=True, timeout=60)
+        subprocess.run(
+            ["scontrol", "requeue", job], check=True, capture_output=True, text=True, timeout=60
+        )
     except (OSError, subprocess.SubprocessError) as error:
-        print(f"could not requeue job {job}: {getattr(error, 'stderr', None) or error}", file=sys.stderr, flush=True)
+        print(
+            f"could not requeue job {job}: {getattr(error, 'stderr', None) or error}",
+            file=sys.stderr,
+            flush=True,
+        )
         return False
     return True

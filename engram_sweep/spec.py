@@ -19,8 +19,9 @@ SPEC_SCHEMA = 1
 class EngramGeometry:
     """The n-gram memory of one model (paper section 2).
 
-    `rows[i][o][h]` is the number of rows of head h of order `o + 2` in the i-th Engram layer. In the arm
-    `over_encoding` the rows are averaged into the input embedding: one pseudo-layer, `head_dim` = d_model.
+    `rows[i][o][h]` is the number of rows of head h of order `o + 2` in the i-th Engram layer. In
+    the arm `over_encoding` the rows are averaged into the input embedding: one pseudo-layer,
+    `head_dim` = d_model.
     """
 
     layers: tuple[int, ...]
@@ -181,7 +182,9 @@ def canonical_json(value: Any) -> str:
         value: a spec dataclass, or plain JSON data.
     """
     data = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return json.dumps(
+        data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
 
 
 def run_id(spec: RunSpec | dict[str, Any]) -> str:
@@ -197,7 +200,8 @@ def from_json(cls: type, data: Any) -> Any:
     """Rebuild a spec dataclass from plain JSON data (lists become tuples).
 
     Raises:
-        ValueError: a key is missing or unknown, so the file was written by another version; or there are no keys.
+        ValueError: a key is missing or unknown, so the file was written by another version; or
+            there are no keys.
     """
     if not is_dataclass(cls):
         return _coerce(cls, data)

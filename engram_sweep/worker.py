@@ -1,6 +1,7 @@
 """What a worker process does with one run folder: train, write the record. Returns nothing; the folder says it all.
 
-A run on several devices has a worker for each. The first of them, rank 0, holds the lock and writes; the others train.
+A run on several devices has a worker for each. The first of them, rank 0, holds the lock and
+writes; the others train.
 """
 
 from __future__ import annotations
@@ -32,15 +33,18 @@ if TYPE_CHECKING:
 def run(folder: str, inline: bool = False) -> None:
     """Train the run of a folder, from its last checkpoint on, unless it is done or another worker is at it.
 
-    A failure is noted in the folder (class, message, last lines); the driver reads it there. SIGTERM and SIGUSR2 make
-    training stop after the step, with a checkpoint; a SLURM job then requeues itself.
+    A failure is noted in the folder (class, message, last lines); the driver reads it there.
+    SIGTERM and SIGUSR2 make training stop after the step, with a checkpoint; a SLURM job then
+    requeues itself.
 
     Args:
         folder: the run folder, holding `run.json`.
-        inline: this is the driver's own process: leave its signals alone, and show a progress bar on a terminal.
+        inline: this is the driver's own process: leave its signals alone, and show a progress bar
+            on a terminal.
 
     Raises:
-        SystemExit: one worker of several failed or found the run taken: srun then ends the others, who would wait.
+        SystemExit: one worker of several failed or found the run taken: srun then ends the others,
+            who would wait.
     """
     here = RunFolder(Path(folder))
     # Inline, the driver's process goes on after the run, so its signals stay its own.
@@ -105,7 +109,8 @@ def _attempt(here: RunFolder, rank: int, several: bool, stop: StopFlag, inline: 
         kind, message = failure_kind(error), f"{type(error).__name__}: {error}".splitlines()[0]
     # A full disk takes no last words either; the driver then finds a worker that vanished.
     with suppress(OSError):
-        # When one rank fails, the others fail at the next thing they do together: the first to speak knows why.
+        # When one rank fails, the others fail at the next thing they do together: the first to
+        # speak knows why.
         if not here.failure():
             here.write_failure(kind, message)
         if rank == 0:
@@ -118,7 +123,11 @@ def _stopped(here: RunFolder, message: str, seconds: float) -> None:
     """Note an attempt that was asked to stop, and bring the job back into the queue if it is in one."""
     _, job = here.read_job()
     # The same signals announce preemption and the time limit; only the clock tells them apart.
-    kind = "timed out" if 60 * job["timeout_minutes"] - seconds < 2 * job["signal_seconds"] else "preempted"
+    kind = (
+        "timed out"
+        if 60 * job["timeout_minutes"] - seconds < 2 * job["signal_seconds"]
+        else "preempted"
+    )
     step = here.checkpoint_step()
     here.write_failure(kind, f"{message}; goes on from step {step}")
     here.end_attempt(kind, seconds, step)
@@ -189,9 +198,14 @@ def _place(job: dict[str, Any]) -> Place:
     there = submitit.JobEnvironment()
     slurm = os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
     if not slurm:
-        # All on this machine: Lightning takes a process that has a LOCAL_RANK for one that was started for it.
+        # All on this machine: Lightning takes a process that has a LOCAL_RANK for one that was
+        # started for it.
         port = 20_000 + int(there.job_id) % 20_000
-        os.environ |= {"LOCAL_RANK": str(there.local_rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        os.environ |= {
+            "LOCAL_RANK": str(there.local_rank),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+        }
     return Place(job["nodes"], job["devices"], there.global_rank, slurm)
 
 

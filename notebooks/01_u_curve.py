@@ -14,9 +14,10 @@
 # %% [markdown]
 # # The loss over the share of experts
 #
-# At a fixed number of total and activated parameters, how much of the sparse budget belongs in experts
-# ($\rho$) and how much in n-gram memory ($1 - \rho$)? This notebook reads the finished runs of one sweep and says
-# what they show. Choose the sweep with the environment variable `SCALE`; everything is computed by `analysis`.
+# At a fixed number of total and activated parameters, how much of the sparse budget belongs in
+# experts ($\rho$) and how much in n-gram memory ($1 - \rho$)? This notebook reads the finished runs
+# of one sweep and says what they show. Choose the sweep with the environment variable `SCALE`;
+# everything is computed by `analysis`.
 
 # %% tags=["parameters"]
 import os
@@ -47,8 +48,8 @@ Markdown(f"**{verdict.word}**: {verdict.sentence}")
 # %% [markdown]
 # ## The picture
 #
-# Every run is a dot, runs of one seed are joined. The yellow range is within `delta` of the lowest loss: the argmin
-# alone is weakly determined, this range and the gain are not.
+# Every run is a dot, runs of one seed are joined. The yellow range is within `delta` of the lowest
+# loss: the argmin alone is weakly determined, this range and the gain are not.
 
 # %%
 Image(render(loss_vs_rho(result, f"Loss over the share of experts, {SCALE}"), "png"), width=720)
@@ -56,7 +57,8 @@ Image(render(loss_vs_rho(result, f"Loss over the share of experts, {SCALE}"), "p
 # %% [markdown]
 # ## Per rho
 #
-# `mean` is adjusted for seeds, which shift a whole curve; `se` is the error of differences along rho.
+# `mean` is adjusted for seeds, which shift a whole curve; `se` is the error of differences along
+# rho.
 
 # %%
 per_rho(result).round(4)
@@ -70,7 +72,8 @@ as_json(result)
 # %% [markdown]
 # ## Beside what is printed
 #
-# Scales differ by orders of magnitude, so the place of the minimum is to be compared, not its depth.
+# Scales differ by orders of magnitude, so the place of the minimum is to be compared, not its
+# depth.
 
 # %%
 Image(render(gains_over_rho(result, SCALE), "png"), width=720)

@@ -14,10 +14,11 @@
 # %% [markdown]
 # # How the best share moves
 #
-# The paper found the same best share of experts, 75 to 80 %, at two budgets. Does it stay there with more compute, more
-# sparsity, longer training? This notebook reads the finished runs of one or several sweeps (environment variable
-# `SCALES`, names separated by spaces), splits them into conditions, and fits how $\rho^*$ and the gain over $\rho = 1$
-# depend on the axes that vary. Everything is computed by `analysis`.
+# The paper found the same best share of experts, 75 to 80 %, at two budgets. Does it stay there
+# with more compute, more sparsity, longer training? This notebook reads the finished runs of one or
+# several sweeps (environment variable `SCALES`, names separated by spaces), splits them into
+# conditions, and fits how $\rho^*$ and the gain over $\rho = 1$ depend on the axes that vary.
+# Everything is computed by `analysis`.
 
 # %% tags=["parameters"]
 import os
@@ -48,7 +49,11 @@ runs = pd.concat([read_runs(name, RESULTS) for name in SCALES.split()], ignore_i
 joint = analyse(runs, SCALES)
 pd.DataFrame(
     [
-        {"condition": name, **{axis: one.axes.get(axis) for axis in AXES}, "verdict": judge(study).word}
+        {
+            "condition": name,
+            **{axis: one.axes.get(axis) for axis in AXES},
+            "verdict": judge(study).word,
+        }
         for name, one, study in zip(joint.labels, joint.conditions, joint.studies, strict=True)
     ]
 )
@@ -62,8 +67,8 @@ Image(render(losses_by_condition(joint, SCALES), "png"))
 # %% [markdown]
 # ## What they say together
 #
-# $\rho^*$ and the gain are taken as linear in the logarithm of every axis that varies. What the conditions cannot tell
-# apart, or do not vary, is said.
+# $\rho^*$ and the gain are taken as linear in the logarithm of every axis that varies. What the
+# conditions cannot tell apart, or do not vary, is said.
 
 # %%
 Markdown("\n\n".join(sentences(joint)))
@@ -71,14 +76,16 @@ Markdown("\n\n".join(sentences(joint)))
 # %% [markdown]
 # ## Against the axes
 #
-# Dots: every condition by itself. Band: where a new condition is expected. Beside budgets stand the two optima that the
-# paper prints.
+# Dots: every condition by itself. Band: where a new condition is expected. Beside budgets stand the
+# two optima that the paper prints.
 
 # %%
 if joint.scaling and joint.scaling.axes.names:
     display(Image(render(optimum_over_axes(joint.scaling, SCALES), "png")))
 else:
-    display(Markdown("No axis varies between these conditions, so there is nothing to draw against."))
+    display(
+        Markdown("No axis varies between these conditions, so there is nothing to draw against.")
+    )
 
 # %% [markdown]
 # ## The law, condition by condition

@@ -14,10 +14,11 @@
 # %% [markdown]
 # # Noise, and what it lets a sweep say
 #
-# A gain of a hundredth of a nat is about as large as the difference between two runs that differ by their seed alone.
-# This notebook shows how noisy a finished sweep is, where that noise comes from, how many seeds and points a gain of
-# a given size needs at that noise, and what a "90 % interval" promises. Choose the sweep with the environment
-# variable `SCALE`; everything is computed by `analysis`.
+# A gain of a hundredth of a nat is about as large as the difference between two runs that differ by
+# their seed alone. This notebook shows how noisy a finished sweep is, where that noise comes from,
+# how many seeds and points a gain of a given size needs at that noise, and what a "90 % interval"
+# promises. Choose the sweep with the environment variable `SCALE`; everything is computed by
+# `analysis`.
 
 # %% tags=["parameters"]
 import os
@@ -49,17 +50,19 @@ Markdown(
 # %% [markdown]
 # ## Where the noise comes from
 #
-# Runs of one seed share their text, its order, and every initial value they have in common; what shifts all of them
-# is gone from a difference. What is left is the run itself, which more seeds average away, and the finite validation
-# set, which they do not: every run reads the same windows, and some rho suit them better by chance. Numbers are
-# standard deviations of a difference between two values of rho, in nats/token.
+# Runs of one seed share their text, its order, and every initial value they have in common; what
+# shifts all of them is gone from a difference. What is left is the run itself, which more seeds
+# average away, and the finite validation set, which they do not: every run reads the same windows,
+# and some rho suit them better by chance. Numbers are standard deviations of a difference between
+# two values of rho, in nats/token.
 
 # %%
 noise_sources(result.sweep.curve, means).round(4)
 
 # %% [markdown]
-# The intervals take run noise as equal along rho, unless a test says otherwise (p < 0.05) and there are three seeds or
-# more; then each rho gets its own. Here is what each run has beyond its rho's mean and its seed's shift.
+# The intervals take run noise as equal along rho, unless a test says otherwise (p < 0.05) and there
+# are three seeds or more; then each rho gets its own. Here is what each run has beyond its rho's
+# mean and its seed's shift.
 
 # %%
 p = result.diagnostics.unequal_noise
@@ -69,38 +72,58 @@ Markdown("Too few runs to tell." if p is None else f"Noise equal along rho: p = 
 # %% [markdown]
 # ## How many seeds and points
 #
-# Simulated sweeps at this noise, with the paper's curve stretched to a given gain, on rho from the sweep's smallest up
-# to 1: how often does the test find a gain over pure MoE? `engram-sweep power SCALE` answers it for any scale before
-# anything is trained.
+# Simulated sweeps at this noise, with the paper's curve stretched to a given gain, on rho from the
+# sweep's smallest up to 1: how often does the test find a gain over pure MoE? `engram-sweep power
+# SCALE` answers it for any scale before anything is trained.
 
 # %%
 noise = Noise(run=means.sigma if np.isfinite(means.sigma) else Noise().run)
 gains = noise.run * np.array([0.5, 1, 2, 4])
-designs = {f"{seeds} seeds x {points} points": (seeds, points) for seeds, points in ((3, 6), (3, 12), (6, 6))}
+designs = {
+    f"{seeds} seeds x {points} points": (seeds, points)
+    for seeds, points in ((3, 6), (3, 12), (6, 6))
+}
 found = {
-    name: [power(gain, np.linspace(means.rho[0], 1, points), seeds, noise, trials=60) for gain in gains]
+    name: [
+        power(gain, np.linspace(means.rho[0], 1, points), seeds, noise, trials=60) for gain in gains
+    ]
     for name, (seeds, points) in designs.items()
 }
-Image(render(power_over_gain(gains, {name: [one.gain for one in row] for name, row in found.items()}, WANTED), "png"))
+Image(
+    render(
+        power_over_gain(
+            gains, {name: [one.gain for one in row] for name, row in found.items()}, WANTED
+        ),
+        "png",
+    )
+)
 
 # %% [markdown]
-# A U needs more than a gain: the other end has to be worse too. The share of sweeps in which one is supported:
+# A U needs more than a gain: the other end has to be worse too. The share of sweeps in which one is
+# supported:
 
 # %%
 pd.DataFrame(
-    {name: [one.u for one in row] for name, row in found.items()}, index=pd.Index(gains.round(4), name="true gain")
+    {name: [one.u for one in row] for name, row in found.items()},
+    index=pd.Index(gains.round(4), name="true gain"),
 ).round(2)
 
 # %% [markdown]
 # ## What a 90 % interval promises
 #
-# Were the sweep repeated with other seeds, nine in ten intervals would hold the true gain. Below are twenty simulated
-# sweeps of 9 points x 3 seeds at this noise; the line is the truth. `make coverage` counts many more, for curves of
-# many shapes; its table is in `docs/lab-notebook.md`.
+# Were the sweep repeated with other seeds, nine in ten intervals would hold the true gain. Below
+# are twenty simulated sweeps of 9 points x 3 seeds at this noise; the line is the truth. `make
+# coverage` counts many more, for curves of many shapes; its table is in `docs/lab-notebook.md`.
 
 # %%
 truth = scaled(TRUTHS["paper"], 6 * noise.run)
-tables = [simulate(truth, np.linspace(0.2, 1, 9), 3, noise, np.random.default_rng(seed)) for seed in range(20)]
+tables = [
+    simulate(truth, np.linspace(0.2, 1, 9), 3, noise, np.random.default_rng(seed))
+    for seed in range(20)
+]
 gained = [study(table, draws=100).gain_over_moe for table in tables]
 intervals = np.array([[one.low, one.value, one.high] for one in gained])
-Image(render(intervals_and_truth(intervals, 6 * noise.run, "gain over rho = 1 (nats/token)"), "png"), width=720)
+Image(
+    render(intervals_and_truth(intervals, 6 * noise.run, "gain over rho = 1 (nats/token)"), "png"),
+    width=720,
+)

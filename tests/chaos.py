@@ -80,7 +80,9 @@ class Round:
     def start_driver(self) -> None:
         words = command("sweep", SCALE, "--sweeps", self.sweeps, "--results", self.results)
         with (self.sweeps / "driver.log").open("ab") as log:
-            self.drivers.append(subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log, start_new_session=True))
+            self.drivers.append(
+                subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+            )
 
     def driver(self) -> subprocess.Popen | None:
         """One that runs, if any does; the dead are forgotten."""
@@ -192,7 +194,9 @@ class Round:
         """
         words = command("sweep", SCALE, "--sweeps", self.sweeps, "--results", self.results)
         ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600)
-        assert ended.returncode == 0, f"the sweep does not end: {ended.stdout[-2000:]}{ended.stderr[-2000:]}"
+        assert ended.returncode == 0, (
+            f"the sweep does not end: {ended.stdout[-2000:]}{ended.stderr[-2000:]}"
+        )
 
 
 @contextlib.contextmanager
@@ -239,7 +243,10 @@ def campaign(faults: int, seed: int, folder: Path) -> Outcome:
             restarts += sum(pq.read_table(path)["restarts"][0].as_py() for path in paths)
         struck += here.done
         rounds += 1
-        print(f"round {rounds}: {sum(struck.values())} faults, {restarts} restarts, {differ} tables differ", flush=True)
+        print(
+            f"round {rounds}: {sum(struck.values())} faults, {restarts} restarts, {differ} tables differ",
+            flush=True,
+        )
     return Outcome(dict(struck), rounds, len(truth), restarts, differ)
 
 

@@ -32,7 +32,9 @@ def command(*words: str | Path) -> list[str]:
 def call(*words: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run `engram-sweep` to its end, from the project's root."""
     environment = {**os.environ, **(env or {})}
-    return subprocess.run(command(*words), cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300)
+    return subprocess.run(
+        command(*words), cwd=ROOT, capture_output=True, text=True, env=environment, timeout=300
+    )
 
 
 def mount(folder: Path, options: str) -> None:

@@ -27,16 +27,27 @@ def unsafe(source: str) -> Iterator[str]:
             yield from (alias.name for alias in node.names if alias.name.split(".")[0] in PICKLING)
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PICKLING:
             yield str(node.module)
-        elif isinstance(node, ast.ImportFrom) and node.module == "torch" and any(a.name == "load" for a in node.names):
+        elif (
+            isinstance(node, ast.ImportFrom)
+            and node.module == "torch"
+            and any(a.name == "load" for a in node.names)
+        ):
             yield "torch.load by another name"
-        elif isinstance(node, ast.Attribute) and node.attr in ("read_pickle", "load_from_checkpoint", "unsafe_load"):
+        elif isinstance(node, ast.Attribute) and node.attr in (
+            "read_pickle",
+            "load_from_checkpoint",
+            "unsafe_load",
+        ):
             yield node.attr
         elif isinstance(node, ast.Call):
             yield from _unsafe_call(node)
 
 
 def _unsafe_call(node: ast.Call) -> Iterator[str]:
-    name, given = ast.unparse(node.func), {word.arg: ast.unparse(word.value) for word in node.keywords}
+    name, given = (
+        ast.unparse(node.func),
+        {word.arg: ast.unparse(word.value) for word in node.keywords},
+    )
     if name == "torch.load" and given.get("weights_only") != "True":
         yield f"{ast.unparse(node)} without weights_only=True"
     if given.get("allow_pickle", "False") != "False":
@@ -72,7 +83,11 @@ def test_the_search_finds_what_it_is_for(source: str) -> None:
 
 
 def test_what_is_allowed_is_not_found() -> None:
-    assert not list(unsafe("import json\ntorch.load(path, weights_only=True)\nnp.load(path, allow_pickle=False)"))
+    assert not list(
+        unsafe(
+            "import json\ntorch.load(path, weights_only=True)\nnp.load(path, allow_pickle=False)"
+        )
+    )
 
 
 def test_run_folders_are_private(tmp_path: Path) -> None:

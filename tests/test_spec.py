@@ -21,7 +21,9 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
     found = []
     for field in fields(value):
         inner = getattr(value, field.name)
-        found += leaves(inner, (*path, field.name)) if is_dataclass(inner) else [(*path, field.name)]
+        found += (
+            leaves(inner, (*path, field.name)) if is_dataclass(inner) else [(*path, field.name)]
+        )
     return found
 
 
@@ -98,7 +100,11 @@ def test_no_mapping_is_no_spec(damaged):
 
 
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )

@@ -1,9 +1,9 @@
 """The curve: four forms fitted to the losses, one chosen by leaving out one rho at a time.
 
-The default, a sum of two saturating power laws (two_power.py), gives way only to a form that predicts the
-points left out clearly better. The others stay in play: draws are refitted by all forms that the noise does not rule
-out, so that how far they disagree is in every interval. Nothing is extrapolated: a curve lives between the smallest and
-the largest rho measured.
+The default, a sum of two saturating power laws (two_power.py), gives way only to a form that
+predicts the points left out clearly better. The others stay in play: draws are refitted by all
+forms that the noise does not rule out, so that how far they disagree is in every interval. Nothing
+is extrapolated: a curve lives between the smallest and the largest rho measured.
 """
 
 from collections.abc import Callable
@@ -35,8 +35,10 @@ class Fit:
         form: one of FORMS.
         curve: fitted loss on the grid, nats/token, shape (P,).
         at_rho: fitted loss at the measured rho, shape (R,).
-        curves_of: fits many data sets alike, losses (R, B) -> curves (P, B); what was tuned stays as tuned.
-        cv_error: root mean squared error at interior rho left out, nats/token; NaN with fewer than five points.
+        curves_of: fits many data sets alike, losses (R, B) -> curves (P, B); what was tuned stays
+            as tuned.
+        cv_error: root mean squared error at interior rho left out, nats/token; NaN with fewer than
+            five points.
         refined: shapes, coefficients and convergence of the default form; None for the others.
     """
 
@@ -84,7 +86,9 @@ def fit_curve(means: RhoMeans, form: str | None = None) -> UCurve:
         ValueError: fewer than MIN_POINTS values of rho, or an unknown form.
     """
     if len(means.rho) < MIN_POINTS:
-        raise ValueError(f"a curve needs at least {MIN_POINTS} values of rho, found {len(means.rho)}")
+        raise ValueError(
+            f"a curve needs at least {MIN_POINTS} values of rho, found {len(means.rho)}"
+        )
     if form is not None and form not in FORMS:
         raise ValueError(f"form must be one of {', '.join(FORMS)}, found {form!r}")
     grid = np.linspace(means.rho[0], means.rho[-1], GRID_POINTS)
@@ -143,7 +147,9 @@ def _fit_split(means: RhoMeans, grid: np.ndarray) -> Fit:
     )
 
 
-def _left_out(model: type[TwoPower] | type[SplitQuadratic], means: RhoMeans) -> Callable[[int], float]:
+def _left_out(
+    model: type[TwoPower] | type[SplitQuadratic], means: RhoMeans
+) -> Callable[[int], float]:
     """What a form predicts at one rho from the others."""
 
     def predict(i: int) -> float:
@@ -164,10 +170,15 @@ def _fit_smoother(form: str, means: RhoMeans, grid: np.ndarray) -> Fit:
 
     def leave_out(i: int) -> np.ndarray:
         keep = np.delete(np.arange(len(means.rho)), i)
-        return operator(means.rho[keep], means.rho[[i]], variances[keep], widths)[:, 0] @ means.loss[keep]
+        return (
+            operator(means.rho[keep], means.rho[[i]], variances[keep], widths)[:, 0]
+            @ means.loss[keep]
+        )
 
     errors = _cv_error(means, leave_out) * np.ones(len(widths))
-    width = widths[int(np.argmin(errors))] if np.isfinite(errors).all() else widths[len(widths) // 2]
+    width = (
+        widths[int(np.argmin(errors))] if np.isfinite(errors).all() else widths[len(widths) // 2]
+    )
     on_grid, at_rho = (operator(means.rho, at, variances, [width])[0] for at in (grid, means.rho))
     return Fit(
         form=form,

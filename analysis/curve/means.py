@@ -1,8 +1,9 @@
 """From runs to one loss per rho: pairing over seeds, noise, covariance, outliers.
 
-The model is loss[rho, seed] = L(rho) + seed effect + run noise. Runs of one seed share their data order and
-initial values (design.md, "Pairing"), so the seed effect is common along rho and drops out of every
-difference. All that later steps need is here: the seed-adjusted mean at each rho and its covariance.
+The model is loss[rho, seed] = L(rho) + seed effect + run noise. Runs of one seed share their data
+order and initial values (design.md, "Pairing"), so the seed effect is common along rho and drops
+out of every difference. All that later steps need is here: the seed-adjusted mean at each rho and
+its covariance.
 """
 
 from dataclasses import dataclass, replace
@@ -22,19 +23,24 @@ class RhoMeans:
         rho: realised shares, ascending, shape (R,).
         loss: seed-adjusted mean validation loss in nats/token, shape (R,).
         unit_cov: covariance of `loss` for a run noise of one, shape (R, R).
-        window_cov: covariance in (nats/token)^2 that comes from the finite set of validation windows
-            (how differently the rho values do on different windows), shape (R, R); zero if not recorded.
-        sigma: run noise in nats/token, estimated from how seeds disagree beyond their common shift; NaN
-            where a single seed leaves nothing to estimate it from.
+        window_cov: covariance in (nats/token)^2 that comes from the finite set of validation
+            windows (how differently the rho values do on different windows), shape (R, R); zero if
+            not recorded.
+        sigma: run noise in nats/token, estimated from how seeds disagree beyond their common shift;
+            NaN where a single seed leaves nothing to estimate it from.
         dof: degrees of freedom behind `sigma`.
         runs: number of finite runs at each rho, shape (R,).
         seeds: number of distinct seeds.
-        paired: whether seed effects were taken out (False where seeds do not connect the rho values).
-        residuals: residual of every run (nats/token), in the order of the rows that were given, shape (n,).
-        design: which rho and seed effects a row holds, shape (n, p); sparse, as ten thousand runs have hundreds.
+        paired: whether seed effects were taken out (False where seeds do not connect the rho
+            values).
+        residuals: residual of every run (nats/token), in the order of the rows that were given,
+            shape (n,).
+        design: which rho and seed effects a row holds, shape (n, p); sparse, as ten thousand runs
+            have hundreds.
         gram_inv: inverse of design.T @ design, shape (p, p).
         outliers: which of those rows lie too far from their fellows, shape (n,).
-        own_noise: run noise of each rho in nats/token, shape (R,), where `with_own_noise` gave each its own.
+        own_noise: run noise of each rho in nats/token, shape (R,), where `with_own_noise` gave each
+            its own.
     """
 
     rho: np.ndarray
@@ -66,8 +72,8 @@ def rho_means(runs: pd.DataFrame) -> RhoMeans:
     """Reduces the finite runs of a curve to seed-adjusted means.
 
     Args:
-        runs: columns `rho`, `seed`, `validation_loss` (finite, nats/token) and, if known, `window_losses`
-            and `window_tokens`; one row per (rho, seed).
+        runs: columns `rho`, `seed`, `validation_loss` (finite, nats/token) and, if known,
+            `window_losses` and `window_tokens`; one row per (rho, seed).
 
     Returns:
         The means, their unit covariance, the noise and the marked outliers.
@@ -113,7 +119,8 @@ def rho_means(runs: pd.DataFrame) -> RhoMeans:
 def with_own_noise(means: RhoMeans, at_rho: np.ndarray) -> RhoMeans:
     """Gives every rho its own run noise: `unit_cov` follows it, and `dof` falls to what the fewest runs leave.
 
-    Half of the rho share the median noise: few runs can make one look quiet, and it would then rule the fit.
+    Half of the rho share the median noise: few runs can make one look quiet, and it would then rule
+        the fit.
 
     Args:
         means: with at least two runs at every rho.
@@ -122,7 +129,9 @@ def with_own_noise(means: RhoMeans, at_rho: np.ndarray) -> RhoMeans:
     at = np.searchsorted(means.rho, at_rho)
     leftover = _leftover(means.design, means.gram_inv)
     squares = np.bincount(at, means.residuals**2) / np.bincount(at, leftover)
-    floor = max(float(np.median(squares)), 0.01 * means.sigma**2)  # of losses without noise the median is zero
+    floor = max(
+        float(np.median(squares)), 0.01 * means.sigma**2
+    )  # of losses without noise the median is zero
     own = np.sqrt(np.maximum(squares, floor))
     to_means = (means.gram_inv @ means.design.T)[: len(means.rho)]
     unit_cov = (to_means * (own[at] / means.sigma) ** 2) @ to_means.T
@@ -135,7 +144,8 @@ def _leftover(design: sparse.csr_array, gram_inv: np.ndarray) -> np.ndarray:
 
 
 def _residuals(columns: np.ndarray, design: sparse.csr_array, gram_inv: np.ndarray) -> np.ndarray:
-    # From the right, so that no matrix of rows by rows is ever made: of 10,000 runs it would take a gigabyte.
+    # From the right, so that no matrix of rows by rows is ever made: of 10,000 runs it would take a
+    # gigabyte.
     return columns - design @ (gram_inv @ (design.T @ columns))
 
 
@@ -160,14 +170,19 @@ def _window_cov(
 ) -> np.ndarray:
     """Covariance of the means due to the finite set of validation windows, shape (R, R).
 
-    Every run reads the same windows, so a window that is hard for all cancels. What is left is how rho and
-    window interact. Run noise shows up per window too; its share is already in sigma and is taken out here.
+    Every run reads the same windows, so a window that is hard for all cancels. What is left is how
+    rho and window interact. Run noise shows up per window too; its share is already in sigma and is
+    taken out here.
     """
     none = np.zeros_like(unit_cov)
     if dof <= 0 or "window_losses" not in runs:
         return none
     lists = list(runs["window_losses"])
-    if any(np.ndim(one) != 1 for one in lists) or len({len(one) for one in lists}) != 1 or len(lists[0]) < 2:
+    if (
+        any(np.ndim(one) != 1 for one in lists)
+        or len({len(one) for one in lists}) != 1
+        or len(lists[0]) < 2
+    ):
         return none
     losses = np.array([np.asarray(one, dtype=float) for one in lists])  # (n, W)
     if not np.isfinite(losses).all():

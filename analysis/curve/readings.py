@@ -1,8 +1,9 @@
 """Intervals for what is read off a curve: gain, optimum, near-optimal range, break-even.
 
-A parametric bootstrap in the hierarchy of the sweep: the mean losses, plus run noise paired over seeds
-(Student-t, because few seeds leave the noise itself uncertain), plus the covariance from the finite set
-of validation windows. Every draw is fitted again, the forms in play taking equal shares (ucurve.UCurve.refit).
+A parametric bootstrap in the hierarchy of the sweep: the mean losses, plus run noise paired over
+seeds (Student-t, because few seeds leave the noise itself uncertain), plus the covariance from the
+finite set of validation windows. Every draw is fitted again, the forms in play taking equal shares
+(ucurve.UCurve.refit).
 """
 
 from dataclasses import dataclass
@@ -36,8 +37,9 @@ class Interval:
 def draw_errors(means: RhoMeans, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Errors that the mean losses could have had, nats/token, shape (R, draws).
 
-    Run noise is drawn from a multivariate t with the degrees of freedom behind sigma; all rho of one draw
-    share its scale. The window part is Gaussian: hundreds of windows, so its covariance is well known.
+    Run noise is drawn from a multivariate t with the degrees of freedom behind sigma; all rho of
+    one draw share its scale. The window part is Gaussian: hundreds of windows, so its covariance is
+    well known.
 
     Raises:
         ValueError: the noise could not be estimated (a single seed).
@@ -47,7 +49,9 @@ def draw_errors(means: RhoMeans, draws: int, rng: np.random.Generator) -> np.nda
     scale = means.sigma / np.sqrt(rng.chisquare(means.dof, draws) / means.dof)
     runs = np.linalg.cholesky(means.unit_cov) @ rng.standard_normal((len(means.rho), draws)) * scale
     values, vectors = np.linalg.eigh(means.window_cov)
-    windows = vectors * np.sqrt(np.maximum(values, 0)) @ rng.standard_normal((len(means.rho), draws))
+    windows = (
+        vectors * np.sqrt(np.maximum(values, 0)) @ rng.standard_normal((len(means.rho), draws))
+    )
     return runs + windows
 
 
@@ -62,8 +66,8 @@ class Readings:
         left_arm: loss at the smallest rho minus the lowest, nats/token.
         near_low: smallest rho of the range around the optimum with loss below lowest + delta.
         near_high: its largest rho.
-        break_even: rho below the optimum where the loss again equals that at the largest rho; -inf where it
-            stays below down to the smallest rho measured.
+        break_even: rho below the optimum where the loss again equals that at the largest rho; -inf
+            where it stays below down to the smallest rho measured.
     """
 
     optimum: np.ndarray
@@ -93,7 +97,9 @@ def read_curves(grid: np.ndarray, curves: np.ndarray, delta: float) -> Readings:
         gain=curves[-1] - lowest,
         left_arm=curves[0] - lowest,
         near_low=_crossing_below(grid, near, best, at_edge=grid[0]),
-        near_high=-_crossing_below(-grid[::-1], near[::-1], len(grid) - 1 - best, at_edge=-grid[-1]),
+        near_high=-_crossing_below(
+            -grid[::-1], near[::-1], len(grid) - 1 - best, at_edge=-grid[-1]
+        ),
         break_even=_crossing_below(grid, curves - curves[-1], best, at_edge=-np.inf),
     )
 
@@ -109,7 +115,9 @@ def _refine_minimum(grid: np.ndarray, curves: np.ndarray, best: np.ndarray) -> n
     return np.where(inner == best, vertex, grid[best])
 
 
-def _crossing_below(grid: np.ndarray, height: np.ndarray, best: np.ndarray, at_edge: float) -> np.ndarray:
+def _crossing_below(
+    grid: np.ndarray, height: np.ndarray, best: np.ndarray, at_edge: float
+) -> np.ndarray:
     """Nearest point below grid[best] where `height` rises to zero; `at_edge` where it never does."""
     before = np.arange(len(grid))[:, None] < best
     above = (height >= 0) & before

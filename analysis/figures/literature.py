@@ -17,12 +17,21 @@ def gains_over_rho(study: Study, title: str) -> Figure:
         title: what the sweep is called.
     """
     grid, curve = study.curve.grid, study.curve.chosen.curve
-    best = sorted(p.rho for p in POINTS if p.rho is not None and p.loss is None and "best range" in p.setting)
+    best = sorted(
+        p.rho for p in POINTS if p.rho is not None and p.loss is None and "best range" in p.setting
+    )
     with styled():
         figure = Figure(figsize=(7.2, 3.6), layout="constrained")
         axes = figure.add_subplot()
         axes.axhline(0, color=INK, lw=0.6)
-        axes.axvspan(best[0], best[-1], color=NEAR, alpha=0.25, lw=0, label="best range, as the paper prints it")
+        axes.axvspan(
+            best[0],
+            best[-1],
+            color=NEAR,
+            alpha=0.25,
+            lw=0,
+            label="best range, as the paper prints it",
+        )
         axes.plot(grid, curve - curve[-1], color=CURVE, lw=2, label=f"{title} (fit)")
         for place, gain in enumerate(printed_gains()):
             axes.plot(

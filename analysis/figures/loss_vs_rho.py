@@ -61,15 +61,29 @@ def _runs(axes: Axes, study: Study) -> None:
     runs = study.sweep.curve
     label = f"runs, {study.means.seeds} seed{'s' if study.means.seeds > 1 else ''}"
     if len(runs) > MANY_RUNS:
-        axes.plot(runs["rho"], runs["validation_loss"], **DOTS, label=label, zorder=3, rasterized=True)
+        axes.plot(
+            runs["rho"], runs["validation_loss"], **DOTS, label=label, zorder=3, rasterized=True
+        )
     else:
         # One line with a gap after each seed: one artist for all is drawn many times faster.
         gap = pd.DataFrame({"rho": [np.nan], "validation_loss": [np.nan]})
-        seeds = pd.concat([part for _, one in runs.groupby("seed") for part in (one[list(gap)], gap)])
-        axes.plot(seeds["rho"], seeds["validation_loss"], **{**DOTS, "ls": "-"}, label=label, zorder=3)
+        seeds = pd.concat(
+            [part for _, one in runs.groupby("seed") for part in (one[list(gap)], gap)]
+        )
+        axes.plot(
+            seeds["rho"], seeds["validation_loss"], **{**DOTS, "ls": "-"}, label=label, zorder=3
+        )
     odd = runs[study.means.outliers]
     if len(odd):
-        axes.plot(odd["rho"], odd["validation_loss"], "o", ms=9, mfc="none", mec="#c0392b", label="outlying run")
+        axes.plot(
+            odd["rho"],
+            odd["validation_loss"],
+            "o",
+            ms=9,
+            mfc="none",
+            mec="#c0392b",
+            label="outlying run",
+        )
 
 
 def _curve(axes: Axes, study: Study) -> None:
@@ -90,7 +104,9 @@ def _gain(axes: Axes, study: Study) -> None:
     if gain.value is None or gain.value <= 0:
         return
     x = grid[-1] + 0.03 * (grid[-1] - grid[0])
-    axes.plot([study.near_optimal.value, x], [curve.min()] * 2, color=CURVE, lw=0.8, ls=":", zorder=1)
+    axes.plot(
+        [study.near_optimal.value, x], [curve.min()] * 2, color=CURVE, lw=0.8, ls=":", zorder=1
+    )
     ends = {"arrowstyle": "<->", "color": INK, "lw": 1.0, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", (x, curve.min()), (x, curve[-1]), arrowprops=ends)
     limits = "" if gain.low is None else f"\n[{gain.low:.4f},\n {gain.high:.4f}]"

@@ -16,23 +16,38 @@ MISS = "#c0392b"
 def residuals_over_rho(study: Study) -> Figure:
     """Every run's loss beyond its rho's mean and its seed's shift.
 
-    Noise that differs along rho shows as a funnel; a seed that tilts, as a colour that goes from below to above.
+    Noise that differs along rho shows as a funnel; a seed that tilts, as a colour that goes from
+    below to above.
     """
     runs = study.sweep.curve
-    table = pd.DataFrame({"ρ": runs["rho"], "seed": runs["seed"], "residual": study.means.residuals})
+    table = pd.DataFrame(
+        {"ρ": runs["rho"], "seed": runs["seed"], "residual": study.means.residuals}
+    )
     with styled():
         figure = Figure(figsize=(7.2, 2.8), layout="constrained")
         axes = figure.add_subplot()
         axes.axhline(0, color=INK, lw=0.6)
         sns.stripplot(
-            table, x="ρ", y="residual", hue="seed", palette="viridis", jitter=False, native_scale=True, size=6, ax=axes
+            table,
+            x="ρ",
+            y="residual",
+            hue="seed",
+            palette="viridis",
+            jitter=False,
+            native_scale=True,
+            size=6,
+            ax=axes,
         )
         axes.set_ylabel("residual (nats/token)")
-        axes.legend(title="seed", frameon=False, fontsize=8.5, loc="center left", bbox_to_anchor=(1, 0.5))
+        axes.legend(
+            title="seed", frameon=False, fontsize=8.5, loc="center left", bbox_to_anchor=(1, 0.5)
+        )
     return figure
 
 
-def power_over_gain(gains: Sequence[float], found: Mapping[str, Sequence[float]], wanted: float) -> Figure:
+def power_over_gain(
+    gains: Sequence[float], found: Mapping[str, Sequence[float]], wanted: float
+) -> Figure:
     """How often a gain is told from none, one line per design.
 
     Args:
@@ -49,7 +64,9 @@ def power_over_gain(gains: Sequence[float], found: Mapping[str, Sequence[float]]
         axes = figure.add_subplot()
         axes.axhline(wanted, color=SEEDS, lw=0.8, ls=":")
         shades = sns.light_palette(CURVE, len(found) + 1)[1:]
-        sns.lineplot(table.reset_index(), x=gain, y=share, hue="design", palette=shades, marker="o", ax=axes)
+        sns.lineplot(
+            table.reset_index(), x=gain, y=share, hue="design", palette=shades, marker="o", ax=axes
+        )
         axes.set_ylim(-0.03, 1.03)
         axes.legend(frameon=False, fontsize=8.5)
     return figure

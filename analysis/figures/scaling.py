@@ -36,7 +36,9 @@ def losses_by_condition(joint: Joint, title: str) -> Figure:
         panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, squeeze=False)).ravel()
         for panel, name, one in zip(panels, joint.labels, joint.studies, strict=False):
             runs, grid = one.sweep.curve, one.curve.grid
-            panel.axvspan(one.near_optimal.low, one.near_optimal.high, color=NEAR, alpha=0.25, lw=0, zorder=0)
+            panel.axvspan(
+                one.near_optimal.low, one.near_optimal.high, color=NEAR, alpha=0.25, lw=0, zorder=0
+            )
             if one.band is not None:
                 panel.fill_between(grid, *one.band, color=CURVE, alpha=0.2, lw=0)
             panel.plot(grid, one.curve.chosen.curve, color=CURVE, lw=1.8)
@@ -53,8 +55,9 @@ def losses_by_condition(joint: Joint, title: str) -> Figure:
 def optimum_over_axes(law: Scaling, title: str) -> Figure:
     """Draws rho* (above) and the gain (below) against every axis of the law.
 
-    Line and band are the law with the interval of a new condition, the other axes at their mean. Dots are the
-    conditions by themselves, moved along the law to that mean. Beside a budget stand the paper's printed optima.
+    Line and band are the law with the interval of a new condition, the other axes at their mean.
+    Dots are the conditions by themselves, moved along the law to that mean. Beside a budget stand
+    the paper's printed optima.
 
     Args:
         law: at least one axis varies.
@@ -78,7 +81,9 @@ def optimum_over_axes(law: Scaling, title: str) -> Figure:
                     _printed(panel, quantity)
                 panel.set_xscale("log")
                 if axis != "budget":  # few round values, which a logarithmic axis would not label
-                    values = sorted({float(f"{value:.3g}") for value in 2 ** law.axes.positions[:, column]})
+                    values = sorted(
+                        {float(f"{value:.3g}") for value in 2 ** law.axes.positions[:, column]}
+                    )
                     panel.set_xticks(values, [f"{value:g}" for value in values])
                     panel.minorticks_off()
                 if column == 0:
@@ -91,7 +96,14 @@ def optimum_over_axes(law: Scaling, title: str) -> Figure:
             for panel in panels.ravel()
             for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
         }
-        figure.legend(handles.values(), handles, frameon=False, fontsize=8.5, loc="outside lower center", ncols=3)
+        figure.legend(
+            handles.values(),
+            handles,
+            frameon=False,
+            fontsize=8.5,
+            loc="outside lower center",
+            ncols=3,
+        )
     return figure
 
 
@@ -102,18 +114,34 @@ def _law(panel: Panel, law: Scaling, column: int, quantity: str) -> None:
     read: list[Interval] = [getattr(law.predict(place), quantity) for place in places]
     x = 2 ** places[:, column]
     if all(one.low is not None and one.high is not None for one in read):
-        low, high = (np.array([getattr(one, end) for one in read], dtype=float) for end in ("low", "high"))
-        panel.fill_between(x, low, high, color=CURVE, alpha=0.2, lw=0, label=f"{law.level:.0%} for a new condition")
-    panel.plot(x, np.array([one.value for one in read], dtype=float), color=CURVE, lw=2, label="law")
+        low, high = (
+            np.array([getattr(one, end) for one in read], dtype=float) for end in ("low", "high")
+        )
+        panel.fill_between(
+            x, low, high, color=CURVE, alpha=0.2, lw=0, label=f"{law.level:.0%} for a new condition"
+        )
+    panel.plot(
+        x, np.array([one.value for one in read], dtype=float), color=CURVE, lw=2, label="law"
+    )
 
 
 def _conditions(panel: Panel, law: Scaling, column: int, quantity: str) -> None:
-    style: dict[str, Any] = {"fmt": "o", "ms": 5, "color": INK, "lw": 1.0, "capsize": 2, "zorder": 4}
+    style: dict[str, Any] = {
+        "fmt": "o",
+        "ms": 5,
+        "color": INK,
+        "lw": 1.0,
+        "capsize": 2,
+        "zorder": 4,
+    }
     x = 2 ** law.axes.positions[:, column]
     read: list[Interval] = [getattr(study, quantity) for study in law.studies]
     value = np.array([one.value for one in read], dtype=float)
     ends = np.array(
-        [[v if end is None else end for end in (one.low, one.high)] for one, v in zip(read, value, strict=True)]
+        [
+            [v if end is None else end for end in (one.low, one.high)]
+            for one, v in zip(read, value, strict=True)
+        ]
     )
     places = np.tile(law.axes.centre, (len(x), 1))
     places[:, column] = law.axes.positions[:, column]
@@ -123,7 +151,9 @@ def _conditions(panel: Panel, law: Scaling, column: int, quantity: str) -> None:
         for place, position in zip(places, law.axes.positions, strict=True)
     ]
     reach = np.abs(ends - value[:, None]).T
-    panel.errorbar(x, value + moved, reach, **style, label=f"conditions by themselves, {law.level:.0%}")
+    panel.errorbar(
+        x, value + moved, reach, **style, label=f"conditions by themselves, {law.level:.0%}"
+    )
 
 
 def _printed(panel: Panel, quantity: str) -> None:
@@ -138,4 +168,12 @@ def _printed(panel: Panel, quantity: str) -> None:
                 label="the paper, printed",
             )
         elif one.gain is not None:
-            panel.plot([one.budget], [one.gain], "D", color=NEAR, mec=INK, mew=0.5, label="the paper, printed")
+            panel.plot(
+                [one.budget],
+                [one.gain],
+                "D",
+                color=NEAR,
+                mec=INK,
+                mew=0.5,
+                label="the paper, printed",
+            )

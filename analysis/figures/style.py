@@ -1,7 +1,7 @@
 """How every figure looks and how it becomes a file; the same figure gives the same bytes.
 
-The style is seaborn's "ticks" in its "paper" context, written down: importing seaborn brings all of scipy.stats, a
-second that no report needs. Matplotlib's object API only, no pyplot state.
+The style is seaborn's "ticks" in its "paper" context, written down: importing seaborn brings all of
+scipy.stats, a second that no report needs. Matplotlib's object API only, no pyplot state.
 """
 
 from contextlib import AbstractContextManager
@@ -35,7 +35,8 @@ SEABORN: dict[str, Any] = {
 }  # fmt: skip
 """`plotting_context("paper", font_scale=1.25)` and `axes_style("ticks")`, where they differ from matplotlib's own."""
 _STYLE: Any = SEABORN | {
-    # As matplotlib brings it along: with the machine's fonts a figure would look different elsewhere.
+    # As matplotlib brings it along: with the machine's fonts a figure would look different
+    # elsewhere.
     "font.family": ["DejaVu Sans"],
     "axes.titlesize": 11,
     "axes.spines.top": False,

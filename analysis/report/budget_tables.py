@@ -32,7 +32,8 @@ def ledger(runs: pd.DataFrame) -> pd.DataFrame:
 def bill(runs: pd.DataFrame) -> pd.DataFrame:
     """One row per arm and one for all: runs, tokens, training FLOPs, hours of runs and of GPUs, restarts, and speed.
 
-    Hours are wall-clock of a run's training, summed over runs; a run that ended without a record is not in it.
+    Hours are wall-clock of a run's training, summed over runs; a run that ended without a record is
+    not in it.
     """
     frame = pd.DataFrame({"arm": runs["arm"], "runs": 1})
     if "tokens" in runs:
@@ -46,7 +47,9 @@ def bill(runs: pd.DataFrame) -> pd.DataFrame:
     if "restarts" in runs:
         frame["restarts"] = runs["restarts"]
     frame = pd.concat([frame.sort_values("arm"), frame.assign(arm="all")])
-    table = frame.pivot_table(index="arm", aggfunc="sum", sort=False)[list(frame.columns[1:])].reset_index()
+    table = frame.pivot_table(index="arm", aggfunc="sum", sort=False)[
+        list(frame.columns[1:])
+    ].reset_index()
     if {"FLOPs", "run hours"} <= set(table):
         table["GFLOP/s"] = table["FLOPs"] / table["run hours"] / 3600e9
     for column, digits in (

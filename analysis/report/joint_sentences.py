@@ -51,7 +51,9 @@ def sentences(joint: Joint) -> list[str]:
             )
         lines += _silent(law.axes)
         lines += _tests(law)
-    lines += [f"The anchor drifts: {one.sentence}" for one in joint.anchors if (one.p_value or 1) < DOUBT]
+    lines += [
+        f"The anchor drifts: {one.sentence}" for one in joint.anchors if (one.p_value or 1) < DOUBT
+    ]
     lines += [f"Left out: {line}." for line in joint.left_out]
     return lines
 
@@ -102,7 +104,9 @@ def _law_json(law: Scaling, places: list[dict[str, float]]) -> dict[str, Any]:
     predictions = []
     for place in places:
         position = law.axes.place(place)
-        predictions.append({"at": place, **_both(law.predict(position)), "beyond": law.axes.beyond(position)})
+        predictions.append(
+            {"at": place, **_both(law.predict(position)), "beyond": law.axes.beyond(position)}
+        )
     return {
         "axes": {
             name: {"low": float(2**low), "high": float(2**high), "per_doubling": _both(law.slopes[name])}
@@ -126,12 +130,19 @@ def _law_json(law: Scaling, places: list[dict[str, float]]) -> dict[str, Any]:
 
 
 def _both(reading: Reading) -> dict[str, Any]:
-    return {"rho_star": reading.rho_star.as_dict(), "gain_over_moe": reading.gain_over_moe.as_dict()}
+    return {
+        "rho_star": reading.rho_star.as_dict(),
+        "gain_over_moe": reading.gain_over_moe.as_dict(),
+    }
 
 
 def _number(one: Interval, digits: int, sign: str = "") -> str:
     value = f"{one.value:{sign}.{digits}f}"
-    return value if one.low is None else f"{value} [{one.low:{sign}.{digits}f}, {one.high:{sign}.{digits}f}]"
+    return (
+        value
+        if one.low is None
+        else f"{value} [{one.low:{sign}.{digits}f}, {one.high:{sign}.{digits}f}]"
+    )
 
 
 def _slope(law: Scaling, axis: str) -> str:

@@ -13,9 +13,10 @@ from analysis.sweep.verdict import judge
 def as_json(study: Study) -> dict[str, Any]:
     """What `engram-sweep fit --json` prints; null where a number does not exist, never NaN.
 
-    Losses and gains are in nats/token. `near_optimal` is {rho : L(rho) - L_min < delta}: value is rho*, low and
-    high its ends, each end with its own interval. `break_even` is null where the curve never rises to the loss
-    at rho = 1 in the measured range; a limit of null lies below that range.
+    Losses and gains are in nats/token. `near_optimal` is {rho : L(rho) - L_min < delta}: value is
+    rho*, low and high its ends, each end with its own interval. `break_even` is null where the
+    curve never rises to the loss at rho = 1 in the measured range; a limit of null lies below that
+    range.
     """
     verdict, near, chosen, test = judge(study), study.near_optimal, study.curve.chosen, study.test
     return {
@@ -64,9 +65,9 @@ def as_json(study: Study) -> dict[str, Any]:
 def per_rho(study: Study) -> pd.DataFrame:
     """One row per measured rho; losses in nats/token.
 
-    Columns: rho, runs, outliers, mean (seed-adjusted), se (of that mean, finite validation set included), fitted,
-    low and high (the curve's band), gain_over_end (fitted loss at the largest rho minus fitted loss here), and
-    near_optimal (whether rho lies in the near-optimal range).
+    Columns: rho, runs, outliers, mean (seed-adjusted), se (of that mean, finite validation set
+    included), fitted, low and high (the curve's band), gain_over_end (fitted loss at the largest
+    rho minus fitted loss here), and near_optimal (whether rho lies in the near-optimal range).
     """
     means, grid = study.means, study.curve.grid
     rho = means.rho

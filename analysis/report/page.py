@@ -56,7 +56,11 @@ def html_page(study: Study, verdict: Verdict, name: str, svg: str, beside: str) 
     literature = figure(beside, "gains over rho, this sweep and printed ones") + _literature()
     sections = [
         *curve_sections(study, verdict, svg),
-        section("Beside the literature", literature, "Printed numbers only; nothing is read off a figure."),
+        section(
+            "Beside the literature",
+            literature,
+            "Printed numbers only; nothing is read off a figure.",
+        ),
         *run_sections([study], name),
     ]
     return document(name, sections)
@@ -69,9 +73,19 @@ def curve_sections(study: Study, verdict: Verdict, svg: str) -> list[str]:
         f'<p class="verdict"><span class="word">{verdict.word}</span><br>{escape(verdict.sentence)}</p>',
         figure(svg, verdict.sentence) + _HINT,
         section("What was read off the curve", _readings(study)),
-        section("Per rho", table(per_rho(study)), "Losses in nats/token; mean is adjusted for seeds."),
-        section("Control arms", _arms(study), "Paired over common seeds; positive means a lower loss than the other."),
-        *([section("The anchor, trained in batches", f"<p>{escape(drift.sentence)}</p>")] if drift else []),
+        section(
+            "Per rho", table(per_rho(study)), "Losses in nats/token; mean is adjusted for seeds."
+        ),
+        section(
+            "Control arms",
+            _arms(study),
+            "Paired over common seeds; positive means a lower loss than the other.",
+        ),
+        *(
+            [section("The anchor, trained in batches", f"<p>{escape(drift.sentence)}</p>")]
+            if drift
+            else []
+        ),
     ]
 
 
@@ -81,15 +95,26 @@ def run_sections(studies: Sequence[Study], name: str) -> list[str]:
     failed = pd.concat([one.sweep.failed for one in studies], ignore_index=True)
     ledgers = [ledger(_all_runs(one)) for one in studies]
     built = (
-        "".join(table(one) for one in ledgers if len(one)) or "<p>The table of runs does not say what was built.</p>"
+        "".join(table(one) for one in ledgers if len(one))
+        or "<p>The table of runs does not say what was built.</p>"
     )
     more = ""
     if len(runs) > MOST_ROWS:
         more = f"The first {MOST_ROWS} of {len(runs)} runs; engram-sweep export {name} FILE.parquet writes them all."
     return [
-        section("Ledger", built, "Parameters without embedding and LM head; FLOPs per token with the LM head."),
-        section("Spent", table(bill(runs)), "Run hours are wall-clock of training, summed over runs."),
-        section("Every run", table(runs.loc[:, [c for c in RUN_COLUMNS if c in runs]].head(MOST_ROWS)), more),
+        section(
+            "Ledger",
+            built,
+            "Parameters without embedding and LM head; FLOPs per token with the LM head.",
+        ),
+        section(
+            "Spent", table(bill(runs)), "Run hours are wall-clock of training, summed over runs."
+        ),
+        section(
+            "Every run",
+            table(runs.loc[:, [c for c in RUN_COLUMNS if c in runs]].head(MOST_ROWS)),
+            more,
+        ),
         section("Failures", _failures(failed)),
         section("Where this comes from", _origin(runs)),
         section("How to make it again", _again(name)),
@@ -108,7 +133,9 @@ def document(name: str, sections: Sequence[str]) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(name)}: loss over rho</title>'
         f'<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
-        f"{_POLICY}<style>{_CSS}</style></head><body>\n" + "\n".join(sections) + f"\n<script>{ZOOM}</script>\n"
+        f"{_POLICY}<style>{_CSS}</style></head><body>\n"
+        + "\n".join(sections)
+        + f"\n<script>{ZOOM}</script>\n"
         "</body></html>\n"
     )
 
@@ -217,10 +244,15 @@ def _origin(runs: pd.DataFrame) -> str:
             text = runs[column].map(str)
             first = ~text.duplicated()
             words = dict(zip(text[first], map(_plain, runs[column][first]), strict=True))
-            rows += [{"": column, "value": words[of], "runs": count} for of, count in text.value_counts().items()]
+            rows += [
+                {"": column, "value": words[of], "runs": count}
+                for of, count in text.value_counts().items()
+            ]
     for column, reduce in (("started_at", "min"), ("finished_at", "max")):
         if column in runs:
-            rows.append({"": column, "value": str(getattr(runs[column], reduce)()), "runs": len(runs)})
+            rows.append(
+                {"": column, "value": str(getattr(runs[column], reduce)()), "runs": len(runs)}
+            )
     return table(pd.DataFrame(rows)) if rows else "<p>The table of runs holds no provenance.</p>"
 
 

@@ -21,7 +21,8 @@ def write_report(
 ) -> tuple[Study, Verdict]:
     """Analyses a table of runs and writes the results into `folder`.
 
-    Files: loss_vs_rho.png, .pdf, .svg, summary.parquet and report.html; each appears whole or not at all.
+    Files: loss_vs_rho.png, .pdf, .svg, summary.parquet and report.html; each appears whole or not
+        at all.
 
     Args:
         table: one row per run.
@@ -52,11 +53,15 @@ def write_study(result: Study, folder: Path, name: str) -> Verdict:
     figure = loss_vs_rho.loss_vs_rho(result, f"Loss over the share of experts, {name}")
     with writing(folder):
         style.save(figure, folder, "loss_vs_rho")
-        write_atomically(folder / "summary.parquet", lambda path: per_rho(result).to_parquet(path, index=False))
+        write_atomically(
+            folder / "summary.parquet", lambda path: per_rho(result).to_parquet(path, index=False)
+        )
         svg = (folder / "loss_vs_rho.svg").read_text(encoding="utf-8")
         beside = style.render(gains_over_rho(result, name), "svg").decode()
         html = page.html_page(result, verdict, name, svg, beside)
-        write_atomically(folder / "report.html", lambda path: path.write_text(html, encoding="utf-8") and None)
+        write_atomically(
+            folder / "report.html", lambda path: path.write_text(html, encoding="utf-8") and None
+        )
     return verdict
 
 
@@ -70,4 +75,6 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"{folder}: the report cannot be written ({error.strerror or error})") from error
+        raise UserError(
+            f"{folder}: the report cannot be written ({error.strerror or error})"
+        ) from error

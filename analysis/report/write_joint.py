@@ -35,15 +35,26 @@ def write_joint_report(joint: Joint, folder: Path, name: str) -> list[str]:
     """
     verdicts = [judge(one) for one in joint.studies]
     together = sentences(joint)
-    pictures = {"loss_vs_rho": losses_by_condition(joint, f"Loss over the share of experts, {name}")}
+    pictures = {
+        "loss_vs_rho": losses_by_condition(joint, f"Loss over the share of experts, {name}")
+    }
     if joint.scaling and joint.scaling.axes.names:
-        pictures["optimum_over_axes"] = optimum_over_axes(joint.scaling, f"Best share and gain, {name}")
+        pictures["optimum_over_axes"] = optimum_over_axes(
+            joint.scaling, f"Best share and gain, {name}"
+        )
     body = [
         f'<p class="verdict">{"<br>".join(map(escape, together))}</p>',
-        *(page.figure(style.render(one, "svg").decode(), " ".join(together)) for one in pictures.values()),
+        *(
+            page.figure(style.render(one, "svg").decode(), " ".join(together))
+            for one in pictures.values()
+        ),
     ]
     if joint.scaling:
-        body.append(page.section("The law and the conditions", page.table(law_table(joint.scaling)), _LAW_NOTE))
+        body.append(
+            page.section(
+                "The law and the conditions", page.table(law_table(joint.scaling)), _LAW_NOTE
+            )
+        )
     for label, one, verdict in zip(joint.labels, joint.studies, verdicts, strict=True):
         picture = style.render(loss_vs_rho.loss_vs_rho(one, label), "svg").decode()
         body += [f"<h1>{escape(label)}</h1>", *page.curve_sections(one, verdict, picture)]
@@ -51,9 +62,16 @@ def write_joint_report(joint: Joint, folder: Path, name: str) -> list[str]:
     with writing(folder):
         for file, figure in pictures.items():
             style.save(figure, folder, file)
-        write_atomically(folder / "summary.parquet", lambda path: _summary(joint).to_parquet(path, index=False))
-        write_atomically(folder / "report.html", lambda path: path.write_text(html, encoding="utf-8") and None)
-    told = [f"{label}: {verdict.sentence}" for label, verdict in zip(joint.labels, verdicts, strict=True)]
+        write_atomically(
+            folder / "summary.parquet", lambda path: _summary(joint).to_parquet(path, index=False)
+        )
+        write_atomically(
+            folder / "report.html", lambda path: path.write_text(html, encoding="utf-8") and None
+        )
+    told = [
+        f"{label}: {verdict.sentence}"
+        for label, verdict in zip(joint.labels, verdicts, strict=True)
+    ]
     return [*told, *together]
 
 
@@ -63,9 +81,14 @@ _LAW_NOTE = "Gains in nats/token. Limits of the law are those of a new condition
 def law_table(law: Scaling) -> pd.DataFrame:
     """One row per condition: measured by itself, said by the law, and by how much the law of the others misses it."""
     rows = []
-    for i, (label, study, said) in enumerate(zip(law.labels, law.studies, law.at_conditions, strict=True)):
+    for i, (label, study, said) in enumerate(
+        zip(law.labels, law.studies, law.at_conditions, strict=True)
+    ):
         row: dict[str, object] = {"condition": label}
-        quantities = (("rho*", study.rho_star, said.rho_star), ("gain", study.gain_over_moe, said.gain_over_moe))
+        quantities = (
+            ("rho*", study.rho_star, said.rho_star),
+            ("gain", study.gain_over_moe, said.gain_over_moe),
+        )
         for number, (name, measured, fitted) in enumerate(quantities):
             row[name] = measured.value
             row[f"{name}, law"] = fitted.value
@@ -82,4 +105,6 @@ def _summary(joint: Joint) -> pd.DataFrame:
         parts.append(per_rho(study).assign(condition=label, **axes))
     table = pd.concat(parts, ignore_index=True)
     first = ["condition", *AXES]
-    return table.reindex(columns=[*first, *(column for column in table.columns if column not in first)])
+    return table.reindex(
+        columns=[*first, *(column for column in table.columns if column not in first)]
+    )

@@ -13,7 +13,9 @@ def batch_of(runs: pd.DataFrame) -> np.ndarray:
     columns = [list(map(str, runs[column])) for column in PROVENANCE if column in runs]
     if "started_at" in runs and not any(runs["started_at"].isna()):
         columns.append([str(part) for part in _parts(runs)])
-    labels = ["|".join(words) for words in zip(*columns, strict=True)] if columns else [""] * len(runs)
+    labels = (
+        ["|".join(words) for words in zip(*columns, strict=True)] if columns else [""] * len(runs)
+    )
     return pd.factorize(np.array(labels, dtype=object))[0]
 
 
@@ -21,8 +23,12 @@ def _parts(runs: pd.DataFrame) -> np.ndarray:
     """Which stretch of time a run was started in, numbered from 0."""
     started = pd.to_datetime(runs["started_at"], utc=True)
     hours = ((started - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(hours=1)).to_numpy(float)
-    longest = float(runs["wall_seconds"].to_numpy(float).max()) / 3600 if "wall_seconds" in runs else 0.0
+    longest = (
+        float(runs["wall_seconds"].to_numpy(float).max()) / 3600 if "wall_seconds" in runs else 0.0
+    )
     order = np.argsort(hours, kind="stable")
     parts = np.empty(len(runs), dtype=int)
-    parts[order] = np.cumsum(np.diff(hours[order], prepend=hours[order[:1]]) > max(PAUSE_HOURS, PAUSE_RUNS * longest))
+    parts[order] = np.cumsum(
+        np.diff(hours[order], prepend=hours[order[:1]]) > max(PAUSE_HOURS, PAUSE_RUNS * longest)
+    )
     return parts

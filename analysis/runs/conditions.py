@@ -1,7 +1,7 @@
 """One table of several sweeps -> its conditions: what is held fixed along one curve, and where it lies on the axes.
 
-A condition is a scale at one P_tot, one P_act and one number of tokens. What a record says of them is enough; a foreign
-table may name the axes itself, in columns called as in AXES.
+A condition is a scale at one P_tot, one P_act and one number of tokens. What a record says of them
+is enough; a foreign table may name the axes itself, in columns called as in AXES.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,8 @@ from engram_sweep.errors import UserError
 AXES = ("total_over_active", "tokens_per_active", "budget")
 SIZES = ("params_total", "params_active", "tokens")
 _ASKED = ParseOptions(
-    explicit_schema=pa.schema([("training", pa.struct([("tokens", pa.float64())]))]), unexpected_field_behavior="ignore"
+    explicit_schema=pa.schema([("training", pa.struct([("tokens", pa.float64())]))]),
+    unexpected_field_behavior="ignore",
 )
 GAP = 5e-4  # in log P_tot: along rho it is held to 1e-4, while one expert more adds over ten times that
 
@@ -30,8 +31,9 @@ class Condition:
 
     Attributes:
         scale: name of the sweep; empty where the table names none.
-        axes: what is known of AXES, all read at rho = 1: P_tot / P_act; training tokens per activated parameter; and
-            the budget C = 6 P_act tokens in FLOPs (paper section 3.1: attention scores and LM head are left out).
+        axes: what is known of AXES, all read at rho = 1: P_tot / P_act; training tokens per
+            activated parameter; and the budget C = 6 P_act tokens in FLOPs (paper section 3.1:
+            attention scores and LM head are left out).
         runs: its rows.
     """
 
@@ -51,7 +53,11 @@ def split_conditions(table: pd.DataFrame, source: str) -> tuple[Condition, ...]:
         UserError: a column that tells conditions apart holds something else.
     """
     table = table.reset_index(drop=True)
-    scale = table["scale"].fillna("").map(str).to_numpy() if "scale" in table else np.full(len(table), "")
+    scale = (
+        table["scale"].fillna("").map(str).to_numpy()
+        if "scale" in table
+        else np.full(len(table), "")
+    )
     explicit = {axis: _positive(table, axis, source) for axis in AXES if axis in table}
     keys = {"scale": scale, **explicit}
     if not explicit and set(SIZES) <= set(table):
@@ -63,7 +69,9 @@ def split_conditions(table: pd.DataFrame, source: str) -> tuple[Condition, ...]:
         found.append(Condition(str(scale[at[0]]), axes or _axes(rows), rows))
     if not found:
         return (Condition("", {}, table),)
-    return tuple(sorted(found, key=lambda one: (one.scale, *(one.axes.get(axis, 0.0) for axis in AXES))))
+    return tuple(
+        sorted(found, key=lambda one: (one.scale, *(one.axes.get(axis, 0.0) for axis in AXES)))
+    )
 
 
 def labels(conditions: Sequence[Condition]) -> list[str]:
@@ -74,7 +82,10 @@ def labels(conditions: Sequence[Condition]) -> list[str]:
         values = [f"{one.axes[axis]:.3g}" if axis in one.axes else "unknown" for one in conditions]
         if len(set(values)) > 1 and len(set(map(tuple, words))) < len(words):
             words = [[*word, f"{axis} {value}"] for word, value in zip(words, values, strict=True)]
-    return [", ".join(word) or one.scale or "all runs" for word, one in zip(words, conditions, strict=True)]
+    return [
+        ", ".join(word) or one.scale or "all runs"
+        for word, one in zip(words, conditions, strict=True)
+    ]
 
 
 def _positive(table: pd.DataFrame, column: str, source: str) -> np.ndarray:
@@ -94,7 +105,9 @@ def _size_keys(table: pd.DataFrame, scale: np.ndarray, source: str) -> dict[str,
         if not pd.DataFrame(points).duplicated().any():
             return {}  # a foreign table with one run for each point is one curve, whatever it holds fixed
     tokens = _asked_tokens(table, source) if "spec" in table else _positive(table, "tokens", source)
-    total, active = (np.log(_positive(table, column, source)) for column in ("params_total", "params_active"))
+    total, active = (
+        np.log(_positive(table, column, source)) for column in ("params_total", "params_active")
+    )
     sparse = np.flatnonzero(arm != "dense")
     order = sparse[np.argsort(total[sparse], kind="stable")]
     size = np.full(len(table), -1)
@@ -117,16 +130,21 @@ def _asked_tokens(table: pd.DataFrame, source: str) -> np.ndarray:
     except (AttributeError, pa.ArrowException):
         tokens = np.array([])
     if len(tokens) != len(table) or np.isnan(tokens).any():
-        raise UserError(f"{source}: column 'spec' holds something else than a run's specification as JSON")
+        raise UserError(
+            f"{source}: column 'spec' holds something else than a run's specification as JSON"
+        )
     return tokens
 
 
 def _axes(rows: pd.DataFrame) -> dict[str, float]:
     if not set(SIZES) <= set(rows):
         return {}
-    # The anchor, or the largest rho there is; a control arm stands in only where nothing else is there.
+    # The anchor, or the largest rho there is; a control arm stands in only where nothing else is
+    # there.
     on_curve = rows["arm"].isin(("moe", "engram")) if "arm" in rows else True
     anchor = rows.assign(on_curve=on_curve).sort_values(by=["on_curve", "rho"]).index[-1]
-    total, active = (float(rows[column].to_numpy(float)[anchor]) for column in ("params_total", "params_active"))
+    total, active = (
+        float(rows[column].to_numpy(float)[anchor]) for column in ("params_total", "params_active")
+    )
     tokens = float(rows["tokens"].to_numpy(float).max())
     return dict(zip(AXES, (total / active, tokens / active, 6 * active * tokens), strict=True))

@@ -1,9 +1,10 @@
 """The table of runs: what it must hold, what is set aside and why. Every refusal is one line.
 
-One row per run, with `rho` (realised share of the sparse budget in experts), `seed` and `validation_loss`
-(nats/token). Optional: `arm`, `scale`, `outcome`, `window_losses`, `window_tokens`, `schema_version` and
-provenance. Nothing is dropped silently: runs without a loss are kept in `failed`, and a run that was trained again
-elsewhere (the same `run_id` in another batch of batches.batch_of) in `repeats`.
+One row per run, with `rho` (realised share of the sparse budget in experts), `seed` and
+`validation_loss` (nats/token). Optional: `arm`, `scale`, `outcome`, `window_losses`,
+`window_tokens`, `schema_version` and provenance. Nothing is dropped silently: runs without a loss
+are kept in `failed`, and a run that was trained again elsewhere (the same `run_id` in another batch
+of batches.batch_of) in `repeats`.
 """
 
 from dataclasses import dataclass
@@ -47,15 +48,17 @@ def check_table(table: pd.DataFrame, source: str) -> Sweep:
         source: what to call it in messages (a file or a scale).
 
     Raises:
-        UserError: a column is missing or holds something else, runs are duplicated, scales or schema versions
-            are mixed, no run has a loss, or too few rho values have one.
+        UserError: a column is missing or holds something else, runs are duplicated, scales or
+            schema versions are mixed, no run has a loss, or too few rho values have one.
     """
     if not len(table):
         raise UserError(f"{source}: no finished runs; expected at least {MIN_POINTS} values of rho")
     for column in REQUIRED:
         if column not in table:
             found = ", ".join(map(str, list(table.columns)[:8]))
-            raise UserError(f"{source}: column '{column}' is missing; expected {', '.join(REQUIRED)}, found {found}")
+            raise UserError(
+                f"{source}: column '{column}' is missing; expected {', '.join(REQUIRED)}, found {found}"
+            )
     table = table.reset_index(drop=True).copy()
     for column in ("scale", "schema_version"):
         values = sorted(set(table[column].dropna())) if column in table else []
@@ -69,13 +72,17 @@ def check_table(table: pd.DataFrame, source: str) -> Sweep:
         table["arm"] = "engram"
     unknown = sorted(set(map(str, table["arm"])) - set(ARMS))
     if unknown:
-        raise UserError(f"{source}: column 'arm' holds '{unknown[0]}'; expected one of {', '.join(ARMS)}")
+        raise UserError(
+            f"{source}: column 'arm' holds '{unknown[0]}'; expected one of {', '.join(ARMS)}"
+        )
 
     on_curve = table["arm"].isin(CURVE_ARMS)
     rho = table["rho"].to_numpy()[on_curve]
     bad = rho[~((rho >= 0) & (rho <= 1))]
     if len(bad):
-        raise UserError(f"{source}: column 'rho' holds {bad[0]:g}; expected a share between 0 and 1")
+        raise UserError(
+            f"{source}: column 'rho' holds {bad[0]:g}; expected a share between 0 and 1"
+        )
     table["rho"] = table["rho"].round(9)  # the same allocation, written by two machines
     again = _repeats(table)
     repeats, table = table.loc[again], table.loc[~again].reset_index(drop=True)
@@ -91,12 +98,18 @@ def check_table(table: pd.DataFrame, source: str) -> Sweep:
     finite = _finite(table)
     curve = table.loc[on_curve & finite].sort_values(["rho", "seed"], ignore_index=True)
     if sum(on_curve) == 0:
-        raise UserError(f"{source}: column 'arm' has no run of {' or '.join(CURVE_ARMS)}, so there is no curve")
+        raise UserError(
+            f"{source}: column 'arm' has no run of {' or '.join(CURVE_ARMS)}, so there is no curve"
+        )
     if curve.empty:
-        raise UserError(f"{source}: all {sum(on_curve)} runs along rho failed or diverged; no loss to fit")
+        raise UserError(
+            f"{source}: all {sum(on_curve)} runs along rho failed or diverged; no loss to fit"
+        )
     points = len(set(curve["rho"]))
     if points < MIN_POINTS:
-        raise UserError(f"{source}: {points} values of rho have a loss; expected at least {MIN_POINTS} for a curve")
+        raise UserError(
+            f"{source}: {points} values of rho have a loss; expected at least {MIN_POINTS} for a curve"
+        )
     return Sweep(
         curve=curve,
         arms=table.loc[~on_curve & finite],
@@ -108,7 +121,11 @@ def check_table(table: pd.DataFrame, source: str) -> Sweep:
 
 def _finite(table: pd.DataFrame) -> np.ndarray:
     finite = np.isfinite(table["validation_loss"].to_numpy(float))
-    return finite & (table["outcome"].fillna("ok") == "ok").to_numpy() if "outcome" in table else finite
+    return (
+        finite & (table["outcome"].fillna("ok") == "ok").to_numpy()
+        if "outcome" in table
+        else finite
+    )
 
 
 def _repeats(table: pd.DataFrame) -> np.ndarray:
@@ -128,7 +145,9 @@ def numbers(table: pd.DataFrame, column: str, source: str) -> pd.Series:
     found = pd.Series(pd.to_numeric(table[column], errors="coerce"), index=table.index, dtype=float)
     text = np.flatnonzero(found.isna() & table[column].notna())
     if len(text):
-        raise UserError(f"{source}: column '{column}' holds {table.at[text[0], column]!r}; expected a number")
+        raise UserError(
+            f"{source}: column '{column}' holds {table.at[text[0], column]!r}; expected a number"
+        )
     return found
 
 

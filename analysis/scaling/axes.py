@@ -11,7 +11,9 @@ import numpy as np
 from analysis.runs.conditions import AXES, Condition
 from engram_sweep.errors import UserError
 
-VARIES = float(np.log2(1.25))  # doublings; P_act grows by a few percent with the experts, which is no axis of its own
+VARIES = float(
+    np.log2(1.25)
+)  # doublings; P_act grows by a few percent with the experts, which is no axis of its own
 MOVES = 0.1  # doublings per doubling below which an axis is not said to move with another
 OFF = float(np.log2(1.1))  # doublings by which an asked value may miss what the conditions hold
 
@@ -23,7 +25,8 @@ class Axes:
     Attributes:
         names: axes that vary, each by more than follows from those before it.
         positions: of every condition on them, log2, shape (n, k).
-        relations: for every known axis not in `names`, its log2 as a constant and slopes of positions, shape (1 + k,).
+        relations: for every known axis not in `names`, its log2 as a constant and slopes of
+            positions, shape (1 + k,).
         silent: for every axis not in `names`, why nothing can be said along it.
     """
 
@@ -50,8 +53,8 @@ class Axes:
     def hats(self, position: np.ndarray) -> np.ndarray:
         """Two hats an axis, one for each end of its range, shape (..., k) -> (..., 2k); a constant without axes.
 
-        Non-negative weights on them are exactly the laws, linear in the positions, that are non-negative on all of the
-        conditions' range.
+        Non-negative weights on them are exactly the laws, linear in the positions, that are
+        non-negative on all of the conditions' range.
         """
         if not self.names:
             return np.ones((*position.shape[:-1], 1))
@@ -72,7 +75,11 @@ class Axes:
         for axis, value in asked.items():
             if axis not in self.names and axis not in self.relations:
                 raise UserError(f"--at {axis}={value:g}: {axis} {self.silent[axis]}")
-            along = np.eye(len(self.names))[self.names.index(axis)] if axis in self.names else self.relations[axis][1:]
+            along = (
+                np.eye(len(self.names))[self.names.index(axis)]
+                if axis in self.names
+                else self.relations[axis][1:]
+            )
             constant = 0.0 if axis in self.names else self.relations[axis][0]
             rows.append(along)
             wanted.append(np.log2(value) - constant - along @ self.centre)
@@ -82,7 +89,9 @@ class Axes:
             if abs(along @ free - off) > OFF:
                 fits = value * 2 ** float(along @ free - off)
                 why = (
-                    f"{axis} {self.silent[axis]}" if axis in self.silent else "the values asked for exclude each other"
+                    f"{axis} {self.silent[axis]}"
+                    if axis in self.silent
+                    else "the values asked for exclude each other"
                 )
                 raise UserError(f"--at {axis}={value:g}: expected about {fits:.3g}, {why}")
         return self.centre + free
@@ -110,14 +119,20 @@ def axes_of(conditions: Sequence[Condition]) -> Axes:
             silent[axis] = f"is about {2 ** values.mean():.3g} in every condition"
             relation = np.append(values.mean(), np.zeros(len(names)))
         elif np.ptp(left) < max(VARIES, 0.3 * np.ptp(values)):
-            movers = [name for name, slope in zip(names, relation[1:], strict=True) if abs(slope) > MOVES]
+            movers = [
+                name for name, slope in zip(names, relation[1:], strict=True) if abs(slope) > MOVES
+            ]
             it = "it" if len(movers) == 1 else "them"
-            silent[axis] = f"moves with {' and '.join(movers)}, so what is said along {it} holds for it too"
+            silent[axis] = (
+                f"moves with {' and '.join(movers)}, so what is said along {it} holds for it too"
+            )
         else:
             names.append(axis)
             positions = np.column_stack([positions, values])
             continue
         relations[axis] = relation
     # A relation found before the last axis was does not depend on the later ones.
-    relations = {axis: np.pad(one, (0, 1 + len(names) - len(one))) for axis, one in relations.items()}
+    relations = {
+        axis: np.pad(one, (0, 1 + len(names) - len(one))) for axis, one in relations.items()
+    }
     return Axes(tuple(names), positions, relations, silent)

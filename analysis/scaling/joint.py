@@ -69,7 +69,9 @@ def analyse(table: pd.DataFrame, source: str, level: float = LEVEL, delta: float
     return joined(found, studies, tuple(map(str, refusals)))
 
 
-def joined(conditions: Sequence[Condition], studies: Sequence[Study], left_out: tuple[str, ...] = ()) -> Joint:
+def joined(
+    conditions: Sequence[Condition], studies: Sequence[Study], left_out: tuple[str, ...] = ()
+) -> Joint:
     """What analysed conditions say together.
 
     Args:
@@ -105,7 +107,9 @@ def _shared_anchors(studies: Sequence[Study]) -> tuple[AnchorDrift, ...]:
         held_by = [studies[number].means for number in same["condition"].unique()]
         dof = sum(max(one.dof, 0) for one in held_by)
         squares = sum(one.sigma**2 * one.dof for one in held_by if one.dof > 0)
-        drift = compare_anchors(same.reset_index(drop=True), float(np.sqrt(squares / max(dof, 1))), dof)
+        drift = compare_anchors(
+            same.reset_index(drop=True), float(np.sqrt(squares / max(dof, 1))), dof
+        )
         if len(held_by) > 1 and drift is not None:
             found.append(drift)
     return tuple(found)

@@ -1,9 +1,10 @@
 """The joint fit: how the best share and the gain move along the axes, and what to expect where nothing was trained.
 
-Every condition has its own curve (ucurve), level and shape included; what is read off the curves, rho* and the gain
-over rho = 1, is linear in the logarithms of the axes. Intervals are percentiles of the curves' own bootstrap
-(intervals.py), every draw fitted again. By how much conditions scatter around the law beyond noise is estimated from
-their distances to it and added, Student-t for the few of them.
+Every condition has its own curve (ucurve), level and shape included; what is read off the curves,
+rho* and the gain over rho = 1, is linear in the logarithms of the axes. Intervals are percentiles
+of the curves' own bootstrap (intervals.py), every draw fitted again. By how much conditions scatter
+around the law beyond noise is estimated from their distances to it and added, Student-t for the few
+of them.
 """
 
 from collections.abc import Sequence
@@ -75,7 +76,9 @@ class Law:
         hat = np.einsum("np,qpm->qnm", self.axes.columns, self._solve())
         off = np.eye(hat.shape[1]) - hat
         distances = np.einsum("qnm,qm->qn", off, self.measured)
-        return distances, None if self.errors is None else np.einsum("qnm,qmb->qnb", off, self.errors)
+        return distances, None if self.errors is None else np.einsum(
+            "qnm,qmb->qnb", off, self.errors
+        )
 
     def without(self, i: int) -> "Law":
         """The law of the other conditions, in the same coordinates."""
@@ -99,9 +102,12 @@ class Scaling:
         studies: each by itself.
         law: both quantities along the axes.
         level: nominal coverage of every interval.
-        spare: conditions beyond the parameters that the law spends on each quantity; with 0 nothing tests it.
-        p_law: that rho*, and the gain, miss the law by noise only; None without spare conditions or noise.
-        scatter: standard deviation of conditions around the law beyond noise: of rho*, and of the gain in nats/token.
+        spare: conditions beyond the parameters that the law spends on each quantity; with 0 nothing
+            tests it.
+        p_law: that rho*, and the gain, miss the law by noise only; None without spare conditions or
+            noise.
+        scatter: standard deviation of conditions around the law beyond noise: of rho*, and of the
+            gain in nats/token.
         at_conditions: the law where it was trained, with the interval of a new condition there.
         slopes: change per doubling, by axis.
         held_out: one per condition; empty where too few are left without one.
@@ -128,7 +134,8 @@ class Scaling:
         row = self.axes.row(position)
         free = self.along(row, own_scatter=1.0)
         rho_star, gain = free.rho_star, free.gain_over_moe
-        # A minimum is never above the end: draws alone would claim a gain everywhere. One condition must have found it.
+        # A minimum is never above the end: draws alone would claim a gain everywhere. One condition
+        # must have found it.
         alpha = (1 - self.level) / 2 / len(self.studies)
         found = any(study.test is not None and study.test.p_gain < alpha for study in self.studies)
         return Reading(
@@ -147,7 +154,9 @@ class Scaling:
         if errors is not None:
             columns = self.axes.columns
             reach = np.sqrt(own_scatter + row @ np.linalg.inv(columns.T @ columns) @ row)
-            t = np.random.default_rng(BOOTSTRAP_SEED).standard_t(max(self.spare, 1), errors.shape[1])
+            t = np.random.default_rng(BOOTSTRAP_SEED).standard_t(
+                max(self.spare, 1), errors.shape[1]
+            )
             errors = errors + reach * np.array(self.scatter)[:, None] * t
         return _reading(value, errors, self.level)
 
@@ -163,7 +172,9 @@ def why_no_law(studies: Sequence[Study], names: Sequence[str]) -> str | None:
 
 
 @one_thread
-def scaling(conditions: Sequence[Condition], studies: Sequence[Study], draws: int = DRAWS) -> Scaling:
+def scaling(
+    conditions: Sequence[Condition], studies: Sequence[Study], draws: int = DRAWS
+) -> Scaling:
     """Fits one law to several conditions.
 
     Args:
@@ -194,12 +205,18 @@ def scaling(conditions: Sequence[Condition], studies: Sequence[Study], draws: in
         slopes={},
         held_out=(),
     )
-    full = replace(bare, p_law=_p_law(law), scatter=_scatter(law, spare)) if errors is not None and spare else bare
+    full = (
+        replace(bare, p_law=_p_law(law), scatter=_scatter(law, spare))
+        if errors is not None and spare
+        else bare
+    )
     unit = np.eye(1 + len(axes.names))
     return replace(
         full,
         at_conditions=tuple(full.predict(position) for position in axes.positions),
-        slopes={name: full.along(unit[1 + k], own_scatter=0.0) for k, name in enumerate(axes.names)},
+        slopes={
+            name: full.along(unit[1 + k], own_scatter=0.0) for k, name in enumerate(axes.names)
+        },
         held_out=_held_out(law, full.level),
     )
 
@@ -209,17 +226,28 @@ def _errors(studies: Sequence[Study], draws: int) -> np.ndarray | None:
     dof = sum(max(study.means.dof, 0) for study in studies)
     if dof < 1:
         return None
-    pooled = np.sqrt(sum(study.means.sigma**2 * study.means.dof for study in studies if study.means.dof > 0) / dof)
+    pooled = np.sqrt(
+        sum(study.means.sigma**2 * study.means.dof for study in studies if study.means.dof > 0)
+        / dof
+    )
     rng = np.random.default_rng(BOOTSTRAP_SEED)
-    return np.stack([_errors_of(study, float(pooled), dof, draws, rng) for study in studies], axis=1)
+    return np.stack(
+        [_errors_of(study, float(pooled), dof, draws, rng) for study in studies], axis=1
+    )
 
 
-def _errors_of(study: Study, pooled: float, dof: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+def _errors_of(
+    study: Study, pooled: float, dof: int, draws: int, rng: np.random.Generator
+) -> np.ndarray:
     fit = study.curve.chosen
     # A condition of one seed borrows the noise of the others.
-    means: RhoMeans = study.means if study.means.dof > 0 else replace(study.means, sigma=pooled, dof=dof)
+    means: RhoMeans = (
+        study.means if study.means.dof > 0 else replace(study.means, sigma=pooled, dof=dof)
+    )
     read = read_curves(
-        study.curve.grid, fit.curves_of(fit.at_rho[:, None] + draw_errors(means, draws, rng)), study.delta
+        study.curve.grid,
+        fit.curves_of(fit.at_rho[:, None] + draw_errors(means, draws, rng)),
+        study.delta,
     )
     point = np.array([study.rho_star.value, study.gain_over_moe.value], dtype=float)
     return np.stack([read.optimum, read.gain]) - point[:, None]
@@ -241,7 +269,10 @@ def _p_law(law: Law) -> tuple[float | None, float | None]:
     found = (law.weights * off**2).sum(axis=1)
     noise = (law.weights[:, :, None] * drawn**2).sum(axis=1)
     shares = (1 + (noise >= found[:, None]).sum(axis=1)) / (1 + noise.shape[1])
-    first, second = (float(p) if spread > 0 else None for p, spread in zip(shares, noise.max(axis=1), strict=True))
+    first, second = (
+        float(p) if spread > 0 else None
+        for p, spread in zip(shares, noise.max(axis=1), strict=True)
+    )
     return first, second
 
 
@@ -249,14 +280,19 @@ def _scatter(law: Law, spare: int) -> tuple[float, float]:
     """By moments: the squared distances from the law, less what noise alone gives."""
     off, drawn = law.distances()
     assert drawn is not None
-    excess = np.maximum((off**2).sum(axis=1) - np.square(drawn).sum(axis=1).mean(axis=1), 0.0) / spare
+    excess = (
+        np.maximum((off**2).sum(axis=1) - np.square(drawn).sum(axis=1).mean(axis=1), 0.0) / spare
+    )
     rho_star, gain = np.sqrt(excess)
     return float(rho_star), float(gain)
 
 
 def _held_out(law: Law, level: float) -> tuple[HeldOut, ...]:
     columns = law.axes.columns
-    if any(np.linalg.matrix_rank(np.delete(columns, i, axis=0)) < columns.shape[1] for i in range(len(columns))):
+    if any(
+        np.linalg.matrix_rank(np.delete(columns, i, axis=0)) < columns.shape[1]
+        for i in range(len(columns))
+    ):
         return ()
     found = []
     for i, row in enumerate(columns):
@@ -271,10 +307,15 @@ def _reading(value: np.ndarray, errors: np.ndarray | None, level: float) -> Read
     if errors is None:
         return Reading(*(Interval(float(v), None, None) for v in value))
     low, high = np.quantile(value[:, None] + errors, [(1 - level) / 2, (1 + level) / 2], axis=1)
-    return Reading(*(Interval(float(v), float(a), float(b)) for v, a, b in zip(value, low, high, strict=True)))
+    return Reading(
+        *(Interval(float(v), float(a), float(b)) for v, a, b in zip(value, low, high, strict=True))
+    )
 
 
 def _clipped(one: Interval, low: float, high: float) -> Interval:
     return Interval(
-        *(None if end is None else float(np.clip(end, low, high)) for end in (one.value, one.low, one.high))
+        *(
+            None if end is None else float(np.clip(end, low, high))
+            for end in (one.value, one.low, one.high)
+        )
     )

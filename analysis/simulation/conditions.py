@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from analysis.simulation.sweeps import PAPER_BEST, PAPER_END, PAPER_LOWEST, TRUTHS, Noise, Truth, simulate
+from analysis.simulation.sweeps import (
+    PAPER_BEST,
+    PAPER_END,
+    PAPER_LOWEST,
+    TRUTHS,
+    Noise,
+    Truth,
+    simulate,
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,9 @@ class AxesTruth:
     def at(self, axes: Mapping[str, float]) -> tuple[float, float]:
         """The law's rho* and gain at values of the axes."""
         moved = {axis: np.log2(value / self.origin[axis]) for axis, value in axes.items()}
-        rho_star = self.rho_star + sum(slope * moved[axis] for axis, slope in self.rho_slope.items())
+        rho_star = self.rho_star + sum(
+            slope * moved[axis] for axis, slope in self.rho_slope.items()
+        )
         gain = self.gain + sum(slope * moved[axis] for axis, slope in self.gain_slope.items())
         return float(rho_star), float(gain)
 

@@ -1,8 +1,8 @@
 """Does a 90 % interval cover the truth 90 % of the time? `python -m analysis.simulation.coverage` prints the answer.
 
-Every simulated sweep goes through the same `study` that a real one does. Where the truth lies at the end of what a
-quantity can be (rho* at the largest rho measured, a gain of zero), an interval that respects that end misses on one
-side only: it is held to a floor, not to a ceiling, and marked.
+Every simulated sweep goes through the same `study` that a real one does. Where the truth lies at
+the end of what a quantity can be (rho* at the largest rho measured, a gain of zero), an interval
+that respects that end misses on one side only: it is held to a floor, not to a ceiling, and marked.
 """
 
 import argparse
@@ -30,7 +30,8 @@ class Coverage:
     Attributes:
         truth: name of the curve.
         sweeps: how many were simulated.
-        covered: share of sweeps whose interval holds the true value, by quantity; NaN where none exists or many do.
+        covered: share of sweeps whose interval holds the true value, by quantity; NaN where none
+            exists or many do.
         one_sided: quantities whose true value is the least or the largest that they can be.
         width: mean width of the intervals, by quantity.
         rho_bias: mean of rho* minus the true optimum; NaN where many are optimal.
@@ -54,7 +55,9 @@ class Coverage:
         for name, share in self.covered.items():
             hits = np.rint(share * self.sweeps)
             too_few = special.bdtr(hits, self.sweeps, WANTED[0])
-            too_many = 1.0 if name in self.one_sided else special.bdtrc(hits - 1, self.sweeps, WANTED[1])
+            too_many = (
+                1.0 if name in self.one_sided else special.bdtrc(hits - 1, self.sweeps, WANTED[1])
+            )
             if min(too_few, too_many) < CHANCE:  # False where it is NaN
                 found.append(name)
         return tuple(found)
@@ -105,7 +108,13 @@ def measure(
     truths = (true.gain, true.optimum, true.near_low, true.near_high, true.break_even)
     values = {name: float(one[0]) for name, one in zip(QUANTITIES, truths, strict=True)}
     span = (float(rho[0]), float(rho[-1]))
-    ends = {"gain": (0.0,), "rho_star": span, "near_low": span, "near_high": span, "break_even": (-np.inf, span[1])}
+    ends = {
+        "gain": (0.0,),
+        "rho_star": span,
+        "near_low": span,
+        "near_high": span,
+        "break_even": (-np.inf, span[1]),
+    }
     held = dict.fromkeys(QUANTITIES, 0)
     widths: dict[str, list[float]] = {name: [] for name in QUANTITIES}
     optima, words = [], Counter()
@@ -117,12 +126,16 @@ def measure(
         optima.append(result.rho_star.value)
         words[judge(result).word] += 1
     # Where many rho are optimal, neither rho* nor the break-even has one true value.
-    scored = {name: truth.one_optimum or name not in ("rho_star", "break_even") for name in QUANTITIES}
+    scored = {
+        name: truth.one_optimum or name not in ("rho_star", "break_even") for name in QUANTITIES
+    }
     return Coverage(
         truth=truth.name,
         sweeps=sweeps,
         covered={name: held[name] / sweeps if scored[name] else np.nan for name in QUANTITIES},
-        one_sided=frozenset(n for n in QUANTITIES if any(np.isclose(values[n], end, atol=1e-3) for end in ends[n])),
+        one_sided=frozenset(
+            n for n in QUANTITIES if any(np.isclose(values[n], end, atol=1e-3) for end in ends[n])
+        ),
         width={name: _mean(found) for name, found in widths.items()},
         rho_bias=float(np.mean(optima) - true.optimum[0]) if truth.one_optimum else np.nan,
         rho_spread=float(np.std(optima)),
@@ -137,7 +150,17 @@ def _mean(widths: list[float]) -> float:
 
 def markdown(results: Iterable[Coverage]) -> str:
     """The table of the study; coverage in percent, mean width in brackets, a truth at an end marked."""
-    head = ["truth", "gain", "rho*", "near low", "near high", "break-even", "bias of rho*", "SD", "verdicts"]
+    head = [
+        "truth",
+        "gain",
+        "rho*",
+        "near low",
+        "near high",
+        "break-even",
+        "bias of rho*",
+        "SD",
+        "verdicts",
+    ]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for one in results:
         cells = [
@@ -147,23 +170,39 @@ def markdown(results: Iterable[Coverage]) -> str:
             for name in QUANTITIES
         ]
         bias = "-" if np.isnan(one.rho_bias) else f"{one.rho_bias:+.3f}"
-        words = ", ".join(f"{word} {100 * share:.0f} %" for word, share in sorted(one.verdicts.items()))
-        lines.append(f"| {one.truth} | {' | '.join(cells)} | {bias} | {one.rho_spread:.3f} | {words} |")
+        words = ", ".join(
+            f"{word} {100 * share:.0f} %" for word, share in sorted(one.verdicts.items())
+        )
+        lines.append(
+            f"| {one.truth} | {' | '.join(cells)} | {bias} | {one.rho_spread:.3f} | {words} |"
+        )
     return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the study from the command line."""
     parser = argparse.ArgumentParser(description="coverage of the intervals on simulated sweeps")
-    parser.add_argument("--sweeps", type=int, default=300, help="simulated sweeps per truth (default: 300)")
+    parser.add_argument(
+        "--sweeps", type=int, default=300, help="simulated sweeps per truth (default: 300)"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="seeds per rho (default: 3)")
-    parser.add_argument("--points", type=int, default=9, help="values of rho, evenly spaced up to 1 (default: 9)")
+    parser.add_argument(
+        "--points", type=int, default=9, help="values of rho, evenly spaced up to 1 (default: 9)"
+    )
     parser.add_argument("--lowest", type=float, default=0.2, help="smallest rho (default: 0.2)")
-    parser.add_argument("--noise", type=float, default=0.002, help="run noise in nats/token (default: 0.002)")
-    parser.add_argument("--tilt", type=float, default=0.0, help="slope in rho per seed, nats/token (default: 0)")
+    parser.add_argument(
+        "--noise", type=float, default=0.002, help="run noise in nats/token (default: 0.002)"
+    )
+    parser.add_argument(
+        "--tilt", type=float, default=0.0, help="slope in rho per seed, nats/token (default: 0)"
+    )
     parser.add_argument("--windows", type=int, default=64, help="validation windows (default: 64)")
-    parser.add_argument("--draws", type=int, default=DRAWS, help=f"bootstrap draws per sweep (default: {DRAWS})")
-    parser.add_argument("--truths", nargs="+", choices=sorted(TRUTHS), default=list(TRUTHS), help="default: all")
+    parser.add_argument(
+        "--draws", type=int, default=DRAWS, help=f"bootstrap draws per sweep (default: {DRAWS})"
+    )
+    parser.add_argument(
+        "--truths", nargs="+", choices=sorted(TRUTHS), default=list(TRUTHS), help="default: all"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the simulations (default: 0)")
     options = parser.parse_args(arguments)
     rho = np.linspace(options.lowest, 1, options.points)
@@ -171,9 +210,16 @@ def main(arguments: list[str] | None = None) -> int:
     results = []
     for name in options.truths:
         truth, size = TRUTHS[name], options.sweeps
-        results.append(measure(truth, rho, options.seeds, noise, size, options.seed, draws=options.draws))
-        print(markdown(results[-1:]).splitlines()[-1] if len(results) > 1 else markdown(results), flush=True)
-    outside = [f"{one.truth} {name} {one.covered[name]:.1%}" for one in results for name in one.outside]
+        results.append(
+            measure(truth, rho, options.seeds, noise, size, options.seed, draws=options.draws)
+        )
+        print(
+            markdown(results[-1:]).splitlines()[-1] if len(results) > 1 else markdown(results),
+            flush=True,
+        )
+    outside = [
+        f"{one.truth} {name} {one.covered[name]:.1%}" for one in results for name in one.outside
+    ]
     print(
         f"\nOutside {WANTED[0]:.0%} to {WANTED[1]:.0%} beyond chance (p < {CHANCE:g}; at an end, below only): "
         + (", ".join(outside) or "none")

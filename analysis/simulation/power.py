@@ -1,8 +1,9 @@
 """`engram-sweep power`: how often a design of seeds and points tells a gain from none, before anything is trained.
 
-Simulated sweeps whose truth is the paper's curve, scaled to the gain in question, go through the tests that the report
-uses; the power is the share of them that find a rho better than the largest one. The report claims a gain only then
-(with few points its interval may reach zero even so). No curve is fitted: a design can be tried in a second.
+Simulated sweeps whose truth is the paper's curve, scaled to the gain in question, go through the
+tests that the report uses; the power is the share of them that find a rho better than the largest
+one. The report claims a gain only then (with few points its interval may reach zero even so). No
+curve is fitted: a design can be tried in a second.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Power:
     """How often simulated sweeps claim what is true.
 
     Attributes:
-        gain: share that find a gain over the largest rho; at a true gain of 0 the rate of false findings.
+        gain: share that find a gain over the largest rho; at a true gain of 0 the rate of false
+            findings.
         u: share in which a U is supported.
     """
 
@@ -55,7 +57,9 @@ class Power:
 
 
 @one_thread
-def power(gain: float, rho: np.ndarray, seeds: int, noise: Noise, trials: int, level: float = LEVEL) -> Power:
+def power(
+    gain: float, rho: np.ndarray, seeds: int, noise: Noise, trials: int, level: float = LEVEL
+) -> Power:
     """Simulates sweeps of one design and counts what they claim.
 
     Args:
@@ -64,7 +68,8 @@ def power(gain: float, rho: np.ndarray, seeds: int, noise: Noise, trials: int, l
         seeds: seeds per rho, at least 2.
         noise: what blurs a sweep.
         trials: simulated sweeps.
-        level: coverage of the report's intervals; a test's level is what they leave out on one side.
+        level: coverage of the report's intervals; a test's level is what they leave out on one
+            side.
     """
     truth, alpha = scaled(TRUTHS["paper"], gain), (1 - level) / 2
     claims = np.zeros(2)
@@ -78,13 +83,28 @@ def power(gain: float, rho: np.ndarray, seeds: int, noise: Noise, trials: int, l
 
 def register_power(subparsers) -> None:
     """Adds `power`: which numbers of seeds tell a gain from none at a scale's rho grid."""
-    parser = subparsers.add_parser("power", help="how many seeds tell a gain from none, before training")
+    parser = subparsers.add_parser(
+        "power", help="how many seeds tell a gain from none, before training"
+    )
     parser.add_argument("scale", help="name of a file in sweeps/: its rho grid is the design")
-    parser.add_argument("--sweeps", type=Path, default=Path("sweeps"), help="folder of scales (default: sweeps)")
-    parser.add_argument("--gain", type=float, default=0.004, help="true gain over rho = 1, nats/token (default: 0.004)")
-    parser.add_argument("--noise", type=float, default=0.002, help="run noise, nats/token (default: 0.002)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[2, 3, 5], help="seeds to try (default: 2 3 5)")
-    parser.add_argument("--trials", type=int, default=400, help="simulated sweeps for each (default: 400)")
+    parser.add_argument(
+        "--sweeps", type=Path, default=Path("sweeps"), help="folder of scales (default: sweeps)"
+    )
+    parser.add_argument(
+        "--gain",
+        type=float,
+        default=0.004,
+        help="true gain over rho = 1, nats/token (default: 0.004)",
+    )
+    parser.add_argument(
+        "--noise", type=float, default=0.002, help="run noise, nats/token (default: 0.002)"
+    )
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[2, 3, 5], help="seeds to try (default: 2 3 5)"
+    )
+    parser.add_argument(
+        "--trials", type=int, default=400, help="simulated sweeps for each (default: 400)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(func=run_power)
 
@@ -99,7 +119,9 @@ def run_power(options: argparse.Namespace) -> int:
         if not (np.isfinite(value) and value > least):
             raise UserError(f"--{flag}: expected nats/token above 0, got {value:g}")
     if min(options.seeds) < 2:
-        raise UserError(f"--seeds: expected at least 2, one leaves no run noise to measure, got {min(options.seeds)}")
+        raise UserError(
+            f"--seeds: expected at least 2, one leaves no run noise to measure, got {min(options.seeds)}"
+        )
     if options.trials < 1:
         raise UserError(f"--trials: expected at least 1, got {options.trials}")
     rho = np.array(sorted(load_scale(options.scale, options.sweeps).sweep.rho))
@@ -117,7 +139,12 @@ def run_power(options: argparse.Namespace) -> int:
                 flush=True,
             )
     if options.json:
-        design = {"rho": rho.tolist(), "gain": options.gain, "noise": options.noise, "trials": options.trials}
+        design = {
+            "rho": rho.tolist(),
+            "gain": options.gain,
+            "noise": options.noise,
+            "trials": options.trials,
+        }
         print(json.dumps(design | {"power": {str(seeds): share for seeds, share in found.items()}}))
         return 0
     enough = next((seeds for seeds, share in found.items() if share >= WANTED), None)

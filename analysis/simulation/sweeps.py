@@ -1,6 +1,7 @@
 """Sweeps with a known truth: the test bed of every estimator, and a way to plan seeds and points.
 
-A simulated run is truth(rho) + seed effect (shared along rho: pairing) + run noise + per-window noise.
+A simulated run is truth(rho) + seed effect (shared along rho: pairing) + run noise + per-window
+noise.
 """
 
 from collections.abc import Callable
@@ -70,7 +71,9 @@ def _warped_parabola() -> LossOf:
     """A parabola in rho^p through the same facts: not in the default form's family, and concave at small rho."""
     power = _root(lambda p: 2 * PAPER_BEST**p - PAPER_TIE**p - 1, 1.0, 4.0)
     best = PAPER_BEST**power
-    return lambda rho: PAPER_LOWEST + (PAPER_END - PAPER_LOWEST) * ((rho**power - best) / (1 - best)) ** 2
+    return lambda rho: (
+        PAPER_LOWEST + (PAPER_END - PAPER_LOWEST) * ((rho**power - best) / (1 - best)) ** 2
+    )
 
 
 def _two_parabolas(rho: np.ndarray) -> np.ndarray:
@@ -86,8 +89,15 @@ TRUTHS = {
         Truth("symmetric", lambda rho: 1.71 + 0.05 * (rho - 0.6) ** 2, has_u=True),
         Truth("edge_experts", lambda rho: 1.71 + 0.02 * (1 / (rho + 0.2) - 1 / 1.2), has_u=False),
         Truth("edge_memory", lambda rho: 1.71 + 0.03 * rho**2, has_u=False),
-        Truth("plateau", lambda rho: 1.71 + 0.12 * np.maximum(rho - 0.6, 0) ** 2, has_u=False, one_optimum=False),
-        Truth("flat", lambda rho: np.full_like(rho, 1.71, dtype=float), has_u=False, one_optimum=False),
+        Truth(
+            "plateau",
+            lambda rho: 1.71 + 0.12 * np.maximum(rho - 0.6, 0) ** 2,
+            has_u=False,
+            one_optimum=False,
+        ),
+        Truth(
+            "flat", lambda rho: np.full_like(rho, 1.71, dtype=float), has_u=False, one_optimum=False
+        ),
         Truth("warped", _warped_parabola(), has_u=True),
         Truth("two_parabolas", _two_parabolas, has_u=True),
     )
@@ -101,7 +111,8 @@ class Noise:
     Attributes:
         run: standard deviation of a run beyond its seed's shift.
         seed: standard deviation of the shift that all runs of a seed share.
-        seed_tilt: standard deviation of a slope in rho that all runs of a seed share (breaks the model).
+        seed_tilt: standard deviation of a slope in rho that all runs of a seed share (breaks the
+            model).
         windows: validation windows per run; 0 leaves the per-window columns out.
         window: standard deviation of a window's difficulty.
         window_tilt: standard deviation of a window's slope in rho: the finite validation set.
@@ -125,7 +136,9 @@ class Noise:
     drift: float = 0.0
 
 
-def simulate(truth: Truth, rho: np.ndarray, seeds: int, noise: Noise, rng: np.random.Generator) -> pd.DataFrame:
+def simulate(
+    truth: Truth, rho: np.ndarray, seeds: int, noise: Noise, rng: np.random.Generator
+) -> pd.DataFrame:
     """A table of runs whose truth is known, one row per (rho, seed).
 
     Args:
@@ -143,10 +156,19 @@ def simulate(truth: Truth, rho: np.ndarray, seeds: int, noise: Noise, rng: np.ra
     losses += noise.seed_tilt * rng.standard_normal(seeds)[seed] * centred
     losses += noise.outlier_size * (rng.random(len(shares)) < noise.outliers)
     losses += noise.drift * np.arange(len(shares))
-    table = pd.DataFrame({"arm": np.where(shares == 1, "moe", "engram"), "rho": shares, "seed": seed, "outcome": "ok"})
+    table = pd.DataFrame(
+        {
+            "arm": np.where(shares == 1, "moe", "engram"),
+            "rho": shares,
+            "seed": seed,
+            "outcome": "ok",
+        }
+    )
     if noise.windows:
         tilt = noise.window_tilt * rng.standard_normal(noise.windows)
-        per_window = losses[:, None] + noise.window_run * rng.standard_normal((len(shares), noise.windows))
+        per_window = losses[:, None] + noise.window_run * rng.standard_normal(
+            (len(shares), noise.windows)
+        )
         per_window += noise.window * rng.standard_normal(noise.windows) + np.outer(centred, tilt)
         losses = per_window.mean(axis=1)
         table["window_losses"] = list(per_window)

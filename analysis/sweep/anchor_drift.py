@@ -1,7 +1,7 @@
 """Does the anchor, rho = 1, which every sweep trains, still get the same loss elsewhere or later.
 
-Batches (analysis.runs.batches) that share seeds are paired, and judged by the run noise of the sweep; else they are
-judged by how the seeds within a batch scatter.
+Batches (analysis.runs.batches) that share seeds are paired, and judged by the run noise of the
+sweep; else they are judged by how the seeds within a batch scatter.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,11 @@ class AnchorDrift:
         batches: how many.
         runs: finite runs in all of them.
         seeds: what was compared: "paired" (common seeds) or "unpaired".
-        difference: mean loss of the highest batch minus that of the lowest, seeds taken out where paired.
+        difference: mean loss of the highest batch minus that of the lowest, seeds taken out where
+            paired.
         p_value: that the batches differ by noise only; None where nothing measures the noise.
-        changed: which columns of PROVENANCE differ between the batches; "started_at" where none does.
+        changed: which columns of PROVENANCE differ between the batches; "started_at" where none
+            does.
     """
 
     batches: int
@@ -48,8 +50,8 @@ def compare_anchors(runs: pd.DataFrame, sigma: float, dof: int) -> AnchorDrift |
     """Compares the batches among runs that differ in seed and provenance only.
 
     Args:
-        runs: finite runs at rho = 1 of one spec, columns `seed`, `validation_loss` and what is known of PROVENANCE;
-            a seed may occur once in each batch.
+        runs: finite runs at rho = 1 of one spec, columns `seed`, `validation_loss` and what is
+            known of PROVENANCE; a seed may occur once in each batch.
         sigma: run noise in nats/token beyond the shift of a seed (means.RhoMeans).
         dof: degrees of freedom behind it.
 
@@ -82,7 +84,8 @@ def compare_anchors(runs: pd.DataFrame, sigma: float, dof: int) -> AnchorDrift |
         seeds="paired" if paired else "unpaired",
         difference=float(np.ptp(effects)),
         p_value=p_value,
-        changed=tuple(c for c in PROVENANCE if c in runs and len(set(map(str, runs[c]))) > 1) or ("started_at",),
+        changed=tuple(c for c in PROVENANCE if c in runs and len(set(map(str, runs[c]))) > 1)
+        or ("started_at",),
     )
 
 
@@ -91,7 +94,9 @@ def anchor_drift(study: Study) -> AnchorDrift | None:
     runs = pd.concat([study.sweep.curve, study.sweep.repeats])
     at_anchor = (runs["rho"].to_numpy() == 1) & runs["arm"].isin(CURVE_ARMS).to_numpy()
     return compare_anchors(
-        runs.iloc[np.flatnonzero(at_anchor)].reset_index(drop=True), study.means.sigma, study.means.dof
+        runs.iloc[np.flatnonzero(at_anchor)].reset_index(drop=True),
+        study.means.sigma,
+        study.means.dof,
     )
 
 

@@ -22,9 +22,11 @@ class ArmEffect:
         rho: realised share in experts; NaN where the arm has none.
         runs: finite runs.
         loss: mean validation loss, nats/token.
-        gain_over_moe: loss at rho = 1 minus this arm's, same seeds, nats/token (negative: the arm is worse).
-        gain_over_hybrid: loss of the hybrid at the same rho minus this arm's, same seeds, nats/token; only where the
-            arm splits the budget as a hybrid does (over_encoding), else all None.
+        gain_over_moe: loss at rho = 1 minus this arm's, same seeds, nats/token (negative: the arm
+            is worse).
+        gain_over_hybrid: loss of the hybrid at the same rho minus this arm's, same seeds,
+            nats/token; only where the arm splits the budget as a hybrid does (over_encoding), else
+            all None.
     """
 
     arm: str
@@ -41,7 +43,8 @@ class GainParts:
 
     Attributes:
         rho: share at which that hybrid was measured.
-        compute: loss at rho = 1 minus that of one_row, nats/token: the module's compute and gates without a memory.
+        compute: loss at rho = 1 minus that of one_row, nats/token: the module's compute and gates
+            without a memory.
         memory: loss of one_row minus the hybrid's, nats/token: what the table adds.
     """
 
@@ -58,7 +61,10 @@ def arm_effects(sweep: Sweep, means: RhoMeans, level: float) -> tuple[ArmEffect,
         rho = rho if rho >= 0 else float("nan")  # NaN is no key: it differs from itself
         runs = runs_of(sweep, arm, rho)
         losses = _by_seed(runs)
-        moe, hybrid = _paired(_losses_at(sweep, 1.0), losses, means, level), Interval(None, None, None)
+        moe, hybrid = (
+            _paired(_losses_at(sweep, 1.0), losses, means, level),
+            Interval(None, None, None),
+        )
         if arm == "over_encoding":
             hybrid = _paired(_losses_at(sweep, rho), losses, means, level)
         effects.append(ArmEffect(arm, rho, len(runs), float(np.mean(losses)), moe, hybrid))
@@ -81,7 +87,9 @@ def gain_parts(sweep: Sweep, means: RhoMeans, best: float, level: float) -> Gain
     rho = float(below[np.abs(below - best).argmin()])
     compute = _paired(_losses_at(sweep, 1.0), one_row, means, level)
     memory = _paired(one_row, _losses_at(sweep, rho), means, level)
-    return None if compute.value is None or memory.value is None else GainParts(rho, compute, memory)
+    return (
+        None if compute.value is None or memory.value is None else GainParts(rho, compute, memory)
+    )
 
 
 def runs_of(sweep: Sweep, arm: str, rho: float) -> pd.DataFrame:
@@ -109,7 +117,10 @@ def _paired(other: pd.Series, losses: pd.Series, means: RhoMeans, level: float) 
         return Interval(difference, None, None)
     dof, variance = means.dof, 2 * means.sigma**2
     if means.own_noise is not None:
-        dof, variance = len(common) - 1, float(np.var(other[common] - losses[common], ddof=1)) if len(common) > 1 else 0
+        dof, variance = (
+            len(common) - 1,
+            float(np.var(other[common] - losses[common], ddof=1)) if len(common) > 1 else 0,
+        )
     if dof < 1:
         return Interval(difference, None, None)
     reach = float(special.stdtrit(dof, (1 + level) / 2) * np.sqrt(variance / len(common)))

@@ -21,8 +21,10 @@ class Diagnostics:
     Attributes:
         misfit: that the means scatter around the curve as the run noise explains.
         seed_tilt: that seeds differ by a shift only and not by a slope in rho.
-        unequal_noise: that the run noise is the same at every rho (Cochran's test: the largest share of one rho).
-        drift: that residuals have no trend over the time of training (a changed machine, library or data).
+        unequal_noise: that the run noise is the same at every rho (Cochran's test: the largest
+            share of one rho).
+        drift: that residuals have no trend over the time of training (a changed machine, library or
+            data).
     """
 
     misfit: float | None
@@ -31,7 +33,9 @@ class Diagnostics:
     drift: float | None
 
 
-def diagnose(runs: pd.DataFrame, means: RhoMeans, curve: UCurve, unequal: float | None) -> Diagnostics:
+def diagnose(
+    runs: pd.DataFrame, means: RhoMeans, curve: UCurve, unequal: float | None
+) -> Diagnostics:
     """Tests the assumptions behind the intervals.
 
     Args:
@@ -66,7 +70,8 @@ def _misfit(means: RhoMeans, curve: UCurve) -> float | None:
 def unequal_noise(rho: np.ndarray, means: RhoMeans) -> float | None:
     """P-value of one run noise for all rho (Cochran's test); None where too few runs tell.
 
-    By simulation: residuals share what the means and seed effects take, so no table of the test fits.
+    By simulation: residuals share what the means and seed effects take, so no table of the test
+        fits.
 
     Args:
         rho: of every run, in the order of `means.residuals`.
@@ -86,7 +91,8 @@ def unequal_noise(rho: np.ndarray, means: RhoMeans) -> float | None:
 def _extra(columns: np.ndarray, means: RhoMeans) -> float | None:
     """P-value that more columns, shape (n, k), explain nothing beyond rho and seed."""
     free = means.residuals_of(columns)
-    # Singular values by way of the small square matrix: of thousands of rows and hundreds of seeds that takes no time.
+    # Singular values by way of the small square matrix: of thousands of rows and hundreds of seeds
+    # that takes no time.
     squares, turn = np.linalg.eigh(free.T @ free)
     kept = squares > 1e-9 * max(1.0, float(np.abs(columns).max())) ** 2
     basis = free @ (turn[:, kept] / np.sqrt(squares[kept]))

@@ -9,10 +9,11 @@ from analysis.curve.means import RhoMeans
 def noise_sources(runs: pd.DataFrame, means: RhoMeans) -> pd.DataFrame:
     """One row per source of noise in the difference between two values of rho.
 
-    Columns: `source`; `one_seed`, the standard deviation (nats/token) in a difference of two runs of one seed;
-    `all_seeds`, the same after averaging over the sweep's seeds; `share`, of the variance with all seeds;
-    `smaller_with`, what would make it smaller. The seed's shift is what two runs of different seeds would differ by on
-    top; it has no share where seeds are paired. Windows are averaged over the differences to the largest rho.
+    Columns: `source`; `one_seed`, the standard deviation (nats/token) in a difference of two runs
+    of one seed; `all_seeds`, the same after averaging over the sweep's seeds; `share`, of the
+    variance with all seeds; `smaller_with`, what would make it smaller. The seed's shift is what
+    two runs of different seeds would differ by on top; it has no share where seeds are paired.
+    Windows are averaged over the differences to the largest rho.
 
     Args:
         runs: the rows that `means` was made of.
@@ -24,7 +25,12 @@ def noise_sources(runs: pd.DataFrame, means: RhoMeans) -> pd.DataFrame:
     rows = [
         ("run", run, run / means.seeds, "seeds"),
         ("validation windows", window, window, "more held-out text"),
-        ("seed's shift", shift, 0.0 if means.paired else shift / means.seeds, "pairing takes it out"),
+        (
+            "seed's shift",
+            shift,
+            0.0 if means.paired else shift / means.seeds,
+            "pairing takes it out",
+        ),
     ]
     table = pd.DataFrame(rows, columns=["source", "one_seed", "all_seeds", "smaller_with"])
     table.insert(3, "share", table["all_seeds"] / max(table["all_seeds"].sum(skipna=False), 1e-300))
@@ -37,7 +43,9 @@ def _shift_variance(runs: pd.DataFrame, means: RhoMeans) -> float:
     """Variance of the shift that runs of a seed share: how far seeds lie apart beyond what run noise explains."""
     at = np.searchsorted(means.rho, runs["rho"].to_numpy(float))
     off = runs["validation_loss"].to_numpy(float) - means.loss[at]
-    seeds, of_seed, sizes = np.unique(runs["seed"].to_numpy(), return_inverse=True, return_counts=True)
+    seeds, of_seed, sizes = np.unique(
+        runs["seed"].to_numpy(), return_inverse=True, return_counts=True
+    )
     if len(seeds) < 2 or means.dof < 1:
         return float("nan")
     shifts = np.bincount(of_seed, off) / sizes

@@ -15,7 +15,9 @@ from analysis.sweep.u_shape_test import UTest, u_test
 from analysis.threads import one_thread
 
 LEVEL = 0.9
-DELTA = 0.001  # nats/token; on the paper's curve 0.1 in rho away from the optimum costs about this much
+DELTA = (
+    0.001  # nats/token; on the paper's curve 0.1 in rho away from the optimum costs about this much
+)
 UNEQUAL_P = 0.05  # below it each rho has its own noise: wider intervals than need be for one sweep in twenty
 BOOTSTRAP_SEED = 20260107372  # fixed: the same table gives the same report
 
@@ -52,9 +54,12 @@ class Study:
         band: pointwise interval of the curve, nats/token, shape (2, P); None with one seed.
         rho_star: rho of the lowest loss.
         near_optimal: the range within delta of it.
-        gain_over_moe: loss at rho = 1 minus the lowest, nats/token; all None without runs at rho = 1.
-        break_even: rho below the optimum that does as well as rho = 1; None where the curve never rises to it.
-        high_arm: loss at the largest rho minus the lowest, nats/token (the gain, where that rho is 1).
+        gain_over_moe: loss at rho = 1 minus the lowest, nats/token; all None without runs at rho =
+            1.
+        break_even: rho below the optimum that does as well as rho = 1; None where the curve never
+            rises to it.
+        high_arm: loss at the largest rho minus the lowest, nats/token (the gain, where that rho is
+            1).
         low_arm: loss at the smallest rho minus the lowest, nats/token.
         height: highest minus lowest loss of the curve, nats/token.
         test: p-values; None with one seed.
@@ -140,7 +145,8 @@ def study(
 
     high_arm = _interval(point.gain, drawn and drawn.gain, level)
     if test is not None and test.p_gain >= (1 - level) / 2:
-        # A minimum is never above the end, so draws alone would always claim a gain, also on a flat curve.
+        # A minimum is never above the end, so draws alone would always claim a gain, also on a flat
+        # curve.
         high_arm = Interval(high_arm.value, 0.0, high_arm.high)
     none = Interval(None, None, None)
     at_moe = means.rho[-1] == 1.0
@@ -154,7 +160,9 @@ def study(
         rho_star=_interval(point.optimum, drawn and drawn.optimum, level),
         near_optimal=_near_optimal(point, drawn, level, curve.grid),
         gain_over_moe=high_arm if at_moe else none,
-        break_even=_interval(point.break_even, drawn and drawn.break_even, level) if at_moe else none,
+        break_even=_interval(point.break_even, drawn and drawn.break_even, level)
+        if at_moe
+        else none,
         high_arm=high_arm,
         low_arm=_interval(point.left_arm, drawn and drawn.left_arm, level),
         height=_interval(heights, drawn_heights, level),
@@ -188,10 +196,13 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _near_optimal(point: Readings, drawn: Readings | None, level: float, grid: np.ndarray) -> NearOptimal:
+def _near_optimal(
+    point: Readings, drawn: Readings | None, level: float, grid: np.ndarray
+) -> NearOptimal:
     tails = [(1 - level) / 2, (1 + level) / 2]
-    # With the optimum at an edge, a fit turns there by chance and a draw around it turns once more: the range's
-    # far end is off twice. Mirroring the draws at the estimate takes that out; the wider of the two is kept.
+    # With the optimum at an edge, a fit turns there by chance and a draw around it turns once more:
+    # the range's far end is off twice. Mirroring the draws at the estimate takes that out; the
+    # wider of the two is kept.
     optimum = grid[1:-1] if drawn is None else np.quantile(drawn.optimum, tails)
     at_edge = optimum[0] <= grid[0] or optimum[-1] >= grid[-1]
 

@@ -1,8 +1,8 @@
 """Is there a U? Tests that assume no shape of curve.
 
-A U needs one interior rho that beats both ends. Picking the best-looking interior point and testing it is
-biased; these tests compare with the largest of all contrasts (Dunnett's many-to-one test), which holds its
-level for every curve without such a point: flat, monotone, convex or not.
+A U needs one interior rho that beats both ends. Picking the best-looking interior point and testing
+it is biased; these tests compare with the largest of all contrasts (Dunnett's many-to-one test),
+which holds its level for every curve without such a point: flat, monotone, convex or not.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,9 @@ import numpy as np
 
 from analysis.curve.means import RhoMeans
 
-POWER_Z = 0.84  # a repeat with the advised number of seeds finds a true effect of this size 4 times in 5
+POWER_Z = (
+    0.84  # a repeat with the advised number of seeds finds a true effect of this size 4 times in 5
+)
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,9 @@ class UTest:
         p_low_worse: that the smallest rho is no worse than the largest.
         best: index of the interior rho that beats both ends by most standard errors.
         statistic: those standard errors, for the weaker end.
-        seeds_needed: seeds at which an effect as large as the one seen would be found with power 0.8 or more
-            (neighbours of the best point help, which is left out here); inf where the weaker end is not worse at all.
+        seeds_needed: seeds at which an effect as large as the one seen would be found with power
+            0.8 or more (neighbours of the best point help, which is left out here); inf where the
+            weaker end is not worse at all.
     """
 
     p_u: float
@@ -53,7 +56,8 @@ def u_test(means: RhoMeans, errors: np.ndarray, alpha: float) -> UTest:
     weaker = np.minimum(left, right)
     best = int(weaker.argmax())
     statistic = float(weaker[best])
-    # Least favourable truths: every interior point ties with one end while the other end is hopeless.
+    # Least favourable truths: every interior point ties with one end while the other end is
+    # hopeless.
     null = left_null if _share(left_null, statistic) > _share(right_null, statistic) else right_null
     gain, gain_null = _many_to_one(means, errors, last, np.arange(last))
     down, down_null = _many_to_one(means, errors, last, np.array([0]))
@@ -70,7 +74,9 @@ def u_test(means: RhoMeans, errors: np.ndarray, alpha: float) -> UTest:
     )
 
 
-def _many_to_one(means: RhoMeans, errors: np.ndarray, one: int, many: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _many_to_one(
+    means: RhoMeans, errors: np.ndarray, one: int, many: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """How many standard errors `one` lies above each of `many`, and draws of the largest if all were equal."""
     cov = means.cov
     variance = cov[one, one] + np.diag(cov)[many] - 2 * cov[one, many]

@@ -35,10 +35,10 @@ def margin(study: Study) -> float:
 def judge(study: Study) -> Verdict:
     """Decides the verdict.
 
-    With one seed, or fewer than MIN_POINTS values of rho, nothing is identified. Else, in this order: a U where an
-    interior rho beats both ends (utest); flat where the whole curve is surely lower than 5 delta; monotone where
-    one end is worse than the other and the curve surely does not turn at the other end by more than `margin`; else
-    not identified.
+    With one seed, or fewer than MIN_POINTS values of rho, nothing is identified. Else, in this
+    order: a U where an interior rho beats both ends (utest); flat where the whole curve is surely
+    lower than 5 delta; monotone where one end is worse than the other and the curve surely does not
+    turn at the other end by more than `margin`; else not identified.
     """
     test, alpha = study.test, study.alpha
     if test is None or len(study.means.rho) < MIN_POINTS:
@@ -113,9 +113,15 @@ def _flat(study: Study) -> str:
 
 
 def _not_identified(study: Study) -> str:
-    lowest = f"the fitted loss is lowest at rho = {_with_interval(study.rho_star, 2)}, {_gain(study)}"
+    lowest = (
+        f"the fitted loss is lowest at rho = {_with_interval(study.rho_star, 2)}, {_gain(study)}"
+    )
     if study.test is None:
-        why = "one seed tells nothing of the noise" if study.means.seeds == 1 else "too few runs share a seed or a rho"
+        why = (
+            "one seed tells nothing of the noise"
+            if study.means.seeds == 1
+            else "too few runs share a seed or a rho"
+        )
         return f"Not identified: {lowest}, but {why}; add at least 2 seeds at every rho."
     if len(study.means.rho) < MIN_POINTS:
         missing = MIN_POINTS - len(study.means.rho)
@@ -146,20 +152,27 @@ def _notes(study: Study) -> list[str]:
     """Everything a reader must know that the numbers do not show."""
     notes = []
     if len(study.sweep.failed):
-        notes.append(f"{len(study.sweep.failed)} of {_runs(study)} runs have no loss (failed or diverged).")
+        notes.append(
+            f"{len(study.sweep.failed)} of {_runs(study)} runs have no loss (failed or diverged)."
+        )
     notes += _arms(study)
     if not study.has_moe:
         notes.append("No run at rho = 1, so no gain over pure MoE.")
     outliers = int(study.means.outliers.sum())
     if outliers:
-        notes.append(f"{outliers} run{'s' if outliers > 1 else ''} marked as outlying, kept in the fit.")
+        notes.append(
+            f"{outliers} run{'s' if outliers > 1 else ''} marked as outlying, kept in the fit."
+        )
     if study.means.seeds > 1 and not study.means.paired:
         notes.append("Seeds do not connect the values of rho, so nothing is paired.")
     if study.curve.chosen.refined is not None and not study.curve.chosen.refined.converged:
         notes.append("The fit's starts did not agree: read the curve with care.")
     for p, text in (
         (study.diagnostics.misfit, "The curve misses the means by more than the noise"),
-        (study.diagnostics.seed_tilt, "Seeds differ by a slope in rho, so the intervals are too narrow"),
+        (
+            study.diagnostics.seed_tilt,
+            "Seeds differ by a slope in rho, so the intervals are too narrow",
+        ),
         (
             study.diagnostics.unequal_noise,
             "The noise differs along rho, which the intervals "
@@ -170,7 +183,9 @@ def _notes(study: Study) -> list[str]:
         if p is not None and p < DOUBT:
             notes.append(f"{text} (p = {p:.2g}).")
     if len(study.sweep.repeats):
-        notes.append(f"{len(study.sweep.repeats)} runs were trained again elsewhere; the first of each is in the fit.")
+        notes.append(
+            f"{len(study.sweep.repeats)} runs were trained again elsewhere; the first of each is in the fit."
+        )
     drift = anchor_drift(study)
     if drift is not None and drift.p_value is not None and drift.p_value < DOUBT:
         notes.append(f"The anchor drifts: {drift.sentence}")

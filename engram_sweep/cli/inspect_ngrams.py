@@ -35,8 +35,18 @@ class NgramView:
 
     def as_json(self) -> str:
         """One JSON object: classes, ids, and `layers`, each with its primes and its rows."""
-        layers = {str(layer): {"primes": primes, "rows": rows} for layer, (primes, rows) in self.layers.items()}
-        return json.dumps({"classes": self.classes, "ids": self.ids, "compressed": self.compressed, "layers": layers})
+        layers = {
+            str(layer): {"primes": primes, "rows": rows}
+            for layer, (primes, rows) in self.layers.items()
+        }
+        return json.dumps(
+            {
+                "classes": self.classes,
+                "ids": self.ids,
+                "compressed": self.compressed,
+                "layers": layers,
+            }
+        )
 
     def as_text(self) -> str:
         """For every position its n-grams and rows; then what fell together: repeats and collisions."""
@@ -46,7 +56,9 @@ class NgramView:
             for t, at in enumerate(rows):
                 for order in range(2, self.max_order + 1):
                     own = at[(order - 2) * self.heads : (order - 1) * self.heads]
-                    lines.append(f"  {t:>4}  {self._ngram(t, order):<40} rows {' '.join(f'{row:,}' for row in own)}")
+                    lines.append(
+                        f"  {t:>4}  {self._ngram(t, order):<40} rows {' '.join(f'{row:,}' for row in own)}"
+                    )
             lines += self._collisions(layer)
         return "\n".join(lines)
 
@@ -55,7 +67,9 @@ class NgramView:
         return tuple(self.compressed[i] if i >= 0 else None for i in range(t - order + 1, t + 1))
 
     def _ngram(self, t: int, order: int) -> str:
-        return " + ".join(repr(self.pieces[i]) if i >= 0 else "(pad)" for i in range(t - order + 1, t + 1))
+        return " + ".join(
+            repr(self.pieces[i]) if i >= 0 else "(pad)" for i in range(t - order + 1, t + 1)
+        )
 
     def _collisions(self, layer: int) -> list[str]:
         """N-grams that differ and share a row of one head, by head."""
@@ -71,12 +85,24 @@ class NgramView:
             for row, keys in hits.items():
                 if len(keys) > 1:
                     who = " and ".join(self._ngram(t, order) for t in keys.values())
-                    lines.append(f"  collision: order {order}, head {column % self.heads}, row {row:,}: {who}")
-        return [*lines, f"  collisions between different n-grams: {len(lines)}; 2-grams that repeat: {repeats}"]
+                    lines.append(
+                        f"  collision: order {order}, head {column % self.heads}, row {row:,}: {who}"
+                    )
+        return [
+            *lines,
+            f"  collisions between different n-grams: {len(lines)}; 2-grams that repeat: {repeats}",
+        ]
 
 
 def view_ngrams(
-    tokenizer: str, layers: tuple[int, ...], rows: int, heads: int, max_order: int, text: str, seed: int, cache: Path
+    tokenizer: str,
+    layers: tuple[int, ...],
+    rows: int,
+    heads: int,
+    max_order: int,
+    text: str,
+    seed: int,
+    cache: Path,
 ) -> NgramView:
     """Hash a text as the released demo does.
 
@@ -135,20 +161,34 @@ def register(commands) -> None:
     )
     command = views.add_parser("ngrams", help=summary, description=summary)
     command.add_argument("--text", required=True, help="the text to hash")
-    command.add_argument("--tokenizer", default="deepseek-v3", help="one of " + ", ".join(sorted(TOKENIZERS)))
-    command.add_argument("--layers", type=_layers, default=(1, 15), help="0-based layers, by commas (default: 1,15)")
-    command.add_argument("--rows", type=_at_least(2), default=646_400, help="rows per head (default: 646400)")
-    command.add_argument("--heads", type=_at_least(1), default=8, help="heads per order (default: 8)")
-    command.add_argument("--max-order", type=_at_least(2), default=3, help="orders 2..N (default: 3)")
+    command.add_argument(
+        "--tokenizer", default="deepseek-v3", help="one of " + ", ".join(sorted(TOKENIZERS))
+    )
+    command.add_argument(
+        "--layers", type=_layers, default=(1, 15), help="0-based layers, by commas (default: 1,15)"
+    )
+    command.add_argument(
+        "--rows", type=_at_least(2), default=646_400, help="rows per head (default: 646400)"
+    )
+    command.add_argument(
+        "--heads", type=_at_least(1), default=8, help="heads per order (default: 8)"
+    )
+    command.add_argument(
+        "--max-order", type=_at_least(2), default=3, help="orders 2..N (default: 3)"
+    )
     command.add_argument("--seed", type=_at_least(0), default=0, help="hash seed (default: 0)")
-    command.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
+    command.add_argument(
+        "--results", type=Path, default=Path("results"), help="results folder (default: results)"
+    )
     command.add_argument("--json", action="store_true", help="one JSON object")
     command.set_defaults(func=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     if options.tokenizer not in TOKENIZERS:
-        raise UserError(f"--tokenizer: expected one of {', '.join(sorted(TOKENIZERS))}, got {options.tokenizer!r}")
+        raise UserError(
+            f"--tokenizer: expected one of {', '.join(sorted(TOKENIZERS))}, got {options.tokenizer!r}"
+        )
     view = view_ngrams(
         options.tokenizer,
         options.layers,
@@ -177,7 +217,9 @@ def _at_least(lowest: int):
         except ValueError:
             value = lowest - 1
         if value < lowest:
-            raise argparse.ArgumentTypeError(f"expected an integer of at least {lowest}, got {text!r}")
+            raise argparse.ArgumentTypeError(
+                f"expected an integer of at least {lowest}, got {text!r}"
+            )
         return value
 
     return number

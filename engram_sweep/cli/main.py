@@ -45,7 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
         register(commands)
     for point in sorted(entry_points(group="engram_sweep.commands"), key=lambda p: p.name):
         # A command of another package loads when it is asked for: its imports take seconds.
-        if whole_process and point.name not in sys.argv[1:2] and len(sys.argv) > 1 and sys.argv[1][:1] != "-":
+        if (
+            whole_process
+            and point.name not in sys.argv[1:2]
+            and len(sys.argv) > 1
+            and sys.argv[1][:1] != "-"
+        ):
             continue
         point.load()(commands)
     options = parser.parse_args(arguments)
@@ -65,9 +70,15 @@ def main(arguments: list[str] | None = None) -> int:
 def _add(commands, name: str, summary: str, func) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=summary, description=summary)
     command.add_argument("scale", help="name of a file in sweeps/, without .yaml")
-    command.add_argument("--sweeps", type=Path, default=Path("sweeps"), help="folder of scales (default: sweeps)")
-    command.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
-    command.add_argument("--full", action="store_true", help="the scale's full sweep, where sweep.full has one")
+    command.add_argument(
+        "--sweeps", type=Path, default=Path("sweeps"), help="folder of scales (default: sweeps)"
+    )
+    command.add_argument(
+        "--results", type=Path, default=Path("results"), help="results folder (default: results)"
+    )
+    command.add_argument(
+        "--full", action="store_true", help="the scale's full sweep, where sweep.full has one"
+    )
     command.set_defaults(func=func)
     return command
 
@@ -75,13 +86,21 @@ def _add(commands, name: str, summary: str, func) -> argparse.ArgumentParser:
 def _register_plan(commands) -> None:
     command = _add(commands, "plan", "what a sweep will train and what it costs", _plan)
     command.add_argument("--json", action="store_true", help="one JSON object")
-    command.add_argument("--gpu", choices=("h100", "h200", "a100"), help="price it on these (default: launch.gpu)")
     command.add_argument(
-        "--mfu", type=float, help="share of the dense bf16 peak that is sustained (default: launch.mfu)"
+        "--gpu", choices=("h100", "h200", "a100"), help="price it on these (default: launch.gpu)"
     )
-    command.add_argument("--gpus", type=int, help="GPUs given to the whole sweep (default: launch.gpus x parallel)")
+    command.add_argument(
+        "--mfu",
+        type=float,
+        help="share of the dense bf16 peak that is sustained (default: launch.mfu)",
+    )
+    command.add_argument(
+        "--gpus", type=int, help="GPUs given to the whole sweep (default: launch.gpus x parallel)"
+    )
     command.add_argument("--price", type=float, metavar="MONEY", help="money per GPU-hour")
-    command.add_argument("--ledger", type=float, metavar="RHO", help="the parameter ledger at this rho, too")
+    command.add_argument(
+        "--ledger", type=float, metavar="RHO", help="the parameter ledger at this rho, too"
+    )
 
 
 def _register_sweep(commands) -> None:
@@ -103,33 +122,55 @@ def _launching(command: argparse.ArgumentParser) -> None:
         help="write the sbatch scripts and the plan, launch nothing (also: DRY_RUN=1)",
     )
     command.add_argument(
-        "--corpus", type=Path, metavar="FOLDER", help="your token shards, for scales that ask for them"
+        "--corpus",
+        type=Path,
+        metavar="FOLDER",
+        help="your token shards, for scales that ask for them",
     )
-    command.add_argument("--max-gpu-hours", type=float, metavar="HOURS", help="raise budget.max_gpu_hours")
+    command.add_argument(
+        "--max-gpu-hours", type=float, metavar="HOURS", help="raise budget.max_gpu_hours"
+    )
 
 
 def _register_status(commands) -> None:
     how = _add(commands, "status", "how every run stands", _status).add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="one JSON object")
-    how.add_argument("--watch", action="store_true", help="until all are finished; when piped, one line per change")
+    how.add_argument(
+        "--watch",
+        action="store_true",
+        help="until all are finished; when piped, one line per change",
+    )
 
 
 def _register_cancel(commands) -> None:
-    _add(commands, "cancel", "stop the queued and running jobs of this sweep, whoever submitted them", _cancel)
+    _add(
+        commands,
+        "cancel",
+        "stop the queued and running jobs of this sweep, whoever submitted them",
+        _cancel,
+    )
 
 
 def _register_rerun_failed(commands) -> None:
-    _launching(_add(commands, "rerun-failed", "train the runs that failed, nothing else", _rerun_failed))
+    _launching(
+        _add(commands, "rerun-failed", "train the runs that failed, nothing else", _rerun_failed)
+    )
 
 
 def _register_export(commands) -> None:
     command = _add(commands, "export", "one table of all finished runs, to hand on", _export)
-    command.add_argument("file", type=Path, metavar="FILE.parquet", help="the table; fit --records reads it")
+    command.add_argument(
+        "file", type=Path, metavar="FILE.parquet", help="the table; fit --records reads it"
+    )
 
 
 def _register_tune(commands) -> None:
-    command = _add(commands, "tune", "is the learning rate fair to pure MoE and to the hybrid?", _tune)
-    command.add_argument("--trials", type=int, default=6, help="learning rates to try, two runs each (default: 6)")
+    command = _add(
+        commands, "tune", "is the learning rate fair to pure MoE and to the hybrid?", _tune
+    )
+    command.add_argument(
+        "--trials", type=int, default=6, help="learning rates to try, two runs each (default: 6)"
+    )
 
 
 def _register_inspect(commands) -> None:
@@ -152,9 +193,18 @@ def _plan(options: argparse.Namespace) -> int:
     plan = _make_plan(options)
     price = price_of(plan.scale.launch, options.gpu, options.mfu, options.gpus, options.price)
     bill, gpus = cost(plan, price), plan.scale.launch.gpus
-    shown = None if options.ledger is None else min(plan.runs, key=lambda run: abs(run.spec.rho - options.ledger))
+    shown = (
+        None
+        if options.ledger is None
+        else min(plan.runs, key=lambda run: abs(run.spec.rho - options.ledger))
+    )
     if options.json:
-        data = {"scale": plan.scale.name, "runs": [run.row() for run in plan.runs], "cost": bill, "held": plan.held()}
+        data = {
+            "scale": plan.scale.name,
+            "runs": [run.row() for run in plan.runs],
+            "cost": bill,
+            "held": plan.held(),
+        }
         print(json.dumps(data | ({"ledger": components(shown, gpus)} if shown else {})))
     else:
         from engram_sweep.cli import plan_view
@@ -222,7 +272,9 @@ def _launch(plan: Plan, options: argparse.Namespace, only: set[str] | None) -> i
         return _dry_run(plan, options)
     _check_price(plan, options, only)
     with status_view.Watch(plan) as watch:
-        statuses = sweep(plan, options.results, watch.update, options.executor, options.corpus, only)
+        statuses = sweep(
+            plan, options.results, watch.update, options.executor, options.corpus, only
+        )
     status_view.print_outcome(plan.scale.name, statuses, trained=watch.updates > 1)
     return 0 if all(s.finished for s in statuses if only is None or s.run.run_id in only) else 1
 
@@ -233,16 +285,24 @@ def _dry_run(plan, options: argparse.Namespace) -> int:
     from engram_sweep.planning.cost import cost, price_of
 
     if options.executor not in (None, "slurm"):
-        raise UserError(f"--dry-run: expected the executor slurm, whose scripts it writes, got {options.executor!r}")
+        raise UserError(
+            f"--dry-run: expected the executor slurm, whose scripts it writes, got {options.executor!r}"
+        )
     bill = cost(plan, price_of(plan.scale.launch))
     try:
         folder = dry_run.write(plan, options.results, bill)
     except OSError as error:
-        raise UserError(f"{options.results}: expected a results folder with room to write: {error}") from None
+        raise UserError(
+            f"{options.results}: expected a results folder with room to write: {error}"
+        ) from None
     plan_view.print_plan(plan, bill)
     scripts = len(list(folder.glob("*.sh")))
-    print(f"dry run: {scripts} sbatch script{'s'[: scripts != 1]} and plan.json in {folder}; nothing was launched")
-    print(f"submit them with: EXECUTOR=slurm make sweep SCALE={plan.scale.name}   (where there is sbatch)")
+    print(
+        f"dry run: {scripts} sbatch script{'s'[: scripts != 1]} and plan.json in {folder}; nothing was launched"
+    )
+    print(
+        f"submit them with: EXECUTOR=slurm make sweep SCALE={plan.scale.name}   (where there is sbatch)"
+    )
     return 0
 
 

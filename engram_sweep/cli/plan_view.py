@@ -37,10 +37,22 @@ def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
 
 def print_plan(plan: Plan, cost: dict[str, Any]) -> None:
     """One line per point of the sweep and what all of it costs."""
-    points = list({(run.axes, run.spec.arm, run.allocation.rho_asked): run for run in plan.runs}.values())
+    points = list(
+        {(run.axes, run.spec.arm, run.allocation.rho_asked): run for run in plan.runs}.values()
+    )
     rows = [run.row() for run in points]
     axes = [axis for axis in _AXES if any(row[axis] is not None for row in rows)]
-    columns = ("rho asked", "rho", "experts", "shared width", "rows/head", "P_tot", "P_act", "FLOPs/token", "tokens")
+    columns = (
+        "rho asked",
+        "rho",
+        "experts",
+        "shared width",
+        "rows/head",
+        "P_tot",
+        "P_act",
+        "FLOPs/token",
+        "tokens",
+    )
     title = f"plan of {plan.scale.name}: {escape(plan.scale.about)}"
     table = _table(title, ("arm",), (*(_AXES[axis] for axis in axes), *columns))
     for row in rows:
@@ -89,7 +101,9 @@ def bill(plan: Plan, cost: dict[str, Any]) -> list[str]:
     largest = max(plan.runs, key=lambda run: run.flops)
     nominal = 6 * largest.allocation.ledger.params_active * largest.tokens
     least, most = cost["gpu_hours_per_run"]
-    per_run = _hours(most) if _hours(least) == _hours(most) else f"{_hours(least)} to {_hours(most)}"
+    per_run = (
+        _hours(most) if _hours(least) == _hours(most) else f"{_hours(least)} to {_hours(most)}"
+    )
     slots = cost["gpus"] // cost["gpus_per_run"]
     lines = [
         _held_line(plan),
@@ -110,13 +124,16 @@ def bill(plan: Plan, cost: dict[str, Any]) -> list[str]:
 def _memory_line(cost: dict[str, Any]) -> str:
     memory, room = cost["memory"], _gigabytes(cost["gpu_memory_bytes"])
     parts = " + ".join(
-        f"{key} {_gigabytes(memory[key])}" for key in ("weights", "gradients", "optimizer", "activations")
+        f"{key} {_gigabytes(memory[key])}"
+        for key in ("weights", "gradients", "optimizer", "activations")
     )
     line = f"memory: {_gigabytes(memory['total'])} of {room} per GPU at least ({parts}), experts and tables sharded"
     if cost["fits"]:
         return line
     enough = cost["gpus_that_fit"]
-    return f"{line}; DOES NOT FIT, " + (f"launch.gpus: {enough} would" if enough else "on no number of these GPUs")
+    return f"{line}; DOES NOT FIT, " + (
+        f"launch.gpus: {enough} would" if enough else "on no number of these GPUs"
+    )
 
 
 def print_ledger(run: PlannedRun, gpus: int) -> None:
@@ -124,11 +141,25 @@ def print_ledger(run: PlannedRun, gpus: int) -> None:
     rows = components(run, gpus)
     g = run.spec.geometry
     title = f"ledger of {run.scale}: {run.spec.arm}, rho {run.spec.rho:.3f}, {g.routed_experts} experts, {gpus} GPUs"
-    right = ("tensors", "parameters", "activated", "FLOPs forward", "FLOPs backward", "weights", "gradients")
+    right = (
+        "tensors",
+        "parameters",
+        "activated",
+        "FLOPs forward",
+        "FLOPs backward",
+        "weights",
+        "gradients",
+    )
     table = _table(title, ("component", "part"), (*right, "optimizer", "per GPU"))
     keys = ("weight_bytes", "gradient_bytes", "optimizer_bytes")
     for row in rows:
-        counts = (row["tensors"], row["params"], row["activated"], row["flops_forward"], row["flops_backward"])
+        counts = (
+            row["tensors"],
+            row["params"],
+            row["activated"],
+            row["flops_forward"],
+            row["flops_backward"],
+        )
         sizes = [row[key] for key in keys] + [sum(row[f"{key}_per_gpu"] for key in keys)]
         # A name that is cut off says nothing, and every component but a few is a block's weight.
         name = row["component"].removeprefix("blocks.*.").removesuffix(".weight")
@@ -150,7 +181,8 @@ def _held_line(plan: Plan) -> str:
     notes = "; ".join(note for note in (free, loose) if note)
     return (
         f"off rho = 1 by at most: P_tot {held['params_total']:.1e}, P_act {held['params_active']:.1e}, "
-        f"FLOPs/token {held['flops_per_token']:.1e}" + (f" ({notes})" if notes else f" (iso: {sweep.iso})")
+        f"FLOPs/token {held['flops_per_token']:.1e}"
+        + (f" ({notes})" if notes else f" (iso: {sweep.iso})")
     )
 
 

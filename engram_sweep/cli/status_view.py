@@ -59,7 +59,9 @@ def print_status(scale: str, statuses: list[RunStatus]) -> None:
     out = console()
     out.print(table)
     if len(listed) < len(statuses):
-        out.print(f"{len(statuses) - len(listed)} runs that are {', '.join(ORDINARY)} are not listed; --json has them")
+        out.print(
+            f"{len(statuses) - len(listed)} runs that are {', '.join(ORDINARY)} are not listed; --json has them"
+        )
     for s in [s for s in statuses if s.state == "failed" and s.failure and s.failure["log"]][:LOGS]:
         out.print(f"{s.run.run_id[:8]} {_label(s)}, last lines:", highlight=False)
         for line in s.failure["log"] if s.failure else ():
@@ -92,7 +94,9 @@ def print_trials(scale: Scale, trials: list[Trial]) -> None:
         table.add_column(name, justify="right")
     winners = {rho: best(trials, rho) for rho in realised}
     for trial in trials:
-        cells = [f"{trial.losses[rho]:.4f}" + (" *" if winners[rho] is trial else "") for rho in realised]
+        cells = [
+            f"{trial.losses[rho]:.4f}" + (" *" if winners[rho] is trial else "") for rho in realised
+        ]
         table.add_row(f"{trial.learning_rate:g}", *cells)
     out = console()
     out.print(table)
@@ -100,7 +104,9 @@ def print_trials(scale: Scale, trials: list[Trial]) -> None:
         own = next(trial for trial in trials if trial.learning_rate == scale.training.learning_rate)
         if winner:
             gap = own.losses[rho] - winner.losses[rho]
-            out.print(f"rho {rho:g}: best at {winner.learning_rate:g}, {gap:.4f} nats/token below the scale's own rate")
+            out.print(
+                f"rho {rho:g}: best at {winner.learning_rate:g}, {gap:.4f} nats/token below the scale's own rate"
+            )
 
 
 def _label(s: RunStatus) -> str:
@@ -125,7 +131,9 @@ class Watch:
         screen = Console(stderr=True)
         self.live = screen.is_terminal
         name, note = TextColumn("{task.description}"), TextColumn("{task.fields[note]}")
-        self.bars = Progress(name, BarColumn(), note, TimeElapsedColumn(), console=screen, disable=not self.live)
+        self.bars = Progress(
+            name, BarColumn(), note, TimeElapsedColumn(), console=screen, disable=not self.live
+        )
         self.tasks: dict[str, TaskID] = {}
         self.states: dict[str, str] = {}
         self.started = time.monotonic()
@@ -155,14 +163,18 @@ class Watch:
         done = sum(s.finished for s in statuses)
         note = f"{done}/{len(statuses)} runs"
         if "" not in self.tasks:
-            self.tasks[""] = self.bars.add_task(f"sweep {self.plan.scale.name}", total=len(statuses), note=note)
+            self.tasks[""] = self.bars.add_task(
+                f"sweep {self.plan.scale.name}", total=len(statuses), note=note
+            )
         self.bars.update(self.tasks[""], completed=done, note=note)
         for s in statuses:
             key = s.run.run_id
             if s.state == "running":
                 if key not in self.tasks:
                     self.tasks[key] = self.bars.add_task(f"  {_label(s)}", total=s.steps, note="")
-                speed = f"{s.tokens_per_second:,.0f} tokens/s" if s.tokens_per_second else "starting"
+                speed = (
+                    f"{s.tokens_per_second:,.0f} tokens/s" if s.tokens_per_second else "starting"
+                )
                 speed += f", {_duration(s.seconds_left)} left" if s.seconds_left is not None else ""
                 self.bars.update(self.tasks[key], completed=s.step or 0, note=speed)
             elif key in self.tasks:

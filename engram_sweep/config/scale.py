@@ -1,6 +1,7 @@
 """A scale: one commented YAML file in `sweeps/` that says what a sweep holds fixed and what it varies.
 
-Adding an experiment is adding a file; everything else is derived from it (see `engram_sweep.planning.plan`).
+Adding an experiment is adding a file; everything else is derived from it (see
+`engram_sweep.planning.plan`).
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ class Sweep(Section):
     rho: Rhos
     """Shares of P_sparse in routed experts; empty only where `arms.dense` is all that trains."""
     seeds: Seeds
-    total_over_active: Annotated[tuple[Annotated[float, Field(gt=1)], ...], Field(strict=False)] = ()
+    total_over_active: Annotated[
+        tuple[Annotated[float, Field(gt=1)], ...], Field(strict=False)
+    ] = ()
     """P_tot / P_act at rho = 1, met by the number of routed experts in place of `model.routed_experts`."""
     tokens_per_active: Annotated[tuple[Positive, ...], Field(strict=False)] = ()
     """Training tokens per activated parameter (P_act of rho = 1), in place of `training.tokens`."""
@@ -61,16 +64,27 @@ class Sweep(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> Sweep:
-        for key in ("rho", "seeds", "total_over_active", "tokens_per_active", "budgets", "rows_per_head"):
+        for key in (
+            "rho",
+            "seeds",
+            "total_over_active",
+            "tokens_per_active",
+            "budgets",
+            "rows_per_head",
+        ):
             values = getattr(self, key)
             if len(set(values)) != len(values):
                 raise ValueError(f"{key}: expected distinct values, got {list(values)}")
         if not self.rho and not self.arms.dense:
             raise ValueError("rho: expected at least one value (or arms.dense), got none")
         if 1 in self.arms.over_encoding and not self.rows_per_head:
-            raise ValueError("arms.over_encoding: expected rho below 1, where experts give up parameters, got 1")
+            raise ValueError(
+                "arms.over_encoding: expected rho below 1, where experts give up parameters, got 1"
+            )
         if 0 in self.rows_per_head and set(self.rho) != {1}:
-            raise ValueError(f"rows_per_head: expected 0 (no memory) beside rho = 1 only, got rho {list(self.rho)}")
+            raise ValueError(
+                f"rows_per_head: expected 0 (no memory) beside rho = 1 only, got rho {list(self.rho)}"
+            )
         if self.full is not None:
             self.in_full()
         return self
@@ -168,13 +182,19 @@ class Scale(Section):
 
     @model_validator(mode="after")
     def _agrees(self) -> Scale:
-        lengths = (self.training.tokens is not None, bool(self.sweep.tokens_per_active), bool(self.sweep.budgets))
+        lengths = (
+            self.training.tokens is not None,
+            bool(self.sweep.tokens_per_active),
+            bool(self.sweep.budgets),
+        )
         if sum(lengths) != 1:
             raise ValueError(
                 "training.tokens: expected this key, sweep.tokens_per_active or sweep.budgets, one of them"
             )
         if self.sweep.total_over_active and self.budget.params_total:
-            raise ValueError("budget.params_total: expected no such key where sweep.total_over_active varies it")
+            raise ValueError(
+                "budget.params_total: expected no such key where sweep.total_over_active varies it"
+            )
         if self.training.batch_windows % self.launch.gpus:
             raise ValueError(
                 f"launch.gpus: expected a divisor of training.batch_windows ({self.training.batch_windows}), "
@@ -184,12 +204,18 @@ class Scale(Section):
             raise ValueError("budget.max_gpu_hours: expected launch.gpu beside it")
         for layer in self.memory.layers:
             if layer >= self.model.n_layers:
-                raise ValueError(f"memory.layers: expected blocks 0..{self.model.n_layers - 1}, got {layer}")
+                raise ValueError(
+                    f"memory.layers: expected blocks 0..{self.model.n_layers - 1}, got {layer}"
+                )
         return self
 
     def in_full(self) -> Scale:
         """The scale whose sweep is the full one; itself where `sweep.full` is left out."""
-        return self if self.sweep.full is None else self.model_copy(update={"sweep": self.sweep.in_full()})
+        return (
+            self
+            if self.sweep.full is None
+            else self.model_copy(update={"sweep": self.sweep.in_full()})
+        )
 
 
 def scale_names(folder: Path) -> list[str]:
@@ -201,8 +227,9 @@ def load_scale(name: str, folder: Path = Path("sweeps")) -> Scale:
     """Read `<folder>/<name>.yaml`.
 
     Raises:
-        UserError: no such scale (lists those there are), unreadable YAML, or a key that is unknown, missing, of the
-            wrong type or impossible: one line with the file, the key and what was expected.
+        UserError: no such scale (lists those there are), unreadable YAML, or a key that is unknown,
+            missing, of the wrong type or impossible: one line with the file, the key and what was
+            expected.
     """
     path = folder / f"{name}.yaml"
     # The name is a folder of results too: a path in it would lead out of there.
@@ -218,7 +245,9 @@ def load_scale(name: str, folder: Path = Path("sweeps")) -> Scale:
 def _sections(path: Path) -> dict[str, Any]:
     data = read_mapping(path)
     if not data:
-        raise UserError(f"{path}: expected a mapping of sections (corpus, model, memory, training, sweep, launch)")
+        raise UserError(
+            f"{path}: expected a mapping of sections (corpus, model, memory, training, sweep, launch)"
+        )
     if "name" in data:
         raise UserError(f"{path}: name: expected no such key, the file's name is the scale's name")
     return data

@@ -33,7 +33,9 @@ class Corpus(Section):
             ("tokenizer", self.tokenizer, TOKENIZERS),
         ):
             if value not in known:
-                raise ValueError(f"{key}: expected one of {', '.join(sorted(known))}, got {value!r}")
+                raise ValueError(
+                    f"{key}: expected one of {', '.join(sorted(known))}, got {value!r}"
+                )
         return self
 
 
@@ -78,15 +80,23 @@ class Model(Section):
     @model_validator(mode="after")
     def _fits(self) -> Model:
         if self.top_k >= self.routed_experts:
-            raise ValueError(f"top_k: expected less than routed_experts ({self.routed_experts}), got {self.top_k}")
+            raise ValueError(
+                f"top_k: expected less than routed_experts ({self.routed_experts}), got {self.top_k}"
+            )
         if self.mla is None and self.head_dim is None:
             raise ValueError("head_dim: expected this key (or mla), it is missing")
         if self.mla is not None and (self.head_dim is not None or self.n_kv_heads is not None):
-            raise ValueError("mla: expected neither head_dim nor n_kv_heads beside it, its own keys set the heads")
+            raise ValueError(
+                "mla: expected neither head_dim nor n_kv_heads beside it, its own keys set the heads"
+            )
         if self.n_kv_heads is not None and self.n_heads % self.n_kv_heads:
-            raise ValueError(f"n_kv_heads: expected a divisor of n_heads ({self.n_heads}), got {self.n_kv_heads}")
+            raise ValueError(
+                f"n_kv_heads: expected a divisor of n_heads ({self.n_heads}), got {self.n_kv_heads}"
+            )
         if self.dense_layers >= self.n_layers:
-            raise ValueError(f"dense_layers: expected less than n_layers ({self.n_layers}), got {self.dense_layers}")
+            raise ValueError(
+                f"dense_layers: expected less than n_layers ({self.n_layers}), got {self.dense_layers}"
+            )
         if bool(self.dense_layers) != bool(self.dense_width):
             raise ValueError("dense_width: expected a width exactly where dense_layers is above 0")
         return self

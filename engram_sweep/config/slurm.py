@@ -1,7 +1,8 @@
 """What a SLURM cluster is asked for: keys of `launch.slurm` in a scale, and of the user's own `cluster.yaml`.
 
-The user's file says how things are on the cluster (partition, account, how python is activated), once for all sweeps; a
-scale says what its runs need. Where both give a key, the scale's wins as a whole: lists are replaced, not joined.
+The user's file says how things are on the cluster (partition, account, how python is activated),
+once for all sweeps; a scale says what its runs need. Where both give a key, the scale's wins as a
+whole: lists are replaced, not joined.
 """
 
 from __future__ import annotations
@@ -24,7 +25,18 @@ Lines = Annotated[tuple[Line, ...], Field(strict=False)]
 
 _OPTION = re.compile(r"--(?P<key>[a-z][a-z-]*)(=(?P<value>.+))?")
 _OURS = frozenset(
-    {"array", "dependency", "error", "nodes", "no-requeue", "ntasks-per-node", "output", "parsable", "signal", "time"}
+    {
+        "array",
+        "dependency",
+        "error",
+        "nodes",
+        "no-requeue",
+        "ntasks-per-node",
+        "output",
+        "parsable",
+        "signal",
+        "time",
+    }
 )
 """Options that the launch sets or relies on; a second setting would break how jobs are watched and signalled."""
 
@@ -67,7 +79,9 @@ class Slurm(Section):
             if found is None:
                 raise ValueError(f"sbatch: expected --option or --option=value, got {line!r}")
             if found["key"] in _OURS:
-                raise ValueError(f"sbatch: expected an option that engram-sweep does not set itself, got {line!r}")
+                raise ValueError(
+                    f"sbatch: expected an option that engram-sweep does not set itself, got {line!r}"
+                )
         return self
 
     def options(self) -> dict[str, str | bool]:
@@ -139,7 +153,9 @@ def shape(slurm: Slurm, gpus: int, batch_windows: int) -> Shape:
     if gpus % nodes:
         what = "slurm.nodes" if slurm.nodes else "slurm.gpus_per_node"
         got = slurm.nodes or per_node
-        raise UserError(f"{what}: expected whole nodes with equally many of the {gpus} GPUs of launch.gpus, got {got}")
+        raise UserError(
+            f"{what}: expected whole nodes with equally many of the {gpus} GPUs of launch.gpus, got {got}"
+        )
     found = Shape(nodes, gpus // nodes if gpus else slurm.processes_per_node or 1, gpus // nodes)
     if batch_windows % found.processes:
         raise UserError(

@@ -25,7 +25,9 @@ class _Loader(yaml.SafeLoader):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
-                raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=node.start_mark)
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key!r} is given twice", problem_mark=node.start_mark
+                )
         return super().construct_mapping(node, deep)
 
 
@@ -45,7 +47,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
         data = yaml.load(path.read_text("utf8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: expected a readable UTF-8 file: {error}") from None
-    # Beside YAML's own errors: impossible dates and endless integers (ValueError), endless nesting (RecursionError).
+    # Beside YAML's own errors: impossible dates and endless integers (ValueError), endless nesting
+    # (RecursionError).
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
@@ -54,7 +57,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) and all(isinstance(key, str) for key in data) else {}
 
 
-def first_problem(error: ValidationError, root: type[BaseModel], hidden: tuple[str, ...] = ()) -> str:
+def first_problem(
+    error: ValidationError, root: type[BaseModel], hidden: tuple[str, ...] = ()
+) -> str:
     """The first validation error as `section.key: what was expected, what was found`.
 
     Args:
@@ -75,7 +80,9 @@ def first_problem(error: ValidationError, root: type[BaseModel], hidden: tuple[s
         message = f"{message[0].lower()}{message[1:]}, got {_short(problem['input'])}"
         message = message.replace("input should", "expected it to")
     more = error.error_count() - 1
-    return f"{where}{separator}{message}" + (f" (and {more} more problem{'s'[: more > 1]})" if more else "")
+    return f"{where}{separator}{message}" + (
+        f" (and {more} more problem{'s'[: more > 1]})" if more else ""
+    )
 
 
 def _short(value: object, most: int = 60) -> str:
@@ -87,5 +94,7 @@ def _short(value: object, most: int = 60) -> str:
 def _keys_at(loc: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
     for part in loc:
         hint = model.model_fields[str(part)].annotation
-        model = next(t for t in (hint, *get_args(hint)) if isinstance(t, type) and issubclass(t, BaseModel))
+        model = next(
+            t for t in (hint, *get_args(hint)) if isinstance(t, type) and issubclass(t, BaseModel)
+        )
     return list(model.model_fields)

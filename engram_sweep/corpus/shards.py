@@ -59,18 +59,22 @@ def prepare(corpus: CorpusSpec, cache: Path, given: Path | None = None) -> Path:
     Args:
         corpus: what to tokenise.
         cache: folder of all shard folders.
-        given: the shard folder of a corpus whose source is `shards`, which is tokenised already (`write_shards`).
+        given: the shard folder of a corpus whose source is `shards`, which is tokenised already
+            (`write_shards`).
 
     Returns:
         The shard folder, complete: it is written beside and renamed into place.
 
     Raises:
-        UserError: the package is missing, or its text is not the one that the scale expects (`corpus.fingerprint`).
+        UserError: the package is missing, or its text is not the one that the scale expects
+            (`corpus.fingerprint`).
     """
     if corpus.source == SHARDS:
         return _checked(corpus, given)
     source = SOURCES[corpus.source]
-    key = canonical_json([_SCHEMA, corpus.source, source.version(), corpus.tokenizer, corpus.validation_share])
+    key = canonical_json(
+        [_SCHEMA, corpus.source, source.version(), corpus.tokenizer, corpus.validation_share]
+    )
     folder = cache / f"{corpus.source}-{corpus.tokenizer}-{xxhash.xxh3_64_hexdigest(key.encode())}"
     if not (folder / "manifest.json").exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -96,9 +100,13 @@ def prepare(corpus: CorpusSpec, cache: Path, given: Path | None = None) -> Path:
 def _checked(corpus: CorpusSpec, folder: Path | None) -> Path:
     """The user's own shard folder, if it is what the scale expects."""
     if folder is None:
-        raise UserError("corpus: expected a folder of token shards; name it by --corpus FOLDER or launch.corpus_path")
+        raise UserError(
+            "corpus: expected a folder of token shards; name it by --corpus FOLDER or launch.corpus_path"
+        )
     if not (folder / "manifest.json").exists():
-        raise UserError(f"{folder}: expected a folder of token shards (manifest.json, train.bin, validation.bin)")
+        raise UserError(
+            f"{folder}: expected a folder of token shards (manifest.json, train.bin, validation.bin)"
+        )
     manifest = load(folder).manifest
     for key, wanted, found in (
         ("tokenizer", corpus.tokenizer, manifest.tokenizer),
@@ -106,7 +114,11 @@ def _checked(corpus: CorpusSpec, folder: Path | None) -> Path:
         ("fingerprint", corpus.fingerprint, manifest.fingerprint),
     ):
         if wanted != found:
-            asked = f"{wanted} (corpus.{key} of the scale)" if wanted else f"the scale to name it as corpus.{key}"
+            asked = (
+                f"{wanted} (corpus.{key} of the scale)"
+                if wanted
+                else f"the scale to name it as corpus.{key}"
+            )
             raise UserError(f"{folder}: {key}: expected {asked}, the shards have {found}")
     return folder
 
@@ -121,20 +133,32 @@ def load(folder: Path) -> Shards:
         data = json.loads((folder / "manifest.json").read_text())
         manifest = Manifest(**{**data, "validation_documents": tuple(data["validation_documents"])})
         train = np.memmap(folder / "train.bin", manifest.dtype, "r", shape=(manifest.train_tokens,))
-        validation = np.memmap(folder / "validation.bin", manifest.dtype, "r", shape=(manifest.validation_tokens,))
+        validation = np.memmap(
+            folder / "validation.bin", manifest.dtype, "r", shape=(manifest.validation_tokens,)
+        )
         return Shards(manifest, train, validation, np.load(folder / "compression.npy"))
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{folder}: damaged shards ({error}); delete the folder to tokenise again") from error
+        raise UserError(
+            f"{folder}: damaged shards ({error}); delete the folder to tokenise again"
+        ) from error
 
 
 def _build(corpus: CorpusSpec, folder: Path, cache: Path) -> None:
     source, tokenizer = SOURCES[corpus.source], TOKENIZERS[corpus.tokenizer]
-    dtype = np.uint8 if tokenizer.vocab_size <= 256 else np.uint16 if tokenizer.vocab_size <= 65_536 else np.uint32
+    dtype = (
+        np.uint8
+        if tokenizer.vocab_size <= 256
+        else np.uint16
+        if tokenizer.vocab_size <= 65_536
+        else np.uint32
+    )
     documents = {
         name: np.append(tokenizer.encode(text), tokenizer.document_end).astype(dtype)
         for name, text in source.documents()
     }
-    held_out = _held_out({name: len(ids) for name, ids in documents.items()}, corpus.validation_share)
+    held_out = _held_out(
+        {name: len(ids) for name, ids in documents.items()}, corpus.validation_share
+    )
     write_shards(
         folder,
         train=np.concatenate([ids for name, ids in documents.items() if name not in held_out]),
@@ -167,7 +191,8 @@ def write_shards(
     Args:
         folder: an empty folder.
         cache: where the tokenizer's compression map is kept for the next corpus.
-        train: (tokens,) ids, every document ended by the tokenizer's `document_end`; may be a memory map.
+        train: (tokens,) ids, every document ended by the tokenizer's `document_end`; may be a
+            memory map.
         validation: the held-out ids, of the same dtype.
         tokenizer: its name in `TOKENIZERS`.
         source: where the text is from.

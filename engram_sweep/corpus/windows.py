@@ -16,7 +16,9 @@ def _order(windows: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.Generator(np.random.Philox(key=key)).permutation(windows)
 
 
-def train_batch(tokens: np.ndarray, seed: int, step: int, batch_windows: int, window: int) -> np.ndarray:
+def train_batch(
+    tokens: np.ndarray, seed: int, step: int, batch_windows: int, window: int
+) -> np.ndarray:
     """The windows of one step: without replacement within an epoch, a new order every epoch.
 
     Args:
@@ -34,9 +36,14 @@ def train_batch(tokens: np.ndarray, seed: int, step: int, batch_windows: int, wi
     """
     windows = (len(tokens) - 1) // window
     if windows < 1:
-        raise ValueError(f"the training text holds {len(tokens)} tokens, fewer than one window of {window} + 1")
+        raise ValueError(
+            f"the training text holds {len(tokens)} tokens, fewer than one window of {window} + 1"
+        )
     picks = np.arange(step * batch_windows, (step + 1) * batch_windows)
-    order = [_order(windows, seed, int(epoch))[i] for epoch, i in zip(*divmod(picks, windows), strict=True)]
+    order = [
+        _order(windows, seed, int(epoch))[i]
+        for epoch, i in zip(*divmod(picks, windows), strict=True)
+    ]
     return np.stack([tokens[i * window : (i + 1) * window + 1] for i in order]).astype(np.int64)
 
 
@@ -56,7 +63,11 @@ def validation_windows(
         (b, T + 1) int64 with b <= batch_windows; the shorter last window comes alone.
     """
     whole, rest = divmod(len(tokens) - 1, window)
-    batches = [(start, min(start + batch_windows, whole)) for start in range(0, whole, batch_windows)]
+    batches = [
+        (start, min(start + batch_windows, whole)) for start in range(0, whole, batch_windows)
+    ]
     batches += [(whole, whole + 1)] if rest else []
     for start, end in batches[rank * len(batches) // ranks : (rank + 1) * len(batches) // ranks]:
-        yield np.stack([tokens[i * window : (i + 1) * window + 1] for i in range(start, end)]).astype(np.int64)
+        yield np.stack(
+            [tokens[i * window : (i + 1) * window + 1] for i in range(start, end)]
+        ).astype(np.int64)

@@ -1,8 +1,9 @@
 """The sweep driver: submits what is not done, watches, submits killed runs again. All truth is on disk.
 
-The driver owns no state that a crash could lose: a new one, or a second one beside it, reads the run folders and the
-notes of their jobs, and goes on. Two drivers never submit a run twice, because they choose and submit in turn, and a
-run is never trained twice at a time, because a worker holds its run folder's lock while it trains.
+The driver owns no state that a crash could lose: a new one, or a second one beside it, reads the
+run folders and the notes of their jobs, and goes on. Two drivers never submit a run twice, because
+they choose and submit in turn, and a run is never trained twice at a time, because a worker holds
+its run folder's lock while it trains.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ class Driver:
     Args:
         survey: how the runs of the plan stand.
         executor: how workers start.
-        parallel: workers side by side, those of another driver of this sweep included; an executor with a queue of its
-            own gets all runs at once and holds back itself.
+        parallel: workers side by side, those of another driver of this sweep included; an executor
+            with a queue of its own gets all runs at once and holds back itself.
         retries: how often a run starts again, by how its attempt ended.
         timeout_minutes: when the executor stops a worker.
         watch: called with the state of all runs at every look.
@@ -73,11 +74,12 @@ class Driver:
     def run(self) -> list[RunStatus]:
         """Train every run that is not done; returns how all of them stand.
 
-        Runs that failed in an earlier sweep are tried again, whatever it was; in this one `retries` decides.
+        Runs that failed in an earlier sweep are tried again, whatever it was; in this one `retries`
+        decides.
 
         Raises:
-            KeyboardInterrupt: Ctrl-C, or the sweep was cancelled; after asking this driver's workers to stop, where no
-                queue outlives it.
+            KeyboardInterrupt: Ctrl-C, or the sweep was cancelled; after asking this driver's
+                workers to stop, where no queue outlives it.
         """
         folder = self.survey.results / self.survey.plan.scale.name
         cancelled = last_cancel(folder)
@@ -118,7 +120,11 @@ class Driver:
             if watched is None:
                 return status
             status = self._vanished(status, folder, watched)
-        elif status.failure and status.failure["kind"] == "preempted" and ended_by(status.job) == "cancelled":
+        elif (
+            status.failure
+            and status.failure["kind"] == "preempted"
+            and ended_by(status.job) == "cancelled"
+        ):
             # A worker cannot tell: preemption and cancellation send the same signal.
             folder.write_failure("cancelled", "cancelled in its queue")
             status = replace(status, state="failed", failure=folder.failure())
@@ -126,7 +132,9 @@ class Driver:
         kind = status.failure["kind"]
         self.judged[run_id] = _failed_at(status)
         self.tries[run_id, kind] += 1
-        stuck = kind == "timed out" and watched is not None and folder.checkpoint_step() <= watched.step
+        stuck = (
+            kind == "timed out" and watched is not None and folder.checkpoint_step() <= watched.step
+        )
         if stuck or self.tries[run_id, kind] > self.retries.of(kind):
             self.given_up.add(run_id)
         return status
@@ -137,27 +145,38 @@ class Driver:
         if (kind := ended_by(status.job)) is not None:
             folder.write_failure(kind, f"ended by its queue: {kind}")
         elif lasted > 60 * self.timeout_minutes - placement.LOCAL_SIGNAL_SECONDS:
-            folder.write_failure("timed out", f"stopped at launch.timeout_minutes = {self.timeout_minutes:g}")
+            folder.write_failure(
+                "timed out", f"stopped at launch.timeout_minutes = {self.timeout_minutes:g}"
+            )
         else:
             times = self.tries[status.run.run_id, "node"] + 1
-            folder.write_failure("node", "the worker vanished without a word" + f" {times} times" * (times > 1))
+            folder.write_failure(
+                "node", "the worker vanished without a word" + f" {times} times" * (times > 1)
+            )
         return replace(status, state="failed", failure=folder.failure())
 
     def _submit(self, statuses: list[RunStatus]) -> None:
         """Submit as many runs as there is room for, and note their jobs."""
-        free = [s.run for s in statuses if not (s.finished or s.live or s.run.run_id in self.given_up)]
+        free = [
+            s.run for s in statuses if not (s.finished or s.live or s.run.run_id in self.given_up)
+        ]
         if not self.executor.queues:
             free = free[: max(0, self.parallel - sum(s.live for s in statuses))]
         folders = [folder_of(run, self.survey.results) for run in free]
-        # One by one where that costs nothing: a driver that is stopped in between leaves no job without its note.
-        batches = [folders] if self.executor.queues and folders else [[folder] for folder in folders]
+        # One by one where that costs nothing: a driver that is stopped in between leaves no job
+        # without its note.
+        batches = (
+            [folders] if self.executor.queues and folders else [[folder] for folder in folders]
+        )
         for batch in batches:
             steps = [folder.checkpoint_step() for folder in batch]
             jobs = self.executor.submit([folder.path for folder in batch])
             for job, step in zip(jobs, steps, strict=True):
                 job.note()
                 self.own.append(job)
-                self.watched[job.folder.name] = _Watched(step, None if self.executor.queues else time.monotonic())
+                self.watched[job.folder.name] = _Watched(
+                    step, None if self.executor.queues else time.monotonic()
+                )
 
 
 def _failed_at(status: RunStatus) -> str | None:
@@ -179,15 +198,16 @@ def sweep(
         results: results folder; everything of this sweep goes to `<results>/<scale>/`.
         watch: told how the runs stand.
         executor: local, slurm or inline, instead of the scale's own choice.
-        corpus: the folder of token shards where the corpus is the user's own; `launch.corpus_path` without it.
+        corpus: the folder of token shards where the corpus is the user's own; `launch.corpus_path`
+            without it.
         only: train these runs (ids), no others.
 
     Returns:
         The state of every run, at the end.
 
     Raises:
-        UserError: the corpus is missing or another one, this machine is not what the scale asks for, or the results
-            folder cannot be written.
+        UserError: the corpus is missing or another one, this machine is not what the scale asks
+            for, or the results folder cannot be written.
         KeyboardInterrupt: stopped; workers of this driver were asked to stop.
     """
     survey = Survey(plan, results)
@@ -200,7 +220,8 @@ def sweep(
         raise UserError(missing)
     if corpus is None and launch.corpus_path is not None:
         corpus = Path(launch.corpus_path)
-    # Many small workers side by side beat few with many threads each; set before torch is imported anywhere.
+    # Many small workers side by side beat few with many threads each; set before torch is imported
+    # anywhere.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         where = placement.place(plan.scale, chosen) if todo else None
@@ -210,16 +231,32 @@ def sweep(
         if where is not None:
             start = placement.start(plan.scale, where, results / plan.scale.name)
             parallel = placement.side_by_side(launch, chosen)
-            driver = Driver(survey, start, parallel, launch.retries, launch.timeout_minutes, watch, given_up=others)
+            driver = Driver(
+                survey,
+                start,
+                parallel,
+                launch.retries,
+                launch.timeout_minutes,
+                watch,
+                given_up=others,
+            )
             statuses = driver.run()
         # Whoever reads the records next finds them as one table, where they are many.
         collect(runs_folder(results, plan.scale.name), FILE_NAME)
         return statuses
     except OSError as error:
-        raise UserError(f"{results}: expected a results folder with room to write: {error}") from None
+        raise UserError(
+            f"{results}: expected a results folder with room to write: {error}"
+        ) from None
 
 
-def _lay_out(todo: list[RunStatus], launch: Launch, where: placement.Place, results: Path, corpus: Path | None) -> None:
+def _lay_out(
+    todo: list[RunStatus],
+    launch: Launch,
+    where: placement.Place,
+    results: Path,
+    corpus: Path | None,
+) -> None:
     """Tokenise the corpus once and write what to train to the folder of every run that nobody is at."""
     shards = prepare(todo[0].run.spec.corpus, results / "corpora", corpus)
     for run in (status.run for status in todo if not status.live):

@@ -18,7 +18,8 @@ from engram_sweep.runs.provenance import code_state
 def write(plan: Plan, results: Path, bill: dict[str, Any]) -> Path:
     """Write the scripts and the plan into `<results>/<scale>/dry-run/`, in place of those of an earlier dry run.
 
-    `array-<n>.sh` is the script of each array, as sbatch would be given it; `plan.json` says which runs are in which.
+    `array-<n>.sh` is the script of each array, as sbatch would be given it; `plan.json` says which
+    runs are in which.
 
     Args:
         plan: what is to be trained.
@@ -36,8 +37,12 @@ def write(plan: Plan, results: Path, bill: dict[str, Any]) -> Path:
     where = placement.place(scale, "slurm")
     home = results.resolve() / scale.name
     state = code_state()
-    request = placement.request(scale, where, home / "code" / snapshot.digest(snapshot.PACKAGE, state))
-    runs = [status.run for status in sweep_status(plan, results) if not (status.finished or status.live)]
+    request = placement.request(
+        scale, where, home / "code" / snapshot.digest(snapshot.PACKAGE, state)
+    )
+    runs = [
+        status.run for status in sweep_status(plan, results) if not (status.finished or status.live)
+    ]
     size = max_array_size() if shutil.which("scontrol") else MAX_ARRAY_SIZE
 
     folder = home / "dry-run"

@@ -1,7 +1,8 @@
 """A job: the worker of one run in the hands of an executor.
 
-It is known by a note in its run folder (`job.json`), so that whoever comes later, a new driver, a second one, the
-status or `cancel`, can ask about it and stop it without the driver that submitted it.
+It is known by a note in its run folder (`job.json`), so that whoever comes later, a new driver, a
+second one, the status or `cancel`, can ask about it and stop it without the driver that submitted
+it.
 """
 
 from __future__ import annotations

@@ -42,7 +42,9 @@ def choose(launch: Launch, asked: str | None = None) -> str:
     """
     if asked and asked not in EXECUTORS:
         raise UserError(f"executor: expected one of {', '.join(EXECUTORS)}, got {asked!r}")
-    return asked or launch.executor or ("slurm" if launch.gpu and shutil.which("sbatch") else "local")
+    return (
+        asked or launch.executor or ("slurm" if launch.gpu and shutil.which("sbatch") else "local")
+    )
 
 
 def what_is_missing(scale: Scale, executor: str) -> str | None:
@@ -64,13 +66,16 @@ def place(scale: Scale, executor: str) -> Place:
     """Where the runs of a scale train.
 
     Raises:
-        UserError: the user's cluster file is wrong, or GPUs and windows do not divide evenly over nodes.
+        UserError: the user's cluster file is wrong, or GPUs and windows do not divide evenly over
+            nodes.
     """
     gpus = scale.launch.gpus if scale.launch.gpu else 0
     if executor != "slurm":
         # This process is one, whatever it sees.
         devices = 1 if executor == "inline" else max(1, gpus)
-        return Place(executor, Shape(devices=devices, gpus_per_node=gpus), Slurm(), LOCAL_SIGNAL_SECONDS)
+        return Place(
+            executor, Shape(devices=devices, gpus_per_node=gpus), Slurm(), LOCAL_SIGNAL_SECONDS
+        )
     slurm = merged(scale.launch.slurm, read_user_file())
     found = shape(slurm, gpus, scale.training.batch_windows)
     return Place(executor, found, slurm, slurm.signal_seconds or SLURM_SIGNAL_SECONDS)

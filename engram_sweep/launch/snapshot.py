@@ -55,14 +55,17 @@ def take(folder: Path, state: dict[str, Any], package: Path = PACKAGE) -> Path:
     if not snapshot.exists():
         _copy(package, state, snapshot)
     if digest(snapshot / package.name, state) != wanted:
-        raise UserError(f"{snapshot}: expected the code that was copied there, found it changed; delete this folder")
+        raise UserError(
+            f"{snapshot}: expected the code that was copied there, found it changed; delete this folder"
+        )
     return snapshot.resolve()
 
 
 def environment(snapshot: Path) -> dict[str, str]:
     """Variables under which python imports the snapshot."""
     paths = [str(snapshot), *filter(None, [os.environ.get("PYTHONPATH")])]
-    # `python -m` would look into the working directory first, which is mostly the very checkout that may change.
+    # `python -m` would look into the working directory first, which is mostly the very checkout
+    # that may change.
     return {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
 
 

@@ -38,10 +38,20 @@ class RunStatus:
     @property
     def seconds_left(self) -> float | None:
         """Until the last step, at the speed of the last tokens; None where that is not known."""
-        if self.state != "running" or not self.tokens_per_second or self.step is None or self.steps is None:
+        if (
+            self.state != "running"
+            or not self.tokens_per_second
+            or self.step is None
+            or self.steps is None
+        ):
             return None
         training = self.run.spec.training
-        return (self.steps - self.step) * training.window * training.batch_windows / self.tokens_per_second
+        return (
+            (self.steps - self.step)
+            * training.window
+            * training.batch_windows
+            / self.tokens_per_second
+        )
 
     @property
     def finished(self) -> bool:
@@ -62,7 +72,9 @@ class RunStatus:
             "steps": self.steps,
             "tokens_per_second": self.tokens_per_second,
             "seconds_left": self.seconds_left,
-            "job": {"executor": self.job.executor, "id": self.job.id} if self.live and self.job else None,
+            "job": {"executor": self.job.executor, "id": self.job.id}
+            if self.live and self.job
+            else None,
             "failure": self.failure,
         }
 
@@ -86,30 +98,46 @@ class Survey:
         """The state of every planned run, in the plan's order."""
         self._find_finished(list(self.plan.runs))
         left = [run for run in self.plan.runs if run.run_id not in self._finished]
-        jobs = {run.run_id: job for run in left if (job := noted_job(folder_of(run, self.results).path)) is not None}
+        jobs = {
+            run.run_id: job
+            for run in left
+            if (job := noted_job(folder_of(run, self.results).path)) is not None
+        }
         states: dict[str, State] = dict(zip(jobs, job_states(list(jobs.values())), strict=True))
         # Again, after the queues: a job that they call ended has written what it had to write.
         self._find_finished([run for run in left if run.run_id in jobs])
         return [
-            self._finished.get(run.run_id) or self._unfinished(run, jobs.get(run.run_id), states.get(run.run_id))
+            self._finished.get(run.run_id)
+            or self._unfinished(run, jobs.get(run.run_id), states.get(run.run_id))
             for run in self.plan.runs
         ]
 
     def _find_finished(self, runs: list[PlannedRun]) -> None:
         """Read the records that came since the last time: all of them as one table where they are many."""
         new = {run.run_id: run for run in runs if run.run_id not in self._finished}
-        new = {name: run for name, run in new.items() if folder_of(run, self.results).record.exists()}
+        new = {
+            name: run for name, run in new.items() if folder_of(run, self.results).record.exists()
+        }
         self._uncopied += len(new)
-        folder, many = runs_folder(self.results, self.plan.scale.name), is_grown(self._uncopied, len(self._finished))
+        folder, many = (
+            runs_folder(self.results, self.plan.scale.name),
+            is_grown(self._uncopied, len(self._finished)),
+        )
         if many:
             self._uncopied = 0
-            # Only who looks again and again, a driver, has the time to keep the copy up to date for the others.
+            # Only who looks again and again, a driver, has the time to keep the copy up to date for
+            # the others.
             if self._finished:
                 collect(folder, FILE_NAME)
         for row in collect(folder, FILE_NAME, COLUMNS, None if many else new)[0].to_pylist():
             if (run := new.get(row[FOLDER])) is not None and row["run_id"] == run.run_id:
                 state = "done" if row["outcome"] == "ok" else "diverged"
-                measured = (row["validation_loss"], row["steps"], run.spec.training.steps, row["tokens_per_second"])
+                measured = (
+                    row["validation_loss"],
+                    row["steps"],
+                    run.spec.training.steps,
+                    row["tokens_per_second"],
+                )
                 self._finished[run.run_id] = RunStatus(run, state, *measured)
 
     def _unfinished(self, run: PlannedRun, job: Job | None, state: State | None) -> RunStatus:
@@ -118,11 +146,15 @@ class Survey:
         if state == "running" or folder.is_held():
             told = folder.progress()
             step, speed = told.get("step", 0), told.get("tokens_per_second")
-            return RunStatus(run, "running", step=step, steps=steps, tokens_per_second=speed, job=job, live=True)
+            return RunStatus(
+                run, "running", step=step, steps=steps, tokens_per_second=speed, job=job, live=True
+            )
         failure = folder.failure()
         if failure is not None and failure["kind"] == "preempted":
             step = folder.checkpoint_step()
-            return RunStatus(run, "preempted", step=step, steps=steps, failure=failure, job=job, live=live)
+            return RunStatus(
+                run, "preempted", step=step, steps=steps, failure=failure, job=job, live=live
+            )
         ended = "failed" if failure else "planned"
         return RunStatus(run, "queued" if live else ended, failure=failure, job=job, live=live)
 

@@ -45,18 +45,23 @@ class ShortConv(nn.Module):
         """(B, T, D) or (B, T, M, D) -> same. Tap j looks (kernel - 1 - j) * dilation back, the last one not at all."""
         kernel = self.weight.shape[-1]
         weight = self.weight.type_as(x)
-        # Shifted products instead of conv1d: no transposes, and several times faster on CPU at these kernels.
+        # Shifted products instead of conv1d: no transposes, and several times faster on CPU at
+        # these kernels.
         normed = F.pad(self.norm(x), (0, 0) * (x.ndim - 2) + ((kernel - 1) * self.dilation, 0))
         T = x.shape[1]
-        taps = [normed[:, j * self.dilation : j * self.dilation + T] * weight[..., j] for j in range(kernel)]
+        taps = [
+            normed[:, j * self.dilation : j * self.dilation + T] * weight[..., j]
+            for j in range(kernel)
+        ]
         return F.silu(torch.stack(taps).sum(0))
 
 
 class Engram(nn.Module):
     """Look up hashed n-gram rows, gate them by the hidden state, smooth them over time.
 
-    k = W_K e, v = W_V e, alpha = sigmoid(<norm(h), norm(k)> / sqrt(D)), Y = ShortConv(alpha v) + alpha v (Eq. 3-5).
-    With M residual streams, one table and one W_V serve all; each has its own W_K, norms, gate and taps (section 2.4).
+    k = W_K e, v = W_V e, alpha = sigmoid(<norm(h), norm(k)> / sqrt(D)), Y = ShortConv(alpha v) +
+    alpha v (Eq. 3-5). With M residual streams, one table and one W_V serve all; each has its own
+    W_K, norms, gate and taps (section 2.4).
     """
 
     def __init__(self, geometry: Geometry, index: int, compression: Tensor | None) -> None:
@@ -67,7 +72,9 @@ class Engram(nn.Module):
         self.rows = NgramRows(memory, index, compression, geometry.vocab_size)
         self.table = Table(memory.table_rows(index), memory.head_dim, memory.init_std)
         D, M, std = geometry.d_model, geometry.streams, geometry.init_std
-        self.key = BranchLinear(M, memory.d_memory, D, std) if M > 1 else Linear(memory.d_memory, D, std)
+        self.key = (
+            BranchLinear(M, memory.d_memory, D, std) if M > 1 else Linear(memory.d_memory, D, std)
+        )
         self.value = Linear(memory.d_memory, D, std)
         self.query_norm = RMSNorm(D, M)
         self.key_norm = RMSNorm(D, M)
@@ -82,7 +89,10 @@ class Engram(nn.Module):
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
         """Hidden states (B, T, D) or (B, T, M, D) and looked-up e (B, T, d_memory) -> what to add to the former."""
         e = e.type_as(h)
-        score = at_least_fp32(self.query_norm(h) * self.key_norm(self.key(e))).sum(-1) / h.shape[-1] ** 0.5
+        score = (
+            at_least_fp32(self.query_norm(h) * self.key_norm(self.key(e))).sum(-1)
+            / h.shape[-1] ** 0.5
+        )
         if self.signed_sqrt:
             score = score.sign() * score.abs().clamp_min(1e-6).sqrt()
         gate = score.sigmoid()

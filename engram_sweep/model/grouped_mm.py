@@ -1,8 +1,9 @@
 """Grouped matrix products: one call for all experts, eager and compiled, forward and backward.
 
-Eager runs call `torch.nn.functional.grouped_mm`. Under `torch.compile` they go through an operator of our own: up to
-torch 2.13 at least, the built-in one's shape function takes bfloat16 only, so that float32 would not compile, and its
-float32 backward on the CPU refuses incoming gradients that are not contiguous.
+Eager runs call `torch.nn.functional.grouped_mm`. Under `torch.compile` they go through an operator
+of our own: up to torch 2.13 at least, the built-in one's shape function takes bfloat16 only, so
+that float32 would not compile, and its float32 backward on the CPU refuses incoming gradients that
+are not contiguous.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ def grouped_mm(x: Tensor, weight: Tensor, ends: Tensor) -> Tensor:
     Returns:
         (S, B).
     """
-    return _rows(x, weight, ends) if torch.compiler.is_compiling() else F.grouped_mm(x, weight, offs=ends)
+    return (
+        _rows(x, weight, ends)
+        if torch.compiler.is_compiling()
+        else F.grouped_mm(x, weight, offs=ends)
+    )
 
 
 @torch.library.custom_op("engram_sweep::grouped_mm", mutates_args=())

@@ -1,7 +1,8 @@
 """Manifold-constrained hyper-connections (mHC, arXiv 2512.24880): n residual streams around every sublayer.
 
-x' = H_res x + H_post^T F(H_pre x), with x (n, D) the streams of one token. All three maps depend on the token; H_res is
-projected to a doubly stochastic matrix, so that the mean over streams is carried through any depth unchanged.
+x' = H_res x + H_post^T F(H_pre x), with x (n, D) the streams of one token. All three maps depend on
+the token; H_res is projected to a doubly stochastic matrix, so that the mean over streams is
+carried through any depth unchanged.
 """
 
 from __future__ import annotations
@@ -47,9 +48,10 @@ def sinkhorn(logits: Tensor, steps: int = SINKHORN_STEPS) -> Tensor:
 def start_bias(streams: int, site: int) -> Tensor:
     """Static logits that make the start a plain residual network (ours; the paper prints none).
 
-    While all streams are equal, any weights that sum to one read the same input, H_post = 1 writes the same output to
-    all, and a doubly stochastic H_res keeps them. Every sublayer reads mostly one stream, in turn, as in
-    hyper-connections (arXiv 2409.19606): with equal weights all streams would get equal gradients and stay equal.
+    While all streams are equal, any weights that sum to one read the same input, H_post = 1 writes
+    the same output to all, and a doubly stochastic H_res keeps them. Every sublayer reads mostly
+    one stream, in turn, as in hyper-connections (arXiv 2409.19606): with equal weights all streams
+    would get equal gradients and stay equal.
 
     Args:
         streams: n.
@@ -91,7 +93,12 @@ class StreamMix(nn.Module):
         with exact(h):
             flat = h.flatten(2).to(self.weight.dtype)
             dynamic = F.linear(F.rms_norm(flat, flat.shape[-1:], None, 1e-5), self.weight)
-            parts = zip(self.scale, dynamic.split((n, n, n * n), -1), self.bias.split((n, n, n * n)), strict=True)
+            parts = zip(
+                self.scale,
+                dynamic.split((n, n, n * n), -1),
+                self.bias.split((n, n, n * n)),
+                strict=True,
+            )
             read, write, mix = (scale * token + static for scale, token, static in parts)
             return read.sigmoid(), 2 * write.sigmoid(), sinkhorn(mix.unflatten(-1, (n, n)))
 

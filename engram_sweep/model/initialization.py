@@ -11,8 +11,8 @@ from torch import Tensor, nn
 def named_normal(seed: int, name: str, shape: tuple[int, ...], std: float) -> Tensor:
     """Normal values for the tensor `name`, drawn row by row.
 
-    The stream is sequential, so two tensors of one name that differ in their first dimension only (more experts,
-    more rows) share their common leading part, bit for bit.
+    The stream is sequential, so two tensors of one name that differ in their first dimension only
+    (more experts, more rows) share their common leading part, bit for bit.
 
     Args:
         seed: the run's seed.
@@ -32,9 +32,9 @@ def named_normal(seed: int, name: str, shape: tuple[int, ...], std: float) -> Te
 def initialise(model: nn.Module, seed: int) -> None:
     """Fill every parameter of a `Transformer` in place.
 
-    Every module names the standard deviation of its own parameters in `init_std` (`{parameter name: std}`): norm
-    weights start at one (`UNIT`), convolutions at zero (paper Appendix A), the rest normal. A tensor in the place of
-    a standard deviation is the start itself.
+    Every module names the standard deviation of its own parameters in `init_std` (`{parameter name:
+    std}`): norm weights start at one (`UNIT`), convolutions at zero (paper Appendix A), the rest
+    normal. A tensor in the place of a standard deviation is the start itself.
 
     Args:
         model: the model, on any device, with its final parameter names.

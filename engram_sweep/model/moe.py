@@ -1,7 +1,8 @@
 """DeepSeekMoE: shared experts that always run and routed experts chosen by sigmoid scores, balanced without a loss.
 
-The balancing bias (Wang et al. 2024, "auxiliary-loss-free") moves by a fixed step towards even load, so its strength
-does not depend on the number of experts: a balance loss that does would confound rho.
+The balancing bias (Wang et al. 2024, "auxiliary-loss-free") moves by a fixed step towards even
+load, so its strength does not depend on the number of experts: a balance loss that does would
+confound rho.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from engram_sweep.spec import Geometry
 class Router(nn.Module):
     """Chooses `top_k` of N experts for every token.
 
-    Buffers: `bias` (N,) steers the choice only, never the weights; `load` (N,) counts the tokens that each expert
-    got since `rebalance` was last called. With `measure_balance`, training leaves the sequence-wise balance loss of the
-    last forward pass in `balance`.
+    Buffers: `bias` (N,) steers the choice only, never the weights; `load` (N,) counts the tokens
+    that each expert got since `rebalance` was last called. With `measure_balance`, training leaves
+    the sequence-wise balance loss of the last forward pass in `balance`.
     """
 
     bias: Tensor
@@ -31,7 +32,9 @@ class Router(nn.Module):
         self.top_k = geometry.top_k
         self.scores = Linear(geometry.d_model, geometry.routed_experts, geometry.init_std)
         self.register_buffer("bias", torch.zeros(geometry.routed_experts))
-        self.register_buffer("load", torch.zeros(geometry.routed_experts, dtype=torch.int64), persistent=False)
+        self.register_buffer(
+            "load", torch.zeros(geometry.routed_experts, dtype=torch.int64), persistent=False
+        )
         self.measure_balance = False
         self.balance: Tensor | None = None
 
@@ -71,8 +74,8 @@ def count(experts: Tensor, n: int) -> Tensor:
 def sequence_balance(score: Tensor, experts: Tensor, sequences: int) -> Tensor:
     """Sequence-wise balance loss (DeepSeek-V3, arXiv 2412.19437, Eq. 17-20), without its weight alpha.
 
-    Normalised by experts and top_k: exactly 1 at even load or even scores, whatever their numbers. A loss that grew
-    with the number of experts would confound rho.
+    Normalised by experts and top_k: exactly 1 at even load or even scores, whatever their numbers.
+    A loss that grew with the number of experts would confound rho.
 
     Args:
         score: (B T, N), positive.
@@ -85,7 +88,9 @@ def sequence_balance(score: Tensor, experts: Tensor, sequences: int) -> Tensor:
     N = score.shape[1]
     share = (score / score.sum(-1, keepdim=True)).view(sequences, -1, N).mean(1)
     chosen = experts.reshape(sequences, -1)
-    load = torch.zeros_like(share).scatter_add_(1, chosen, torch.ones_like(chosen, dtype=share.dtype))
+    load = torch.zeros_like(share).scatter_add_(
+        1, chosen, torch.ones_like(chosen, dtype=share.dtype)
+    )
     return (load * (N / chosen.shape[1]) * share).sum(-1).mean()
 
 
@@ -114,13 +119,16 @@ class RoutedExperts(nn.Module):
             (S, D).
         """
         if torch.is_autocast_enabled(x.device.type):
-            x = x.to(torch.get_autocast_dtype(x.device.type))  # autocast does not know grouped products
+            x = x.to(
+                torch.get_autocast_dtype(x.device.type)
+            )  # autocast does not know grouped products
         S, top_k = experts.shape
         order = experts.flatten().argsort(stable=True)
         ends = count(experts, len(self.gate_up)).cumsum(0).to(torch.int32)
         gate, up = grouped_mm(x[order // top_k], self.gate_up.type_as(x), ends).chunk(2, dim=-1)
         y = grouped_mm(F.silu(gate) * up, self.down.type_as(x), ends)
-        # Scattering by the inverse permutation and summing over top_k adds in a fixed order on every device.
+        # Scattering by the inverse permutation and summing over top_k adds in a fixed order on
+        # every device.
         y = y[torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=x.device))]
         return (y.view(S, top_k, -1) * weights.type_as(y)[..., None]).sum(1)
 
@@ -132,7 +140,9 @@ class MoE(nn.Module):
         super().__init__()
         output_std = geometry.init_std / (2 * geometry.n_layers) ** 0.5
         width = geometry.shared_width[block]
-        self.shared = GatedFFN(geometry.d_model, width, geometry.init_std, output_std) if width else None
+        self.shared = (
+            GatedFFN(geometry.d_model, width, geometry.init_std, output_std) if width else None
+        )
         self.router = Router(geometry)
         self.experts = RoutedExperts(geometry, output_std)
 

@@ -1,7 +1,8 @@
 """Token ids -> table rows: tokenizer compression, n-gram keys, multiply-XOR hash (paper section 2.2, released demo).
 
-All integers equal the released demo's: multipliers from `numpy.random.default_rng(seed + 10007 * layer)`, the current
-token times m_0, one mix per order shared by its heads, heads differing by their prime only.
+All integers equal the released demo's: multipliers from `numpy.random.default_rng(seed + 10007 *
+layer)`, the current token times m_0, one mix per order shared by its heads, heads differing by
+their prime only.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ _LAYER_STRIDE = 10007
 def multipliers(classes: int, max_order: int, layer: int, seed: int) -> np.ndarray:
     """The odd int64 multipliers m_0..m_{N-1} of one layer.
 
-    Their range keeps id * multiplier below 2^63, so nothing overflows and every mix is non-negative.
+    Their range keeps id * multiplier below 2^63, so nothing overflows and every mix is
+    non-negative.
 
     Args:
         classes: number of compressed token ids.
@@ -28,7 +30,9 @@ def multipliers(classes: int, max_order: int, layer: int, seed: int) -> np.ndarr
         seed: hash seed of the model.
     """
     half = max(1, int(np.iinfo(np.int64).max) // classes // 2)
-    draws = np.random.default_rng(seed + _LAYER_STRIDE * layer).integers(0, half, size=max_order, dtype=np.int64)
+    draws = np.random.default_rng(seed + _LAYER_STRIDE * layer).integers(
+        0, half, size=max_order, dtype=np.int64
+    )
     return draws * 2 + 1
 
 
@@ -38,7 +42,8 @@ class NgramRows(nn.Module):
     Args:
         memory: the memory's geometry.
         index: which of its tables.
-        compression: (V,) int64 map from token id to class, or None for the identity on `vocab_size` ids.
+        compression: (V,) int64 map from token id to class, or None for the identity on `vocab_size`
+            ids.
         vocab_size: V.
     """
 
@@ -47,9 +52,12 @@ class NgramRows(nn.Module):
     offsets: Tensor
     compression: Tensor
 
-    def __init__(self, memory: EngramGeometry, index: int, compression: Tensor | None, vocab_size: int) -> None:
+    def __init__(
+        self, memory: EngramGeometry, index: int, compression: Tensor | None, vocab_size: int
+    ) -> None:
         super().__init__()
-        # On the CPU whatever the default device: hash constants are values, also in a model built on the meta device.
+        # On the CPU whatever the default device: hash constants are values, also in a model built
+        # on the meta device.
         classes = compression if compression is not None else torch.arange(vocab_size, device="cpu")
         layer = memory.layers[index] if memory.layers else 0
         factors = multipliers(int(classes.max()) + 1, memory.max_order, layer, memory.hash_seed)
@@ -72,7 +80,8 @@ class NgramRows(nn.Module):
         rows = []
         reach = self.orders[-1] - 1
         padded = torch.cat((pad.expand(len(ids), reach), ids), dim=1)
-        # Which document a position lies in; a token that ends one belongs to it; before the window there is none.
+        # Which document a position lies in; a token that ends one belongs to it; before the window
+        # there is none.
         document = None
         if self.document_end is not None:
             ends = (tokens == self.document_end).cumsum(1)
@@ -81,7 +90,9 @@ class NgramRows(nn.Module):
             start = reach - back
             earlier = padded[:, start : start + T]
             if document is not None:
-                earlier = torch.where(document[:, start : start + T] == document[:, reach:], earlier, pad)
+                earlier = torch.where(
+                    document[:, start : start + T] == document[:, reach:], earlier, pad
+                )
             mix = mix ^ (earlier * self.multipliers[back])
             rows.append(mix[..., None] % self.primes[back - 1])
         return torch.stack(rows, dim=2)

@@ -24,7 +24,9 @@ class Block(nn.Module):
         super().__init__()
         g, memory = geometry, geometry.memory
         placed = memory is not None and block in memory.layers
-        self.engram = Engram(g, memory.layers.index(block), compression) if memory and placed else None
+        self.engram = (
+            Engram(g, memory.layers.index(block), compression) if memory and placed else None
+        )
         self.attention_mix = StreamMix(g, 2 * block) if g.streams > 1 else None
         self.attention_norm = RMSNorm(g.d_model)
         self.attention = LatentAttention(g) if g.mla else Attention(g)
@@ -41,7 +43,9 @@ class Block(nn.Module):
         if self.engram is not None:
             h = h + self.engram(h, e)
         h = residual(self.attention_mix, h, lambda x: self.attention(self.attention_norm(x)))
-        return residual(self.feed_forward_mix, h, lambda x: self.feed_forward(self.feed_forward_norm(x)))
+        return residual(
+            self.feed_forward_mix, h, lambda x: self.feed_forward(self.feed_forward_norm(x))
+        )
 
 
 class Transformer(nn.Module):
@@ -120,7 +124,9 @@ class Transformer(nn.Module):
 
     def balance_loss(self) -> Tensor | float:
         """Sum over MoE layers of the last forward pass's sequence-wise balance losses, without a weight."""
-        return sum((router.balance for router in self.routers() if router.balance is not None), start=0.0)
+        return sum(
+            (router.balance for router in self.routers() if router.balance is not None), start=0.0
+        )
 
     def gate_means(self) -> list[float]:
         """Mean gate of each Engram module in the last forward pass."""

@@ -1,8 +1,9 @@
 """rho -> integer experts and prime table rows, at constant P_tot and P_act (paper section 3.1). Pure arithmetic.
 
-N(rho) = top_k + rho (N(1) - top_k); what the experts give up goes to table rows. Under `iso: strict` whatever else a
-point activates (the Engram module's projections, norms, convolution and looked-up rows; the router, which shrinks
-with the experts) is taken out of the shared experts' width, so that P_act and FLOPs per token agree along rho.
+N(rho) = top_k + rho (N(1) - top_k); what the experts give up goes to table rows. Under `iso:
+strict` whatever else a point activates (the Engram module's projections, norms, convolution and
+looked-up rows; the router, which shrinks with the experts) is taken out of the shared experts'
+width, so that P_act and FLOPs per token agree along rho.
 """
 
 from __future__ import annotations
@@ -45,18 +46,21 @@ class Allocation:
     """That of rho = 1, which this one is compared with."""
 
 
-def allocate(scale: Scale, rho: float, arm: str = "engram", rows_per_head: int | None = None) -> Allocation:
+def allocate(
+    scale: Scale, rho: float, arm: str = "engram", rows_per_head: int | None = None
+) -> Allocation:
     """Solve one point of the sweep.
 
     Args:
         scale: the sweep.
         rho: asked share of P_sparse in routed experts; `engram` at rho = 1 is `moe`.
         arm: one of `ARMS`; `moe`, `one_row` and `dense` ignore rho.
-        rows_per_head: size of the Engram tables in place of what the experts give up; P_tot is then not held.
-            `over_encoding` gets as many parameters. 0 leaves the memory out.
+        rows_per_head: size of the Engram tables in place of what the experts give up; P_tot is then
+            not held. `over_encoding` gets as many parameters. 0 leaves the memory out.
 
     Raises:
-        UserError: no integer solution within the tolerances; says which constraint fails and by how much.
+        UserError: no integer solution within the tolerances; says which constraint fails and by how
+            much.
     """
     if arm == "engram" and rho == 1 and not rows_per_head:
         arm = "moe"
@@ -69,10 +73,15 @@ def allocate(scale: Scale, rho: float, arm: str = "engram", rows_per_head: int |
     model = scale.model
     span = model.routed_experts - model.top_k
     ideal = model.top_k + rho * span
-    candidates = sorted(range(model.top_k, model.routed_experts + 1), key=lambda n: (abs(n - ideal), -n))
-    # The neighbours too: shared widths come in whole units, and a neighbour's remainder may be the smaller one.
+    candidates = sorted(
+        range(model.top_k, model.routed_experts + 1), key=lambda n: (abs(n - ideal), -n)
+    )
+    # The neighbours too: shared widths come in whole units, and a neighbour's remainder may be the
+    # smaller one.
     if arm != "dense" and 0 < rho < 1:
-        candidates = [n for n in candidates[:3] if model.top_k < n < model.routed_experts] or candidates[:1]
+        candidates = [
+            n for n in candidates[:3] if model.top_k < n < model.routed_experts
+        ] or candidates[:1]
     else:
         candidates = candidates[:1]
     problems = []
@@ -83,9 +92,17 @@ def allocate(scale: Scale, rho: float, arm: str = "engram", rows_per_head: int |
             problems.append(str(error))
             continue
         realised = 0.0 if arm == "dense" else (experts - model.top_k) / span
-        return Allocation(arm, rho, realised, geometry, ledger(geometry, scale.training.window), target)
-    hint = _nearest_hint(scale, arm, base, target, ideal) if 0 <= rho < 1 and arm in ("engram", "over_encoding") else ""
-    raise UserError(f"sweeps/{scale.name}.yaml: no integer solution at rho = {rho:g} ({arm}): {problems[0]}{hint}")
+        return Allocation(
+            arm, rho, realised, geometry, ledger(geometry, scale.training.window), target
+        )
+    hint = (
+        _nearest_hint(scale, arm, base, target, ideal)
+        if 0 <= rho < 1 and arm in ("engram", "over_encoding")
+        else ""
+    )
+    raise UserError(
+        f"sweeps/{scale.name}.yaml: no integer solution at rho = {rho:g} ({arm}): {problems[0]}{hint}"
+    )
 
 
 def _nearest_hint(scale: Scale, arm: str, base: Geometry, target: Ledger, ideal: float) -> str:
@@ -118,7 +135,11 @@ def experts_for(scale: Scale, total_over_active: float) -> int:
     total, active = more.params_total - few.params_total, more.params_active - few.params_active
     ceiling = total / active
     wanted = total_over_active * few.params_active - few.params_total
-    extra = max(0, round(wanted / (total - total_over_active * active))) if total_over_active < ceiling else 0
+    extra = (
+        max(0, round(wanted / (total - total_over_active * active)))
+        if total_over_active < ceiling
+        else 0
+    )
     experts = model.top_k + 1 + extra
     found = book(experts)
     ratio = found.params_total / found.params_active
@@ -132,7 +153,9 @@ def experts_for(scale: Scale, total_over_active: float) -> int:
 
 def with_experts(scale: Scale, experts: int) -> Scale:
     """The scale with another number of routed experts."""
-    return scale.model_copy(update={"model": scale.model.model_copy(update={"routed_experts": experts})})
+    return scale.model_copy(
+        update={"model": scale.model.model_copy(update={"routed_experts": experts})}
+    )
 
 
 def _moe(scale: Scale) -> Geometry:
@@ -161,7 +184,9 @@ def _moe(scale: Scale) -> Geometry:
     )
 
 
-def _solve(scale: Scale, arm: str, experts: int, base: Geometry, target: Ledger, rows_per_head: int | None) -> Geometry:
+def _solve(
+    scale: Scale, arm: str, experts: int, base: Geometry, target: Ledger, rows_per_head: int | None
+) -> Geometry:
     """The geometry of one arm with `experts` routed experts; ValueError says what cannot be met."""
     if arm == "moe":
         return base
@@ -174,7 +199,9 @@ def _solve(scale: Scale, arm: str, experts: int, base: Geometry, target: Ledger,
     if arm in ("engram", "over_encoding"):
         if rows_per_head:
             m = scale.memory
-            geometry = _fill(geometry, rows_per_head * len(m.layers) * (m.max_order - 1) * m.heads * m.head_dim)
+            geometry = _fill(
+                geometry, rows_per_head * len(m.layers) * (m.max_order - 1) * m.heads * m.head_dim
+            )
         else:
             geometry = _meet_total(geometry, target, scale.training.window)
     return geometry
@@ -206,8 +233,13 @@ def _meet_active(geometry: Geometry, target: Ledger, window: int) -> Geometry:
     moe_layers = range(geometry.dense_layers, geometry.n_layers)
     fixed = [w if i < geometry.dense_layers else 0 for i, w in enumerate(geometry.shared_width)]
     bare = ledger(replace(geometry, shared_width=tuple(fixed)), window)
-    # GPUs want matrices in multiples of 8 (16 bytes of bf16); small models cannot be met in so coarse steps.
-    grain = ALIGNMENT if 3 * geometry.d_model * ALIGNMENT <= 2 * ACTIVE_TOLERANCE * target.params_active else 1
+    # GPUs want matrices in multiples of 8 (16 bytes of bf16); small models cannot be met in so
+    # coarse steps.
+    grain = (
+        ALIGNMENT
+        if 3 * geometry.d_model * ALIGNMENT <= 2 * ACTIVE_TOLERANCE * target.params_active
+        else 1
+    )
     unit = 3 * geometry.d_model * grain
     spare = target.params_active - bare.params_active
     if spare < 0:

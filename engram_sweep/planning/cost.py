@@ -1,7 +1,8 @@
 """What a sweep costs before it is launched: GPU-hours, wall-clock, memory per GPU, disk, money. Pure arithmetic.
 
-Memory is that of this sharding: every GPU of a run holds a replica of what is not sparse and trains its own windows
-(data parallel); routed experts and n-gram tables are spread evenly over the run's GPUs, with their optimizer states.
+Memory is that of this sharding: every GPU of a run holds a replica of what is not sparse and trains
+its own windows (data parallel); routed experts and n-gram tables are spread evenly over the run's
+GPUs, with their optimizer states.
 """
 
 from __future__ import annotations
@@ -37,8 +38,12 @@ class Gpu:
 
 
 GPUS = {
-    "h100": Gpu("H100 SXM", 989.5e12, 80e9),  # NVIDIA H100 data sheet: 1,979 TFLOPS bf16 with sparsity, 80 GB
-    "h200": Gpu("H200 SXM", 989.5e12, 141e9),  # NVIDIA H200 data sheet: 1,979 TFLOPS bf16 with sparsity, 141 GB
+    "h100": Gpu(
+        "H100 SXM", 989.5e12, 80e9
+    ),  # NVIDIA H100 data sheet: 1,979 TFLOPS bf16 with sparsity, 80 GB
+    "h200": Gpu(
+        "H200 SXM", 989.5e12, 141e9
+    ),  # NVIDIA H200 data sheet: 1,979 TFLOPS bf16 with sparsity, 141 GB
     "a100": Gpu("A100 SXM", 312e12, 80e9),  # NVIDIA A100 data sheet: 312 TFLOPS bf16, 80 GB
 }
 
@@ -65,7 +70,9 @@ def training_bytes(run: PlannedRun, gpus: int) -> TrainingBytes:
     A table's gradient is sparse: it holds the rows that one step looks up, at most.
     """
     rows = components(run, gpus)
-    weights, gradients, optimizer = (sum(row[f"{key}_bytes_per_gpu"] for row in rows) for key in _STATES)
+    weights, gradients, optimizer = (
+        sum(row[f"{key}_bytes_per_gpu"] for row in rows) for key in _STATES
+    )
     g, window = run.spec.geometry, run.spec.training.window
     # bf16 inputs of every block; float32 logits and their gradient.
     activations = window * (2 * g.n_layers * g.streams * g.d_model + 2 * 4 * g.vocab_size)
@@ -77,7 +84,11 @@ _STATES = ("weight", "gradient", "optimizer")
 
 def is_matrix(entry: Entry) -> bool:
     """Whether `optimizer: muon` trains this tensor by Muon: the linear maps of the blocks, experts included."""
-    inside = entry.name.startswith("blocks.") and entry.part not in ("norm", "table") and len(entry.shape) > 1
+    inside = (
+        entry.name.startswith("blocks.")
+        and entry.part not in ("norm", "table")
+        and len(entry.shape) > 1
+    )
     # Norms and convolutions of several streams have two dimensions and are no linear maps.
     return inside and not any(word in entry.name for word in ("norm", "conv"))
 
@@ -90,17 +101,22 @@ def components(run: PlannedRun, gpus: int) -> list[dict[str, Any]]:
         gpus: GPUs of one run.
 
     Returns:
-        One row a component: component, part, in_budget, tensors, params, activated, FLOPs per token flops_forward and
-        flops_backward, and weight_, gradient_ and optimizer_bytes, in all and `_per_gpu`.
+        One row a component: component, part, in_budget, tensors, params, activated, FLOPs per token
+        flops_forward and flops_backward, and weight_, gradient_ and optimizer_bytes, in all and
+        `_per_gpu`.
     """
     step = run.spec.training.window * run.spec.training.batch_windows
     rows: dict[str, dict[str, Any]] = {}
     for entry in run.allocation.ledger.entries:
         name = ".".join("*" if word.isdigit() else word for word in entry.name.split("."))
-        row = rows.setdefault(name, {"component": name, "part": entry.part, "in_budget": entry.in_budget})
+        row = rows.setdefault(
+            name, {"component": name, "part": entry.part, "in_budget": entry.in_budget}
+        )
         touched = min(entry.count, step * entry.activated) if entry.part == "table" else entry.count
         share = gpus if entry.part in SHARDED_PARTS else 1
-        moments = MUON_BYTES if run.spec.training.optimizer == "muon" and is_matrix(entry) else ADAM_BYTES
+        moments = (
+            MUON_BYTES if run.spec.training.optimizer == "muon" and is_matrix(entry) else ADAM_BYTES
+        )
         state = (WEIGHT_BYTES * entry.count, GRADIENT_BYTES * touched, moments * entry.count)
         amounts = {
             "tensors": int(bool(entry.shape)),
@@ -109,7 +125,10 @@ def components(run: PlannedRun, gpus: int) -> list[dict[str, Any]]:
             "flops_forward": entry.flops,
             "flops_backward": BACKWARD * entry.flops,
             **{f"{key}_bytes": size for key, size in zip(_STATES, state, strict=True)},
-            **{f"{key}_bytes_per_gpu": -(-size // share) for key, size in zip(_STATES, state, strict=True)},
+            **{
+                f"{key}_bytes_per_gpu": -(-size // share)
+                for key, size in zip(_STATES, state, strict=True)
+            },
         }
         for key, amount in amounts.items():
             row[key] = row.get(key, 0) + amount
@@ -145,7 +164,9 @@ def price_of(
     kind = gpu or launch.gpu
     if kind is None:
         if mfu is not None or gpus is not None or per_gpu_hour is not None:
-            raise UserError("--mfu, --gpus and --price: expected --gpu beside them, this scale runs on CPUs")
+            raise UserError(
+                "--mfu, --gpus and --price: expected --gpu beside them, this scale runs on CPUs"
+            )
         return None
     if mfu is not None and not 0 < mfu <= 1:
         raise UserError(f"--mfu: expected a share above 0 and at most 1, got {mfu:g}")
@@ -160,13 +181,14 @@ def cost(plan: Plan, price: Price | None) -> dict[str, Any]:
 
     Args:
         plan: the plan.
-        price: what to assume of the GPUs; None estimates hours of one CPU worker at the scale's sustained speed.
+        price: what to assume of the GPUs; None estimates hours of one CPU worker at the scale's
+            sustained speed.
 
     Returns:
-        runs, tokens and flops; for CPU workers sustained_gflops and worker_hours; for GPUs the assumptions, gpu_hours,
-        gpu_hours_per_run (least and most), wall_hours, memory (bytes per GPU of the run that needs most), fits,
-        gpus_that_fit (smallest doubling of a run's GPUs at which memory suffices, None where none does), disk_bytes
-        and, with a price, money.
+        runs, tokens and flops; for CPU workers sustained_gflops and worker_hours; for GPUs the
+        assumptions, gpu_hours, gpu_hours_per_run (least and most), wall_hours, memory (bytes per
+        GPU of the run that needs most), fits, gpus_that_fit (smallest doubling of a run's GPUs at
+        which memory suffices, None where none does), disk_bytes and, with a price, money.
     """
     flops = sum(run.flops for run in plan.runs)
     found: dict[str, Any] = {
@@ -190,7 +212,9 @@ def cost(plan: Plan, price: Price | None) -> dict[str, Any]:
         "gpu_memory_bytes": gpu.memory_bytes,
         "gpu_hours": sum(hours),
         "gpu_hours_per_run": [min(hours), max(hours)],
-        "wall_hours": _wall_hours([h / price.gpus_per_run for h in hours], price.gpus // price.gpus_per_run),
+        "wall_hours": _wall_hours(
+            [h / price.gpus_per_run for h in hours], price.gpus // price.gpus_per_run
+        ),
         "memory": {**asdict(memory), "total": memory.total},
         "fits": memory.total <= gpu.memory_bytes,
         "gpus_that_fit": _gpus_that_fit(largest, price.gpus_per_run, gpu.memory_bytes),
@@ -220,7 +244,10 @@ def _disk_bytes(plan: Plan, slots: int) -> int:
     """The final weights of every run, and whole checkpoints of the runs in flight (the largest ones, to be safe)."""
     rows = [components(run, 1) for run in plan.runs]
     weights = [sum(row["weight_bytes"] for row in run) for run in rows]
-    whole = [size + sum(row["optimizer_bytes"] for row in run) for size, run in zip(weights, rows, strict=True)]
+    whole = [
+        size + sum(row["optimizer_bytes"] for row in run)
+        for size, run in zip(weights, rows, strict=True)
+    ]
     return sum(weights) + KEPT_CHECKPOINTS * sum(sorted(whole)[-slots:])
 
 

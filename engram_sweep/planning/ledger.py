@@ -2,10 +2,11 @@
 
 Pure arithmetic over a `Geometry`; the tests hold it against the built model, name by name.
 
-Conventions (paper section 3.1): P_tot and P_act leave out the vocabulary embedding and the LM head. As in the paper's
-C = 6 P_act tokens, every activated parameter is one multiply-add, 2 FLOPs forward and 4 backward. Looked-up rows count
-like the rest: their gathers, scattered gradients and updates are memory traffic rather than FLOPs, but not free. FLOPs
-per token also include the LM head and the causal half of attention's scores and values, the same at every rho.
+Conventions (paper section 3.1): P_tot and P_act leave out the vocabulary embedding and the LM head.
+As in the paper's C = 6 P_act tokens, every activated parameter is one multiply-add, 2 FLOPs forward
+and 4 backward. Looked-up rows count like the rest: their gathers, scattered gradients and updates
+are memory traffic rather than FLOPs, but not free. FLOPs per token also include the LM head and the
+causal half of attention's scores and values, the same at every rho.
 """
 
 from __future__ import annotations
@@ -103,7 +104,9 @@ def _entries(g: Geometry, window: int) -> Iterator[Entry]:
     yield Entry("embedding.weight", "embedding", (g.vocab_size, D), D, 0)
     if g.memory and g.memory_at_input:
         lookups = len(g.memory.orders) * g.memory.heads
-        yield _table("over_encoding.table.weight", g.memory.table_rows(0), g.memory.head_dim, lookups)
+        yield _table(
+            "over_encoding.table.weight", g.memory.table_rows(0), g.memory.head_dim, lookups
+        )
     for i in range(g.n_layers):
         yield from _block(g, i, window)
     yield _weight("norm.weight", "norm", D)
@@ -116,10 +119,20 @@ def _block(g: Geometry, i: int, window: int) -> Iterator[Entry]:
         yield from _engram(g, i)
     yield from _mix(g, f"{at}.attention_mix")
     yield _weight(f"{at}.attention_norm.weight", "norm", D)
-    yield from _latent_attention(g, f"{at}.attention") if g.mla else _grouped_attention(g, f"{at}.attention")
+    yield from (
+        _latent_attention(g, f"{at}.attention")
+        if g.mla
+        else _grouped_attention(g, f"{at}.attention")
+    )
     # Scores and weighted values: 2 products of 2 FLOPs over (window + 1) / 2 keys on average.
     value_dim = g.mla.v_head_dim if g.mla else g.head_dim
-    yield Entry(f"{at}.attention.scores", "attention", (), 0, (window + 1) * g.n_heads * (g.head_dim + value_dim))
+    yield Entry(
+        f"{at}.attention.scores",
+        "attention",
+        (),
+        0,
+        (window + 1) * g.n_heads * (g.head_dim + value_dim),
+    )
     yield from _mix(g, f"{at}.feed_forward_mix")
     yield _weight(f"{at}.feed_forward_norm.weight", "norm", D)
     shared = f"{at}.feed_forward"
@@ -153,7 +166,9 @@ def _latent_attention(g: Geometry, at: str) -> Iterator[Entry]:
     yield _weight(f"{at}.query.weight", "attention", H * g.head_dim, m.q_lora_rank or D)
     yield _weight(f"{at}.kv_down.weight", "attention", m.kv_lora_rank + m.qk_rope_head_dim, D)
     yield _weight(f"{at}.kv_norm.weight", "attention", m.kv_lora_rank)
-    yield _weight(f"{at}.kv.weight", "attention", H * (m.qk_nope_head_dim + m.v_head_dim), m.kv_lora_rank)
+    yield _weight(
+        f"{at}.kv.weight", "attention", H * (m.qk_nope_head_dim + m.v_head_dim), m.kv_lora_rank
+    )
     yield _weight(f"{at}.output.weight", "attention", D, H * m.v_head_dim)
 
 
@@ -164,7 +179,8 @@ def _mix(g: Geometry, at: str) -> Iterator[Entry]:
         yield _weight(f"{at}.weight", "streams", maps, n * g.d_model)
         yield _weight(f"{at}.bias", "streams", maps)
         yield _weight(f"{at}.scale", "streams", 3)
-        # Reading one input from n streams, writing it back to n, mixing n x n, each over D channels.
+        # Reading one input from n streams, writing it back to n, mixing n x n, each over D
+        # channels.
         yield Entry(f"{at}.maps", "streams", (), 0, 2 * maps * g.d_model)
 
 
@@ -174,7 +190,9 @@ def _engram(g: Geometry, i: int) -> Iterator[Entry]:
     assert memory is not None
     lookups = len(memory.orders) * memory.heads
     branches = (g.streams,) if g.streams > 1 else ()
-    yield _table(f"{at}.table.weight", memory.table_rows(memory.layers.index(i)), memory.head_dim, lookups)
+    yield _table(
+        f"{at}.table.weight", memory.table_rows(memory.layers.index(i)), memory.head_dim, lookups
+    )
     yield _weight(f"{at}.key.weight", "engram", *branches, D, memory.d_memory)
     yield _weight(f"{at}.value.weight", "engram", D, memory.d_memory)
     for norm in ("query_norm", "key_norm", "conv.norm"):

@@ -80,7 +80,10 @@ class Plan:
         """Largest relative miss of rho = 1 along the curve (arms engram and over_encoding), by quantity."""
         curve = [run.allocation for run in self.runs if run.spec.arm in ("engram", "over_encoding")]
         return {
-            key: max((abs(getattr(a.ledger, key) / getattr(a.anchor, key) - 1) for a in curve), default=0.0)
+            key: max(
+                (abs(getattr(a.ledger, key) / getattr(a.anchor, key) - 1) for a in curve),
+                default=0.0,
+            )
             for key in ("params_total", "params_active", "flops_per_token")
         }
 
@@ -99,14 +102,17 @@ def make_plan(scale: Scale) -> Plan:
         for axes, allocation in _allocations(variant, axes)
     ]
     first = [_spec(variant, allocation, scale.sweep.seeds[0]) for _, variant, allocation in points]
-    # As plain data once per point, not once per seed: of thousands of runs that is where the time goes.
+    # As plain data once per point, not once per seed: of thousands of runs that is where the time
+    # goes.
     plain = [asdict(spec) for spec in first]
     runs: dict[str, PlannedRun] = {}
     for seed in scale.sweep.seeds:
         for (axes, _, allocation), spec, data in zip(points, first, plain, strict=True):
             identity = run_id(data | {"seed": seed})
             if identity not in runs:
-                runs[identity] = PlannedRun(scale.name, identity, replace(spec, seed=seed), allocation, axes)
+                runs[identity] = PlannedRun(
+                    scale.name, identity, replace(spec, seed=seed), allocation, axes
+                )
     plan = Plan(scale, tuple(runs.values()))
     _check_budget(plan)
     return plan
@@ -122,7 +128,9 @@ def _variants(scale: Scale) -> Iterator[tuple[Axes, Scale]]:
             continue
         # The anchor's P_act, so that all points of one curve see the same tokens.
         active = allocate(variant, 1.0, "moe").ledger.params_active
-        lengths = [(Axes(ratio, per_active), per_active * active) for per_active in sweep.tokens_per_active]
+        lengths = [
+            (Axes(ratio, per_active), per_active * active) for per_active in sweep.tokens_per_active
+        ]
         lengths += [(Axes(ratio, budget=budget), budget / (6 * active)) for budget in sweep.budgets]
         for axes, tokens in lengths:
             training = variant.training.model_copy(update={"tokens": max(1, round(tokens))})
@@ -160,7 +168,8 @@ def budgeted(book: Ledger, with_vocabulary: bool) -> tuple[int, int]:
 
     Args:
         book: the model's ledger.
-        with_vocabulary: count the embedding and the LM head in P_tot and the LM head in P_act, as technical reports do.
+        with_vocabulary: count the embedding and the LM head in P_tot and the LM head in P_act, as
+            technical reports do.
     """
     total, active = book.params_total, book.params_active
     if with_vocabulary:
@@ -176,15 +185,23 @@ def _check_budget(plan: Plan) -> None:
     total, _ = budgeted(book, budget.with_vocabulary)
     if (wanted := budget.params_total) and abs(total / wanted - 1) > budget.slack:
         routed = sum(e.count for e in book.entries if e.part in ("routed", "router"))
-        experts = next((r.spec.geometry.routed_experts for r in plan.runs if r.allocation.ledger is book), 0)
+        experts = next(
+            (r.spec.geometry.routed_experts for r in plan.runs if r.allocation.ledger is book), 0
+        )
         nearest = round((wanted - total) / (routed / experts)) if experts else 0
-        hint = f"; the nearest is model.routed_experts: {scale.model.routed_experts + nearest}" if nearest else ""
+        hint = (
+            f"; the nearest is model.routed_experts: {scale.model.routed_experts + nearest}"
+            if nearest
+            else ""
+        )
         raise _miss(scale, "params_total", "P_tot of the largest model", wanted, total, hint)
     for run in {id(run.allocation): run for run in plan.runs}.values():
         _, active = budgeted(run.allocation.ledger, budget.with_vocabulary)
         if (wanted := budget.params_active) and abs(active / wanted - 1) > budget.slack:
             layers = scale.model.n_layers - scale.model.dense_layers
-            width = scale.model.shared_width + round((wanted - active) / (3 * scale.model.d_model * layers))
+            width = scale.model.shared_width + round(
+                (wanted - active) / (3 * scale.model.d_model * layers)
+            )
             hint = f"; the nearest is model.shared_width: {width}" if width >= 0 else ""
             what = f"P_act at rho = {run.spec.rho:g} ({run.spec.arm})"
             raise _miss(scale, "params_active", what, wanted, active, hint)

@@ -51,9 +51,9 @@ def nearest_prime(n: int, taken: set[int]) -> int:
 def distinct_primes(count: int, total: int) -> list[int]:
     """`count` distinct primes, close together, whose sum is as near to `total` as this search gets.
 
-    Starts from the primes around the mean and swaps one at a time for the prime that closes most of the gap; what then
-    remains is closed by a pair. The parity of the sum is that of `count` odd primes, so the gap ends at 0 or 1, but
-    for one prime alone and for very small totals.
+    Starts from the primes around the mean and swaps one at a time for the prime that closes most of
+    the gap; what then remains is closed by a pair. The parity of the sum is that of `count` odd
+    primes, so the gap ends at 0 or 1, but for one prime alone and for very small totals.
 
     Args:
         count: how many.
@@ -69,7 +69,9 @@ def distinct_primes(count: int, total: int) -> list[int]:
     while len(smallest) < count:
         smallest.append(next_prime(smallest[-1]))
     if total < sum(smallest):
-        raise ValueError(f"{count} distinct primes sum to at least {sum(smallest)}, the budget leaves {total} rows")
+        raise ValueError(
+            f"{count} distinct primes sum to at least {sum(smallest)}, the budget leaves {total} rows"
+        )
     chosen: set[int] = set()
     for _ in range(count):
         chosen.add(nearest_prime(total // count, chosen))
@@ -89,7 +91,8 @@ def distinct_primes(count: int, total: int) -> list[int]:
 def _trade_pair(chosen: set[int], gap: int) -> set[int]:
     """Trade the outer two primes for two whose sum is larger by `gap`, or by one less where that would be odd.
 
-    An even number is the sum of two primes in many ways (Goldbach), so near halves of it are soon found.
+    An even number is the sum of two primes in many ways (Goldbach), so near halves of it are soon
+    found.
     """
     outer = {min(chosen), max(chosen)}
     rest = chosen - outer
@@ -101,7 +104,9 @@ def _trade_pair(chosen: set[int], gap: int) -> set[int]:
     return chosen
 
 
-def demo_rows(tables: int, rows: int, heads: int, max_order: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
+def demo_rows(
+    tables: int, rows: int, heads: int, max_order: int
+) -> tuple[tuple[tuple[int, ...], ...], ...]:
     """Rows of every head as the released demo chooses them: ascending primes from `rows` on, none used twice.
 
     Args:

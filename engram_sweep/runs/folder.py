@@ -2,15 +2,16 @@
 
 results/<scale>/runs/<run_id>/
 run.json         the spec and its labels, written by the driver
-lock             held (flock) by the one worker that trains it; the kernel lets go however the worker dies
+lock             held (flock) by the one worker that trains it; the kernel releases it on any death
 progress.json    step, loss and speed, rewritten about a hundred times
-job.json         who was asked to train it, last (engram_sweep.launch.jobs)
+job.json         the job last submitted for it (engram_sweep.launch.jobs)
 attempts.json    when and where each attempt started, how long it took, how it ended
-failure.json     class and last words of the last failed attempt
+failure.json     kind and last log lines of the last failed attempt
 checkpoints/     the newest two, until the run is done
 record.parquet   the result; the run is done when it validates
 logs/            CSV and TensorBoard
-job/             submitit's files of the last attempt, and the worker's output; job.last/ those of the one before
+job/             submitit's files of the last attempt and the worker's output
+job.last/        those of the attempt before
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ class RunFolder:
         """Hold the run's lock.
 
         Args:
-            patience: seconds to keep trying: whoever asks for the status touches the lock for a moment.
+            patience: seconds to keep trying: whoever asks for the status touches the lock for a
+                moment.
 
         Raises:
             Busy: another worker holds it.
@@ -134,7 +136,12 @@ class RunFolder:
 
     def write_failure(self, kind: str, message: str) -> None:
         """Note how an attempt failed, with the worker's last lines."""
-        failure = {"kind": kind, "message": message, "log": self.last_lines(), "at": datetime.now(UTC).isoformat()}
+        failure = {
+            "kind": kind,
+            "message": message,
+            "log": self.last_lines(),
+            "at": datetime.now(UTC).isoformat(),
+        }
         write_json(self.path / "failure.json", failure)
 
     def checkpoint_step(self) -> int:
@@ -145,7 +152,8 @@ class RunFolder:
     def start_attempt(self) -> None:
         """Note a new attempt and forget the last one's failure.
 
-        An attempt before it that nobody ended was killed: it lasted as long as its progress was told of.
+        An attempt before it that nobody ended was killed: it lasted as long as its progress was
+        told of.
         """
         attempts = self.attempts()
         if attempts and attempts[-1]["ended"] is None:
@@ -154,7 +162,12 @@ class RunFolder:
             last = told.stat().st_mtime if told.exists() else started
             attempts[-1] |= {"ended": "node", "seconds": max(0.0, last - started)}
         attempts.append(
-            {"started_at": datetime.now(UTC).isoformat(), "host": platform.node(), "seconds": None, "ended": None}
+            {
+                "started_at": datetime.now(UTC).isoformat(),
+                "host": platform.node(),
+                "seconds": None,
+                "ended": None,
+            }
         )
         write_json(self.path / "attempts.json", attempts)
         for name in ("failure.json", "progress.json"):

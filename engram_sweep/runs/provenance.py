@@ -29,8 +29,8 @@ def code_state() -> dict[str, str | None]:
     """Which code runs.
 
     Returns:
-        `git_commit`: the commit, `+dirty` where tracked files differ; None outside a git checkout. `git_diff`: xxh3_128
-        of the difference; None where there is none.
+        `git_commit`: the commit, `+dirty` where tracked files differ; None outside a git checkout.
+        `git_diff`: xxh3_128 of the difference; None where there is none.
     """
     root = Path(__file__).resolve().parent.parent.parent
     if copied := read_json(root / CODE_FILE):
@@ -38,7 +38,9 @@ def code_state() -> dict[str, str | None]:
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(root), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True, errors="replace").stdout
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, errors="replace"
+        ).stdout
 
     try:
         commit, diff = git("rev-parse", "HEAD").strip(), git("diff", "HEAD")
@@ -55,7 +57,9 @@ def driver() -> str | None:
         return None
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+        found = subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=60
+        ).stdout.split()
     except (OSError, subprocess.SubprocessError):
         return None
     return found[0] if found else None

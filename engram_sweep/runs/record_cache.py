@@ -1,7 +1,8 @@
 """The records of a sweep as one table, without opening ten thousand files each time.
 
-`results/<scale>/records.parquet` is a copy of them, made on the way by whoever reads many. It is never the truth: a
-row of it counts only while the record that it was read from has the same size and time of change.
+`results/<scale>/records.parquet` is a copy of them, made on the way by whoever reads many. It is
+never the truth: a row of it counts only while the record that it was read from has the same size
+and time of change.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ def is_grown(new: int, known: int) -> bool:
 
 
 def collect(
-    runs: Path, file_name: str, columns: Sequence[str] | None = None, only: Collection[str] | None = None
+    runs: Path,
+    file_name: str,
+    columns: Sequence[str] | None = None,
+    only: Collection[str] | None = None,
 ) -> tuple[pa.Table, list[str]]:
     """The records of all run folders, or of some.
 
@@ -43,11 +47,16 @@ def collect(
         only: read these run folders one by one, without the copy.
 
     Returns:
-        One row per record, with its run folder's name in column `FOLDER`, in no order; null where a record, being
-        older, lacks a column. And the folders whose record cannot be read.
+        One row per record, with its run folder's name in column `FOLDER`, in no order; null where a
+        record, being older, lacks a column. And the folders whose record cannot be read.
     """
-    found = _found(runs, os.listdir(runs) if only is None and runs.is_dir() else only or (), file_name)
-    copy, at = runs.with_name(COPY), lambda table: zip(*(table[name].to_pylist() for name in KEY.names), strict=True)
+    found = _found(
+        runs, os.listdir(runs) if only is None and runs.is_dir() else only or (), file_name
+    )
+    copy, at = (
+        runs.with_name(COPY),
+        lambda table: zip(*(table[name].to_pylist() for name in KEY.names), strict=True),
+    )
     copied = _read_copy(copy, columns) if only is None else KEY.empty_table()
     valid = [found.get(name) == key for name, *key in at(copied)]
     if not all(valid):
@@ -61,16 +70,26 @@ def collect(
     read = [(name, row) for name, row in zip(new, rows, strict=True) if row is not None]
     fresh = pa.concat_tables([row for _, row in read] or [pa.table({})], promote_options="default")
     for i, field in enumerate(KEY):
-        fresh = fresh.append_column(field, pa.array([(name, *found[name])[i] for name, _ in read], field.type))
+        fresh = fresh.append_column(
+            field, pa.array([(name, *found[name])[i] for name, _ in read], field.type)
+        )
     table = pa.concat_tables([copied, fresh], promote_options="default")
     # Records of an older version lack columns.
-    table = table.combine_chunks().cast(pa.schema([field.with_nullable(True) for field in table.schema]))
+    table = table.combine_chunks().cast(
+        pa.schema([field.with_nullable(True) for field in table.schema])
+    )
     if grown:
         # A folder that cannot be written stays slow to read, and that is all.
         with suppress(OSError):
             write_atomically(copy, lambda temporary: pq.write_table(table, temporary))
-    wanted = [name for name in columns or table.column_names if name in table.column_names and name not in KEY.names]
-    return table.select([FOLDER, *wanted]), [name for name, row in zip(new, rows, strict=True) if row is None]
+    wanted = [
+        name
+        for name in columns or table.column_names
+        if name in table.column_names and name not in KEY.names
+    ]
+    return table.select([FOLDER, *wanted]), [
+        name for name, row in zip(new, rows, strict=True) if row is None
+    ]
 
 
 def _found(runs: Path, names: Iterable[str], file_name: str) -> dict[str, list[int]]:
@@ -87,7 +106,11 @@ def _read_copy(path: Path, columns: Sequence[str] | None) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             there = file.schema_arrow.names
-            wanted = there if columns is None else [name for name in (*KEY.names, *columns) if name in there]
+            wanted = (
+                there
+                if columns is None
+                else [name for name in (*KEY.names, *columns) if name in there]
+            )
             return file.read(columns=wanted)
     except (OSError, pa.ArrowException):
         return KEY.empty_table()

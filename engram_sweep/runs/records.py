@@ -36,31 +36,68 @@ SCHEMA = pa.schema(
         _field("rho", pa.float64(), "share of P_sparse in routed experts, realised"),
         _field("seed", pa.int64(), "seed"),
         _field("outcome", pa.string(), "ok or diverged"),
-        _field("validation_loss", pa.float64(), "nats/token over all held-out tokens; NaN where diverged"),
+        _field(
+            "validation_loss",
+            pa.float64(),
+            "nats/token over all held-out tokens; NaN where diverged",
+        ),
         _field("window_losses", pa.list_(pa.float32()), "nats/token, one per validation window"),
-        _field("window_tokens", pa.list_(pa.int32()), "tokens predicted, one per validation window"),
+        _field(
+            "window_tokens", pa.list_(pa.int32()), "tokens predicted, one per validation window"
+        ),
         _field("train_loss", pa.float64(), "nats/token, mean over the last tenth of the steps"),
-        _field("curve_steps", pa.list_(pa.int64()), "optimizer steps done at each point of the training curve"),
-        _field("curve_losses", pa.list_(pa.float64()), "nats/token, training, mean since the point before"),
+        _field(
+            "curve_steps",
+            pa.list_(pa.int64()),
+            "optimizer steps done at each point of the training curve",
+        ),
+        _field(
+            "curve_losses",
+            pa.list_(pa.float64()),
+            "nats/token, training, mean since the point before",
+        ),
         _field("steps", pa.int64(), "optimizer steps done"),
         _field("tokens", pa.int64(), "training tokens seen"),
         _field("params_total", pa.int64(), "parameters without embedding and LM head (P_tot)"),
-        _field("params_active", pa.int64(), "parameters per token without embedding and LM head (P_act)"),
+        _field(
+            "params_active",
+            pa.int64(),
+            "parameters per token without embedding and LM head (P_act)",
+        ),
         _field("params_table", pa.int64(), "parameters in n-gram tables"),
         _field("flops_per_token", pa.int64(), "FLOPs, forward and backward"),
         _field("routed_experts", pa.int64(), "routed experts per MoE layer"),
-        _field("expert_load", pa.list_(pa.list_(pa.float32())), "share of a router's choices, by layer, last tenth"),
-        _field("dead_experts", pa.int64(), "experts that got no token in the last tenth, all layers"),
+        _field(
+            "expert_load",
+            pa.list_(pa.list_(pa.float32())),
+            "share of a router's choices, by layer, last tenth",
+        ),
+        _field(
+            "dead_experts", pa.int64(), "experts that got no token in the last tenth, all layers"
+        ),
         _field("gate_mean", pa.list_(pa.float32()), "mean Engram gate at validation, by module"),
-        _field("tokens_per_second", pa.float64(), "training tokens per second, validation left out"),
+        _field(
+            "tokens_per_second", pa.float64(), "training tokens per second, validation left out"
+        ),
         _field("restarts", pa.int64(), "attempts after the first"),
         _field("wall_seconds", pa.float64(), "seconds of all attempts, queues left out"),
         _field("gpu_hours", pa.float64(), "hours of all attempts times GPUs; 0 on CPUs"),
         _field("world_size", pa.int64(), "processes of the run"),
         _field("corpus_fingerprint", pa.string(), "xxh3_128 of the token shards"),
-        _field("tokenizer_fingerprint", pa.string(), "xxh3_128 of the tokenizer's name and compression map"),
-        _field("git_commit", pa.string(), "commit, '+dirty' appended where files differ", nullable=True),
-        _field("git_diff", pa.string(), "xxh3_128 of how tracked files differ, where they do", nullable=True),
+        _field(
+            "tokenizer_fingerprint",
+            pa.string(),
+            "xxh3_128 of the tokenizer's name and compression map",
+        ),
+        _field(
+            "git_commit", pa.string(), "commit, '+dirty' appended where files differ", nullable=True
+        ),
+        _field(
+            "git_diff",
+            pa.string(),
+            "xxh3_128 of how tracked files differ, where they do",
+            nullable=True,
+        ),
         _field("versions", pa.map_(pa.string(), pa.string()), "versions of python and libraries"),
         _field("host", pa.string(), "host name, of the first process"),
         _field("device", pa.string(), "processor or accelerator"),
@@ -85,13 +122,15 @@ def write_record(path: Path, values: dict[str, Any]) -> None:
     """
     row = {"schema_version": SCHEMA_VERSION, **values}
     if set(row) != set(SCHEMA.names):
-        raise ValueError(f"record columns differ from the schema: {sorted(set(row) ^ set(SCHEMA.names))}")
+        raise ValueError(
+            f"record columns differ from the schema: {sorted(set(row) ^ set(SCHEMA.names))}"
+        )
     try:
         table = pa.Table.from_pylist([row], schema=SCHEMA)
         table.validate(full=True)
         whole = pa.BufferOutputStream()
-        # Refuses a missing value where the schema wants one. Without dictionaries and statistics, which one row has no
-        # use for, a record is a third smaller and read faster.
+        # Refuses a missing value where the schema wants one. Without dictionaries and statistics,
+        # which one row has no use for, a record is a third smaller and read faster.
         pq.write_table(table, whole, use_dictionary=False, write_statistics=False)
     except (pa.ArrowException, TypeError) as error:
         raise ValueError(f"record does not fit the schema: {error}") from error
@@ -108,7 +147,9 @@ def write_record(path: Path, values: dict[str, Any]) -> None:
 def is_done(folder: Path, run_id: str) -> bool:
     """Whether a run folder holds a whole record of this very run."""
     try:
-        table = pq.read_table(folder / FILE_NAME, columns=["run_id", "schema_version", "validation_loss"])
+        table = pq.read_table(
+            folder / FILE_NAME, columns=["run_id", "schema_version", "validation_loss"]
+        )
     except (OSError, pa.ArrowException):
         return False
     return table.num_rows == 1 and table["run_id"][0].as_py() == run_id
@@ -125,10 +166,14 @@ def read_parquet(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise UserError(f"{path}: expected a parquet file, there is none") from None
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: expected a readable parquet file: {str(error).splitlines()[0]}") from None
+        raise UserError(
+            f"{path}: expected a readable parquet file: {str(error).splitlines()[0]}"
+        ) from None
     missing = [name for name in ("rho", "seed", "validation_loss") if name not in frame.columns]
     if missing:
-        raise UserError(f"{path}: expected the columns rho, seed and validation_loss, {', '.join(missing)} missing")
+        raise UserError(
+            f"{path}: expected the columns rho, seed and validation_loss, {', '.join(missing)} missing"
+        )
     return frame
 
 
@@ -170,7 +215,9 @@ def export_runs(scale: str, results: Path, path: Path) -> int:
     try:
         write_atomically(path, lambda temporary: pq.write_table(table, temporary))
     except OSError as error:
-        raise UserError(f"{path}: expected a file that can be written: {error.strerror or error}") from None
+        raise UserError(
+            f"{path}: expected a file that can be written: {error.strerror or error}"
+        ) from None
     return table.num_rows
 
 

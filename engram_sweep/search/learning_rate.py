@@ -1,9 +1,9 @@
 """Is the curve an artefact of one learning rate? Optuna proposes learning rates, the driver trains them at two rho.
 
-A sweep trains every rho at one learning rate. If pure MoE and the hybrid want different ones, part of the gain is
-tuning. This check finds the best rate of each; the scale's own should be near both. Trials are ordinary runs in
-`results/<scale>.tune/`: an interrupted check goes on where it stopped, because a seeded sampler that is told the same
-losses asks for the same rates again.
+A sweep trains every rho at one learning rate. If pure MoE and the hybrid want different ones, part
+of the gain is tuning. This check finds the best rate of each; the scale's own should be near both.
+Trials are ordinary runs in `results/<scale>.tune/`: an interrupted check goes on where it stopped,
+because a seeded sampler that is told the same losses asks for the same rates again.
 """
 
 from __future__ import annotations
@@ -35,19 +35,31 @@ def probes(scale: Scale) -> tuple[float, float]:
     """The two rho that are compared: pure MoE and the middle of the grid."""
     inside = sorted(rho for rho in scale.sweep.rho if rho < 1)
     if not inside:
-        raise UserError(f"sweeps/{scale.name}.yaml: sweep.rho: tune compares rho = 1 with a rho below 1, expected one")
+        raise UserError(
+            f"sweeps/{scale.name}.yaml: sweep.rho: tune compares rho = 1 with a rho below 1, expected one"
+        )
     return 1.0, inside[len(inside) // 2]
 
 
 def trial_plan(scale: Scale, learning_rate: float) -> Plan:
     """The plan of one trial: both probes, the first seed, no arms."""
-    section = scale.sweep.model_copy(update={"rho": probes(scale), "seeds": scale.sweep.seeds[:1], "arms": Arms()})
+    section = scale.sweep.model_copy(
+        update={"rho": probes(scale), "seeds": scale.sweep.seeds[:1], "arms": Arms()}
+    )
     training = scale.training.model_copy(update={"learning_rate": learning_rate})
-    return make_plan(scale.model_copy(update={"name": f"{scale.name}.tune", "sweep": section, "training": training}))
+    return make_plan(
+        scale.model_copy(
+            update={"name": f"{scale.name}.tune", "sweep": section, "training": training}
+        )
+    )
 
 
 def tune(
-    scale: Scale, results: Path, trials: int, watch: Callable[[list[RunStatus]], None], executor: str | None = None
+    scale: Scale,
+    results: Path,
+    trials: int,
+    watch: Callable[[list[RunStatus]], None],
+    executor: str | None = None,
 ) -> list[Trial]:
     """Train `trials` learning rates at both probes, the scale's own first.
 
@@ -74,11 +86,18 @@ def tune(
     for _ in range(trials):
         asked = study.ask()
         # Two digits: a rate that a person can write down, and fewer near-repeats.
-        rate = float(f"{asked.suggest_float('learning_rate', own / SPAN, own * SPAN, log=True):.2g}")
+        rate = float(
+            f"{asked.suggest_float('learning_rate', own / SPAN, own * SPAN, log=True):.2g}"
+        )
         statuses = sweep(trial_plan(scale, rate), results, watch, executor)
         if failed := [status for status in statuses if not status.finished]:
-            raise UserError(f"learning rate {rate:g}: run {failed[0].run.run_id} failed: {failed[0].failure}")
-        losses = {s.run.spec.rho: s.validation_loss if s.validation_loss is not None else math.nan for s in statuses}
+            raise UserError(
+                f"learning rate {rate:g}: run {failed[0].run.run_id} failed: {failed[0].failure}"
+            )
+        losses = {
+            s.run.spec.rho: s.validation_loss if s.validation_loss is not None else math.nan
+            for s in statuses
+        }
         mean = sum(losses.values()) / len(losses)
         study.tell(asked, mean if math.isfinite(mean) else 1e9)
         done.append(Trial(rate, losses))

@@ -2,8 +2,9 @@
 
 checkpoints/step-00001200-<xxh3_128 of the file>.pt
 
-A run that goes on from one ends bit-equal to one that was never stopped (on the CPU): batches are a function of the
-step, so the state is the model, the optimizers, the random generators and what was observed so far.
+A run that goes on from one ends bit-equal to one that was never stopped (on the CPU): batches are a
+function of the step, so the state is the model, the optimizers, the random generators and what was
+observed so far.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Checkpoints:
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write the state after `step` steps: temporary file, read back, rename; then drop all but the newest two.
 
-        A disk that is full or read-only costs the checkpoint, not the run: it is said on stderr, and training goes on.
+        A disk that is full or read-only costs the checkpoint, not the run: it is said on stderr,
+        and training goes on.
 
         Args:
             step: optimizer steps done.
@@ -62,7 +64,11 @@ class Checkpoints:
         except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
             with suppress(OSError):
                 writing.unlink(missing_ok=True)
-            print(f"no checkpoint at step {step}: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
+            print(
+                f"no checkpoint at step {step}: {str(error).splitlines()[0]}",
+                file=sys.stderr,
+                flush=True,
+            )
             return
         for path in self._newest_first()[KEEP:]:
             path.unlink(missing_ok=True)
@@ -80,7 +86,11 @@ class Checkpoints:
                 problem = "its digest differs"
             except OSError as error:
                 problem = str(error)
-            print(f"{path.name}: damaged ({problem}), going back to the one before", file=sys.stderr, flush=True)
+            print(
+                f"{path.name}: damaged ({problem}), going back to the one before",
+                file=sys.stderr,
+                flush=True,
+            )
             path.unlink(missing_ok=True)
         return None
 

@@ -58,7 +58,9 @@ def mean_sparse(gradient: Tensor) -> Tensor:
     gradient = gradient.coalesce()
     rows = torch.cat(_all_gather(gradient.indices()[0]))
     values = torch.cat(_all_gather(gradient.values())) / world_size()
-    return torch.sparse_coo_tensor(rows[None], values, gradient.shape, check_invariants=False).coalesce()
+    return torch.sparse_coo_tensor(
+        rows[None], values, gradient.shape, check_invariants=False
+    ).coalesce()
 
 
 def gather(values: Sequence[float], device: torch.device) -> list[float]:

@@ -15,7 +15,15 @@ from engram_sweep.model.initialization import initialise
 from engram_sweep.model.transformer import Transformer, window_losses
 from engram_sweep.spec import RunSpec
 from engram_sweep.training.checkpoints import Checkpoints
-from engram_sweep.training.distributed import any_of, gather, mean_, mean_sparse, same, sum_, world_size
+from engram_sweep.training.distributed import (
+    any_of,
+    gather,
+    mean_,
+    mean_sparse,
+    same,
+    sum_,
+    world_size,
+)
 from engram_sweep.training.optimizers import make_optimizers, schedule_factor, set_learning_rates
 from engram_sweep.training.signals import Interrupted, StopFlag
 
@@ -70,9 +78,9 @@ OF_VALIDATION = ("window_losses", "window_tokens", "gate_sums")
 class RunModule(LightningModule):
     """Trains one spec under a Lightning `Trainer`.
 
-    Optimization is manual, because the tables have their own optimizer and sparse gradients that Lightning's clipping
-    does not know. The global gradient norm that is clipped is that of the dense parameters: Adam's step does not
-    depend on the scale of a row's gradient.
+    Optimization is manual, because the tables have their own optimizer and sparse gradients that
+    Lightning's clipping does not know. The global gradient norm that is clipped is that of the
+    dense parameters: Adam's step does not depend on the scale of a row's gradient.
 
     Args:
         spec: the run.
@@ -95,7 +103,9 @@ class RunModule(LightningModule):
         self.spec = spec
         self.report, self.checkpoints, self.stop = report, checkpoints, stop
         memory = spec.geometry.memory
-        self.model = Transformer(spec.geometry, compression if memory and memory.compress_tokenizer else None)
+        self.model = Transformer(
+            spec.geometry, compression if memory and memory.compress_tokenizer else None
+        )
         initialise(self.model, spec.seed)
         if spec.training.balance_loss:
             self.model.measure_balance()
@@ -103,9 +113,11 @@ class RunModule(LightningModule):
             self.model.compile()
         tables = {id(table) for table in self.model.tables()}
         self.dense = [p for p in self.model.parameters() if id(p) not in tables]
-        # DistributedDataParallel cannot reduce sparse gradients over NCCL; `_reduce_tables` does. Buffers are alike on
-        # all ranks by computation (the balancing bias) and need no broadcast.
-        self._ddp_params_and_buffers_to_ignore = [name for name, p in self.named_parameters() if id(p) in tables]
+        # DistributedDataParallel cannot reduce sparse gradients over NCCL; `_reduce_tables` does.
+        # Buffers are alike on all ranks by computation (the balancing bias) and need no broadcast.
+        self._ddp_params_and_buffers_to_ignore = [
+            name for name, p in self.named_parameters() if id(p) in tables
+        ]
         self._ddp_params_and_buffers_to_ignore += [name for name, _ in self.named_buffers()]
         self.observed = Observed()
         self.every = max(1, spec.training.steps // 100)
@@ -125,7 +137,9 @@ class RunModule(LightningModule):
             OSError: they see different checkpoints.
         """
         if not same(self.first_step, self.device):
-            raise OSError(f"the processes of this run see different checkpoints (here: step {self.first_step})")
+            raise OSError(
+                f"the processes of this run see different checkpoints (here: step {self.first_step})"
+            )
 
     def on_fit_start(self) -> None:
         """Put back what the checkpoint holds, on the device that the model has moved to by now."""
@@ -146,7 +160,8 @@ class RunModule(LightningModule):
         torch.set_rng_state(saved["generator"])
         for name in ("recent", "late_losses", "late_load"):
             setattr(seen, name, [tensor.to(self.device) for tensor in getattr(seen, name)])
-        # The logs of an attempt that was killed may be ahead of its checkpoint; they start again from what it holds.
+        # The logs of an attempt that was killed may be ahead of its checkpoint; they start again
+        # from what it holds.
         for step, metrics in zip(seen.curve_steps, seen.metrics, strict=True):
             self._log(step, metrics)
 
@@ -194,7 +209,11 @@ class RunModule(LightningModule):
         seen.recent.append(loss)
         if step >= steps - max(1, steps // 10):
             seen.late_losses.append(loss)
-            seen.late_load = [a + b for a, b in zip(seen.late_load, load, strict=True)] if seen.late_load else load
+            seen.late_load = (
+                [a + b for a, b in zip(seen.late_load, load, strict=True)]
+                if seen.late_load
+                else load
+            )
         if seen.steps == steps:
             seen.train_loss = float(mean_(torch.stack(seen.late_losses).mean()))
         elif seen.steps % self.every:
@@ -243,7 +262,9 @@ class RunModule(LightningModule):
         last = seen.steps == self.spec.training.steps
         if self.checkpoints and self.trainer.is_global_zero and (stop or due or last):
             self._tick()
-            of_training = {f.name: getattr(seen, f.name) for f in fields(seen) if f.name not in OF_VALIDATION}
+            of_training = {
+                f.name: getattr(seen, f.name) for f in fields(seen) if f.name not in OF_VALIDATION
+            }
             state = {
                 "model": self.model.state_dict(),
                 "optimizers": [o.optimizer.state_dict() for o in self._optimizers()],
@@ -252,14 +273,16 @@ class RunModule(LightningModule):
             }
             self.checkpoints.save(seen.steps, state)
         if stop:
-            raise Interrupted(f"asked to stop after step {seen.steps} of {self.spec.training.steps}")
+            raise Interrupted(
+                f"asked to stop after step {seen.steps} of {self.spec.training.steps}"
+            )
 
     def validation_step(self, batch: Tensor, step: int) -> None:
         """Add the losses of (b, T + 1) held-out windows to `observed`.
 
         Raises:
-            Interrupted: the process was asked to stop. Of several ranks none stops here: they have different numbers
-                of batches, so there is no step to agree at.
+            Interrupted: the process was asked to stop. Of several ranks none stops here: they have
+                different numbers of batches, so there is no step to agree at.
         """
         if self.stop.asked and world_size() == 1:
             raise Interrupted(f"asked to stop in validation, after step {self.observed.steps}")
@@ -268,7 +291,9 @@ class RunModule(LightningModule):
         seen.window_losses += window_losses(self.model(batch[:, :-1]), targets).tolist()
         seen.window_tokens += [targets.shape[1]] * len(targets)
         gates = [gate * targets.numel() for gate in self.model.gate_means()]
-        seen.gate_sums = [a + b for a, b in zip(seen.gate_sums, gates, strict=True)] if seen.gate_sums else gates
+        seen.gate_sums = (
+            [a + b for a, b in zip(seen.gate_sums, gates, strict=True)] if seen.gate_sums else gates
+        )
 
     def on_validation_epoch_end(self) -> None:
         """Put together what the ranks saw; each had a contiguous part, in their order."""
@@ -276,4 +301,6 @@ class RunModule(LightningModule):
         seen.window_losses = gather(seen.window_losses, self.device)
         seen.window_tokens = [round(count) for count in gather(seen.window_tokens, self.device)]
         if world_size() > 1 and seen.gate_sums:
-            seen.gate_sums = sum_(torch.tensor(seen.gate_sums, dtype=torch.float64, device=self.device)).tolist()
+            seen.gate_sums = sum_(
+                torch.tensor(seen.gate_sums, dtype=torch.float64, device=self.device)
+            ).tolist()

@@ -17,8 +17,9 @@ from engram_sweep.training.muon import Muon
 def make_optimizers(model: Transformer, training: TrainingSpec) -> list[torch.optim.Optimizer]:
     """AdamW, under `optimizer: muon` Muon for the matrices, and sparse Adam where there are tables.
 
-    Matrices decay, norms and other vectors do not, tables never do. Sparse Adam moves touched rows only, moments
-    included. The learning rate of every parameter group is set, step by step, by `set_learning_rates`.
+    Matrices decay, norms and other vectors do not, tables never do. Sparse Adam moves touched rows
+    only, moments included. The learning rate of every parameter group is set, step by step, by
+    `set_learning_rates`.
     """
     tables = model.tables()
     muon = matrices(model) if training.optimizer == "muon" else {}
@@ -28,11 +29,16 @@ def make_optimizers(model: Transformer, training: TrainingSpec) -> list[torch.op
     vectors = [p for p in rest if p.ndim <= 1 or id(p) in norms]
     of_vector = {id(p) for p in vectors}
     groups = [
-        {"params": [p for p in rest if id(p) not in of_vector], "weight_decay": training.weight_decay},
+        {
+            "params": [p for p in rest if id(p) not in of_vector],
+            "weight_decay": training.weight_decay,
+        },
         {"params": vectors, "weight_decay": 0.0},
     ]
     rate = training.learning_rate
-    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=rate, betas=training.betas, fused=True)]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(groups, lr=rate, betas=training.betas, fused=True)
+    ]
     if muon:
         stacks = [{"params": params, "blocks": blocks} for blocks, params in muon.items() if params]
         optimizers.append(Muon(stacks, lr=rate, weight_decay=training.weight_decay))
@@ -48,7 +54,8 @@ def make_optimizers(model: Transformer, training: TrainingSpec) -> list[torch.op
 def matrices(model: Transformer) -> dict[int, list[torch.nn.Parameter]]:
     """The parameters that Muon trains: every linear map of the blocks, experts included.
 
-    Embedding, LM head, tables, norms, convolution taps and the static parts of the stream maps are left to Adam.
+    Embedding, LM head, tables, norms, convolution taps and the static parts of the stream maps are
+    left to Adam.
 
     Returns:
         Parameters by how many matrices lie side by side in their columns.
@@ -66,9 +73,10 @@ def matrices(model: Transformer) -> dict[int, list[torch.nn.Parameter]]:
 def schedule_factor(training: TrainingSpec, step: int) -> float:
     """Learning rate over its peak at a 0-based step: linear warm-up, then the schedule.
 
-    `cosine`; `wsd`, stable and then straight down over the last `decay_share`; or `step` (DeepSeek LLM, arXiv
-    2401.02954): down to sqrt(final_share) at the start of the last `decay_share` and to final_share at half of it,
-    which with 0.1 and 0.2 is 31.6 % at 80 % of the steps and 10 % at 90 %.
+    `cosine`; `wsd`, stable and then straight down over the last `decay_share`; or `step` (DeepSeek
+    LLM, arXiv 2401.02954): down to sqrt(final_share) at the start of the last `decay_share` and to
+    final_share at half of it, which with 0.1 and 0.2 is 31.6 % at 80 % of the steps and 10 % at 90
+    %.
 
     Returns:
         Between 0 (exclusive) and 1; `final_share` at the end.
@@ -79,7 +87,9 @@ def schedule_factor(training: TrainingSpec, step: int) -> float:
     last = max(1, training.steps - 1)
     if training.schedule == "cosine":
         progress = (step - warmup) / max(1, last - warmup)
-        return training.final_share + (1 - training.final_share) * 0.5 * (1 + math.cos(math.pi * progress))
+        return training.final_share + (1 - training.final_share) * 0.5 * (
+            1 + math.cos(math.pi * progress)
+        )
     if training.schedule == "step":
         left = (training.steps - step) / training.steps
         drops = (left <= training.decay_share) + (left <= training.decay_share / 2)

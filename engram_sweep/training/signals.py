@@ -16,8 +16,8 @@ class Interrupted(Exception):
 class StopFlag:
     """Whether this process was asked to stop.
 
-    Lightning and submitit set handlers of their own for the same signals, one checkpointing between any two lines of
-    Python, the other pickling the job: `own` takes the signals back.
+    Lightning and submitit set handlers of their own for the same signals, one checkpointing between
+    any two lines of Python, the other pickling the job: `own` takes the signals back.
 
     Args:
         signals: that set the flag; none leaves all signals alone.

@@ -85,7 +85,9 @@ class _Batches(Dataset):
         t = self.spec.training
         if index >= len(self):
             raise IndexError(index)
-        batch = train_batch(self.tokens, self.spec.seed, self.first + index, t.batch_windows, t.window)
+        batch = train_batch(
+            self.tokens, self.spec.seed, self.first + index, t.batch_windows, t.window
+        )
         return torch.from_numpy(batch[self.mine])
 
 
@@ -95,7 +97,9 @@ class _HeldOut(IterableDataset):
 
     def __iter__(self):
         t, place = self.spec.training, self.place
-        batches = validation_windows(self.tokens, 2 * t.batch_windows, t.window, place.rank, place.ranks)
+        batches = validation_windows(
+            self.tokens, 2 * t.batch_windows, t.window, place.rank, place.ranks
+        )
         return map(torch.from_numpy, batches)
 
 
@@ -116,7 +120,8 @@ def train(
         shards: its tokens.
         logs: folder for the CSV and TensorBoard logs; those of an earlier attempt are replaced.
         report: told of progress about a hundred times.
-        checkpoints: where to save, and what to go on from; the result is the same, bit for bit on the CPU.
+        checkpoints: where to save, and what to go on from; the result is the same, bit for bit on
+            the CPU.
         stop: looked at between steps.
         place: this process among those of the run; alone where left out.
         progress_bar: show Lightning's.
@@ -135,11 +140,16 @@ def train(
         )
     place = place or Place()
     _quieten()
-    module = RunModule(spec, torch.from_numpy(shards.compression), report, checkpoints, stop or StopFlag())
+    module = RunModule(
+        spec, torch.from_numpy(shards.compression), report, checkpoints, stop or StopFlag()
+    )
     if place.rank == 0:
         for old in ("csv", "tb"):
             shutil.rmtree(logs / old, ignore_errors=True)
-    loggers: list[Logger] = [CSVLogger(logs, name="", version="csv"), TensorBoardLogger(logs, name="", version="tb")]
+    loggers: list[Logger] = [
+        CSVLogger(logs, name="", version="csv"),
+        TensorBoardLogger(logs, name="", version="tb"),
+    ]
     trainer = Trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=place.devices,
@@ -162,7 +172,8 @@ def train(
         trainer.validate(module, held_out, verbose=False)
         return _result(module)
     batches = DataLoader(_Batches(spec, shards.train, module.first_step, place), batch_size=None)
-    # One epoch, so Lightning validates once, after the last step. A diverged run's result is that it diverged.
+    # One epoch, so Lightning validates once, after the last step. A diverged run's result is that
+    # it diverged.
     with suppress(Diverged):
         trainer.fit(module, batches, held_out)
     return _result(module)

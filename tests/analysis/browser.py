@@ -29,7 +29,8 @@ class Page:
         """
         commands, self._out = os.pipe()
         self._in, answers = os.pipe()
-        # Chromium reads from 3 and writes to 4; numbers above both cannot be overwritten on the way there.
+        # Chromium reads from 3 and writes to 4; numbers above both cannot be overwritten on the way
+        # there.
         commands, answers = (fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (commands, answers))
         words = [chromium, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
         self._process = subprocess.Popen(
@@ -41,7 +42,9 @@ class Page:
         self.events: list[dict[str, Any]] = []
         self._buffer, self._number, self._session = b"", 0, None
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
@@ -83,7 +86,9 @@ class Page:
         self.call("Page.navigate", url=path.as_uri())
         while not self.of("Page.loadEventFired"):
             self.events.append(self._read())
-        self.value("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
+        self.value(
+            "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
+        )
 
     def of(self, method: str) -> list[dict[str, Any]]:
         """What every event of one kind said."""
@@ -91,6 +96,8 @@ class Page:
 
     def value(self, script: str) -> Any:
         """What a piece of script evaluates to."""
-        found = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        found = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")

@@ -12,7 +12,9 @@ NINE = np.linspace(0.2, 1.0, 9)
 EXACT = Noise(run=0.0, seed=0.0)
 
 
-def sweep(truth: str = "paper", rho=NINE, seeds: int = 3, noise: Noise | None = None, seed: int = 0) -> pd.DataFrame:
+def sweep(
+    truth: str = "paper", rho=NINE, seeds: int = 3, noise: Noise | None = None, seed: int = 0
+) -> pd.DataFrame:
     return simulate(TRUTHS[truth], rho, seeds, noise or Noise(), np.random.default_rng(seed))
 
 
@@ -21,7 +23,11 @@ def with_arms(table: pd.DataFrame) -> pd.DataFrame:
     moe = table[table["rho"] == 1].set_index("seed")["validation_loss"]
     rows = [
         {"arm": arm, "rho": rho, "seed": seed, "outcome": "ok", "validation_loss": loss - better}
-        for arm, rho, better in (("over_encoding", 0.8, 0.006), ("one_row", 1.0, 0.001), ("dense", 0.0, -0.4))
+        for arm, rho, better in (
+            ("over_encoding", 0.8, 0.006),
+            ("one_row", 1.0, 0.001),
+            ("dense", 0.0, -0.4),
+        )
         for seed, loss in moe.items()
     ]
     return pd.concat([table, pd.DataFrame(rows)], ignore_index=True)

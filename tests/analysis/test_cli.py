@@ -85,7 +85,9 @@ def test_bad_calls_are_refused(words, message):
 def lengths(tmp_path):
     """A sweep of two lengths of training as its records say it, and the same as two tables."""
     parts = [
-        sweep(seed=number).assign(scale="axes", params_total=10_000, params_active=1_000, tokens=tokens)
+        sweep(seed=number).assign(
+            scale="axes", params_total=10_000, params_active=1_000, tokens=tokens
+        )
         for number, tokens in enumerate((20_000, 40_000))
     ]
     for number, part in enumerate(parts):
@@ -100,7 +102,11 @@ def test_several_conditions_are_each_fitted_and_then_together(lengths, capsys):
     alone = as_json(study(sweep(), "axes, tokens_per_active 20"))
     assert len(found["conditions"]) == 2
     assert {key: found["conditions"][0][key] for key in alone} == json.loads(json.dumps(alone))
-    assert found["conditions"][0]["axes"] == {"total_over_active": 10, "tokens_per_active": 20, "budget": 1.2e8}
+    assert found["conditions"][0]["axes"] == {
+        "total_over_active": 10,
+        "tokens_per_active": 20,
+        "budget": 1.2e8,
+    }
     assert list(found["joint"]["axes"]) == ["tokens_per_active"]
     assert set(found["joint"]["not_identified"]) == {"total_over_active", "budget"}
     prediction = found["joint"]["predictions"][0]
@@ -108,7 +114,15 @@ def test_several_conditions_are_each_fitted_and_then_together(lengths, capsys):
     assert prediction["beyond"] == 1
     assert prediction["gain_over_moe"]["low"] <= prediction["gain_over_moe"]["value"]
 
-    call("fit", "--records", lengths / "0.parquet", lengths / "1.parquet", "--json", "--at", "tokens_per_active=80")
+    call(
+        "fit",
+        "--records",
+        lengths / "0.parquet",
+        lengths / "1.parquet",
+        "--json",
+        "--at",
+        "tokens_per_active=80",
+    )
     assert json.loads(capsys.readouterr().out) == found
 
 
@@ -116,7 +130,9 @@ def test_several_conditions_in_words_and_in_a_report(lengths, capsys):
     assert call("fit", "axes", "--results", lengths, "--at", "C=4.8e8") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("tokens_per_active 20: A U is supported")
-    assert lines[2].startswith("Per doubling of tokens_per_active (20 to 40, 2 values; two values tell no bend) rho*")
+    assert lines[2].startswith(
+        "Per doubling of tokens_per_active (20 to 40, 2 values; two values tell no bend) rho*"
+    )
     assert lines[-1].startswith("At budget 4.8e+08 (1.0 doublings beyond what was trained): rho* ")
 
     assert call("report", "axes", "--results", lengths) == 0

@@ -19,7 +19,9 @@ def executed(name: str, scale: str, results: Path, monkeypatch) -> str:
     monkeypatch.setenv("SCALES", scale)
     monkeypatch.setenv("RESULTS", str(results))
     notebook = jupytext.read(NOTEBOOKS / f"{name}.py")
-    NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(NOTEBOOKS)}}).execute()
+    NotebookClient(
+        notebook, timeout=240, resources={"metadata": {"path": str(NOTEBOOKS)}}
+    ).execute()
     return json.dumps([cell.get("outputs") for cell in notebook.cells])
 
 

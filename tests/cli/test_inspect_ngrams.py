@@ -14,7 +14,18 @@ from engram_sweep.corpus.tokenizer import TOKENIZERS, cached_compression, compre
 from engram_sweep.errors import UserError
 from tests.model import reference
 
-DEMO = ["--tokenizer", "deepseek-v3", "--layers", "1,15", "--rows", "646400", "--heads", "8", "--max-order", "3"]
+DEMO = [
+    "--tokenizer",
+    "deepseek-v3",
+    "--layers",
+    "1,15",
+    "--rows",
+    "646400",
+    "--heads",
+    "8",
+    "--max-order",
+    "3",
+]
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +42,20 @@ def run(*words: str | Path) -> int:
 
 def test_the_command_prints_the_demos_integers(results):
     text = "Diana, Princess of Wales"
-    words = [sys.executable, "-m", "engram_sweep.cli.main", "inspect", "ngrams", *DEMO, "--text", text, "--json"]
-    done = subprocess.run([*words, "--results", str(results)], capture_output=True, text=True, timeout=120)
+    words = [
+        sys.executable,
+        "-m",
+        "engram_sweep.cli.main",
+        "inspect",
+        "ngrams",
+        *DEMO,
+        "--text",
+        text,
+        "--json",
+    ]
+    done = subprocess.run(
+        [*words, "--results", str(results)], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     out = json.loads(done.stdout)
     assert out["classes"] == 98_627
@@ -43,7 +66,9 @@ def test_the_command_prints_the_demos_integers(results):
     for layer, table in primes.items():
         found = out["layers"][str(layer)]
         assert found["primes"] == [p for order in table for p in order]
-        assert found["rows"] == reference.ngram_rows(out["ids"], classes, table, layer, seed=0, pad_id=2)
+        assert found["rows"] == reference.ngram_rows(
+            out["ids"], classes, table, layer, seed=0, pad_id=2
+        )
 
 
 def test_the_readable_view_says_what_falls_together(results, capsys):
@@ -61,7 +86,9 @@ def test_no_text_has_no_rows(results, capsys):
     assert out["ids"] == out["layers"]["1"]["rows"] == []
 
 
-@pytest.mark.parametrize("words", [["--layers", "1,1"], ["--layers", "x"], ["--rows", "1"], ["--max-order", "1"]])
+@pytest.mark.parametrize(
+    "words", [["--layers", "1,1"], ["--layers", "x"], ["--rows", "1"], ["--max-order", "1"]]
+)
 def test_bad_options_say_what_was_expected(words, capsys):
     with pytest.raises(SystemExit):
         run(*words, "--text", "x")
@@ -76,7 +103,8 @@ def test_an_unknown_tokenizer_is_named(results):
 def test_compression_is_made_once_and_remade_when_damaged(tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(
-        "engram_sweep.corpus.tokenizer.compression", lambda tokenizer: made.append(1) or compression(tokenizer)
+        "engram_sweep.corpus.tokenizer.compression",
+        lambda tokenizer: made.append(1) or compression(tokenizer),
     )
     tokenizer = TOKENIZERS["bytes"]
     maps = [cached_compression(tokenizer, "bytes", tmp_path / "new") for _ in range(3)]

@@ -21,7 +21,9 @@ def test_plan_json_has_the_documented_fields() -> None:
 
 
 @pytest.mark.parametrize("words", [["plan", "huge"], ["sweep", "huge"], ["status", "huge"]])
-def test_an_unknown_scale_lists_those_there_are(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_scale_lists_those_there_are(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([*words, "--sweeps", str(SWEEPS)]) == 2
     message = capsys.readouterr().err
     assert "no scale named 'huge'" in message
@@ -30,7 +32,9 @@ def test_an_unknown_scale_lists_those_there_are(words: list[str], capsys: pytest
     assert len(message.splitlines()) == 1
 
 
-def test_nothing_is_written_for_an_impossible_scale(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_written_for_an_impossible_scale(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     scale = yaml.safe_load((SWEEPS / "smoke.yaml").read_text())
     scale["model"]["shared_width"] = 1
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump(scale))

@@ -32,7 +32,10 @@ MLA = {"kv_lora_rank": 8, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_
 IMPOSSIBLE = [
     ({"model__d_modle": 3}, r"model\.d_modle: unknown key, expected one of d_model, "),
     ({"modle": {}}, r"modle: unknown key, expected one of about, corpus, model, "),
-    ({"sweep__arms": {"dens": True}}, r"sweep\.arms\.dens: unknown key, expected one of over_encoding, one_row, dense"),
+    (
+        {"sweep__arms": {"dens": True}},
+        r"sweep\.arms\.dens: unknown key, expected one of over_encoding, one_row, dense",
+    ),
     ({"model__d_model": None}, r"model\.d_model: expected this key, it is missing"),
     ({"training": None}, r"training: expected this key, it is missing"),
     ({"model__d_model": "64"}, r"model\.d_model: .*valid integer, got '64'"),
@@ -40,9 +43,15 @@ IMPOSSIBLE = [
     ({"model__d_model": True}, r"model\.d_model: .*valid integer, got True"),
     ({"training__tokens": 0}, r"training\.tokens: .*greater than or equal to 1, got 0"),
     ({"training__learning_rate": "fast"}, r"training\.learning_rate: .*valid number, got 'fast'"),
-    ({"training__learning_rate": float("inf")}, r"training\.learning_rate: .*finite number, got inf"),
+    (
+        {"training__learning_rate": float("inf")},
+        r"training\.learning_rate: .*finite number, got inf",
+    ),
     ({"training__learning_rate": float("nan")}, r"training\.learning_rate: .*got nan"),
-    ({"training__schedule": "linear"}, r"training\.schedule: .*'cosine', 'wsd' or 'step', got 'linear'"),
+    (
+        {"training__schedule": "linear"},
+        r"training\.schedule: .*'cosine', 'wsd' or 'step', got 'linear'",
+    ),
     ({"training__betas": [0.9, 1.0]}, r"training\.betas\.1: .*less than 1, got 1\.0"),
     ({"training__betas": [0.9]}, r"training\.betas\.1: expected this key, it is missing"),
     ({"sweep__rho": []}, r"sweep\.rho: expected at least one value \(or arms\.dense\), got none"),
@@ -51,10 +60,19 @@ IMPOSSIBLE = [
         {"sweep__tokens_per_active": [20]},
         r"training\.tokens: expected this key, sweep\.tokens_per_active or sweep\.budgets",
     ),
-    ({"training__tokens": None}, r"training\.tokens: expected this key, sweep\.tokens_per_active or sweep\.budgets"),
-    ({"sweep__total_over_active": [1.0]}, r"sweep\.total_over_active\.0: .*greater than 1, got 1\.0"),
+    (
+        {"training__tokens": None},
+        r"training\.tokens: expected this key, sweep\.tokens_per_active or sweep\.budgets",
+    ),
+    (
+        {"sweep__total_over_active": [1.0]},
+        r"sweep\.total_over_active\.0: .*greater than 1, got 1\.0",
+    ),
     ({"sweep__total_over_active": [4, 4.0]}, r"sweep\.total_over_active: expected distinct values"),
-    ({"sweep__rows_per_head": [0, 9]}, r"sweep\.rows_per_head: expected 0 \(no memory\) beside rho = 1 only"),
+    (
+        {"sweep__rows_per_head": [0, 9]},
+        r"sweep\.rows_per_head: expected 0 \(no memory\) beside rho = 1 only",
+    ),
     ({"budget": {"max_gpu_hours": 3}}, r"budget\.max_gpu_hours: expected launch\.gpu beside it"),
     ({"budget": {"params": 3}}, r"budget\.params: unknown key, expected one of params_total, "),
     (
@@ -62,7 +80,10 @@ IMPOSSIBLE = [
         r"budget\.params_total: expected no such key where sweep\.total_over_active varies it",
     ),
     ({"launch__gpu": "h100"}, r"launch\.gpu: expected either this key or sustained_gflops"),
-    ({"launch__sustained_gflops": None}, r"launch\.gpu: expected either this key or sustained_gflops"),
+    (
+        {"launch__sustained_gflops": None},
+        r"launch\.gpu: expected either this key or sustained_gflops",
+    ),
     (
         {"launch": {"gpu": "h100", "gpus": 3}},
         r"launch\.gpus: expected a divisor of training\.batch_windows \(8\), got 3",
@@ -73,7 +94,10 @@ IMPOSSIBLE = [
     ({"sweep__rho": 0.5}, r"sweep\.rho: .*tuple, got 0\.5"),
     ({"sweep__seeds": [0, 0]}, r"sweep\.seeds: expected distinct values"),
     ({"sweep__seeds": [-1]}, r"sweep\.seeds\.0: .*greater than or equal to 0, got -1"),
-    ({"sweep__arms": {"over_encoding": [1.0]}}, r"sweep\.arms\.over_encoding: expected rho below 1, .* got 1"),
+    (
+        {"sweep__arms": {"over_encoding": [1.0]}},
+        r"sweep\.arms\.over_encoding: expected rho below 1, .* got 1",
+    ),
     ({"model__top_k": 40}, r"model\.top_k: expected less than routed_experts \(40\), got 40"),
     ({"model__n_kv_heads": 3}, r"model\.n_kv_heads: expected a divisor of n_heads \(4\), got 3"),
     (
@@ -83,12 +107,24 @@ IMPOSSIBLE = [
     ({"model__head_dim": 15}, r"model\.head_dim: .*multiple of 2, got 15"),
     ({"model__dense_layers": 4}, r"model\.dense_layers: expected less than n_layers \(4\), got 4"),
     ({"model__dense_layers": 1}, r"model\.dense_width: expected a width exactly where"),
-    ({"memory__layers": [1, 1]}, r"memory\.layers: expected ascending distinct blocks, got \[1, 1\]"),
-    ({"memory__layers": [2, 1]}, r"memory\.layers: expected ascending distinct blocks, got \[2, 1\]"),
+    (
+        {"memory__layers": [1, 1]},
+        r"memory\.layers: expected ascending distinct blocks, got \[1, 1\]",
+    ),
+    (
+        {"memory__layers": [2, 1]},
+        r"memory\.layers: expected ascending distinct blocks, got \[2, 1\]",
+    ),
     ({"memory__layers": []}, r"memory\.layers: .*at least 1 item"),
     ({"memory__layers": [9]}, r"memory\.layers: expected blocks 0\.\.3, got 9"),
-    ({"corpus__source": "the internet"}, r"corpus\.source: expected one of .*sotu.*, got 'the internet'"),
-    ({"corpus__tokenizer": "words"}, r"corpus\.tokenizer: expected one of bytes, deepseek-v3, got 'words'"),
+    (
+        {"corpus__source": "the internet"},
+        r"corpus\.source: expected one of .*sotu.*, got 'the internet'",
+    ),
+    (
+        {"corpus__tokenizer": "words"},
+        r"corpus\.tokenizer: expected one of bytes, deepseek-v3, got 'words'",
+    ),
     ({"corpus__validation_share": 1.0}, r"corpus\.validation_share: .*less than 1, got 1\.0"),
     ({"launch__executor": "carrier pigeon"}, r"launch\.executor: .*got 'carrier pigeon'"),
     ({"about": 2020}, r"about: .*valid string, got 2020"),
@@ -107,7 +143,10 @@ def test_a_wrong_key_is_one_line_with_file_key_and_expectation(tmp_path, capsys,
 UNREADABLE = [
     ("about: [", r"line \d+: not valid YAML"),
     ("about: a\nabout: b\n", r"line 1: not valid YAML: key 'about' is given twice"),
-    ("model:\n  d_model: 1\n  d_model: 2\n", r"line 2: not valid YAML: key 'd_model' is given twice"),
+    (
+        "model:\n  d_model: 1\n  d_model: 2\n",
+        r"line 2: not valid YAML: key 'd_model' is given twice",
+    ),
     ("about: \t@x", "not valid YAML"),
     ("", "expected a mapping of sections"),
     ("- a\n- b\n", "expected a mapping of sections"),
@@ -138,7 +177,9 @@ def test_a_file_that_is_no_text(tmp_path, capsys):
 def test_an_unknown_scale_lists_those_there_are(tmp_path, capsys):
     write_scale(tmp_path, "one")
     write_scale(tmp_path, "two")
-    assert refusal(tmp_path, capsys, "three").endswith("no scale named 'three'; there are: one, two\n")
+    assert refusal(tmp_path, capsys, "three").endswith(
+        "no scale named 'three'; there are: one, two\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["../one", "a/one", "", ".."])
@@ -184,7 +225,11 @@ def test_the_full_sweep_replaces_what_it_names(tmp_path):
     write_scale(tmp_path, sweep__full={"seeds": [0, 1, 2], "arms": {"dense": True}})
     quick = load_scale("example", tmp_path)
     full = quick.in_full()
-    assert (full.sweep.seeds, full.sweep.rho, full.sweep.arms.dense) == ((0, 1, 2), quick.sweep.rho, True)
+    assert (full.sweep.seeds, full.sweep.rho, full.sweep.arms.dense) == (
+        (0, 1, 2),
+        quick.sweep.rho,
+        True,
+    )
     assert full.sweep.full is None
     quick_runs = {run.run_id for run in make_plan(quick).runs}
     assert quick_runs < {run.run_id for run in make_plan(full).runs}, "the quick look is part of it"
@@ -194,4 +239,6 @@ def test_a_full_sweep_is_checked_like_any_other(tmp_path, capsys):
     write_scale(tmp_path, sweep__full={"rho": [0.5, 0.5]})
     assert "rho: expected distinct values" in refusal(tmp_path, capsys)
     write_scale(tmp_path)
-    assert load_scale("example", tmp_path).in_full() == load_scale("example", tmp_path), "all there is"
+    assert load_scale("example", tmp_path).in_full() == load_scale("example", tmp_path), (
+        "all there is"
+    )

@@ -32,12 +32,19 @@ def test_an_empty_variable_is_no_folder(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_scale_wins_key_by_key(user: Path) -> None:
-    user.write_text("partition: gpu\naccount: lab\nsetup: [module load cuda, source venv/bin/activate]\n")
+    user.write_text(
+        "partition: gpu\naccount: lab\nsetup: [module load cuda, source venv/bin/activate]\n"
+    )
     scale = Slurm(partition="low", setup=("module load other",))
     found = merged(scale, read_user_file())
     assert (found.partition, found.account, found.setup) == ("low", "lab", ("module load other",))
-    assert merged(Slurm(), read_user_file()).setup == ("module load cuda", "source venv/bin/activate")
-    assert merged(Slurm(setup=()), read_user_file()).setup == (), "nothing, when the scale says nothing"
+    assert merged(Slurm(), read_user_file()).setup == (
+        "module load cuda",
+        "source venv/bin/activate",
+    )
+    assert merged(Slurm(setup=()), read_user_file()).setup == (), (
+        "nothing, when the scale says nothing"
+    )
 
 
 @pytest.mark.parametrize(
@@ -50,8 +57,14 @@ def test_the_scale_wins_key_by_key(user: Path) -> None:
         ("setup: module load cuda", "setup: "),
         ('setup: ["export A=1\\nrm -r x"]', "setup"),
         ("sbatch: [exclusive]", "sbatch: expected --option or --option=value, got 'exclusive'"),
-        ("sbatch: [--array=0-9]", "sbatch: expected an option that engram-sweep does not set itself"),
-        ("sbatch: [--signal=TERM@5]", "sbatch: expected an option that engram-sweep does not set itself"),
+        (
+            "sbatch: [--array=0-9]",
+            "sbatch: expected an option that engram-sweep does not set itself",
+        ),
+        (
+            "sbatch: [--signal=TERM@5]",
+            "sbatch: expected an option that engram-sweep does not set itself",
+        ),
         ("gpu_type: h100:8", "gpu_type: "),
         ("partition: a: b", "not valid YAML"),
     ],
@@ -67,7 +80,10 @@ def test_a_wrong_user_file_is_one_line(user: Path, text: str, says: str) -> None
 
 def test_a_wrong_key_of_a_scale_is_told_with_its_section(tmp_path: Path) -> None:
     write_scale(tmp_path, launch__slurm={"partitoin": "gpu"})
-    with pytest.raises(UserError, match=r"example\.yaml: launch\.slurm\.partitoin: unknown key, expected one of part"):
+    with pytest.raises(
+        UserError,
+        match=r"example\.yaml: launch\.slurm\.partitoin: unknown key, expected one of part",
+    ):
         load_scale("example", tmp_path)
 
 
@@ -98,9 +114,19 @@ def test_nodes_hold_the_gpus_of_a_run(keys: dict, gpus: int, found: Shape) -> No
 @pytest.mark.parametrize(
     ("keys", "gpus", "windows", "says"),
     [
-        ({"gpus_per_node": 4}, 10, 10, r"slurm\.gpus_per_node: expected whole nodes .* the 10 GPUs .*, got 4"),
+        (
+            {"gpus_per_node": 4},
+            10,
+            10,
+            r"slurm\.gpus_per_node: expected whole nodes .* the 10 GPUs .*, got 4",
+        ),
         ({"nodes": 3}, 8, 8, r"slurm\.nodes: expected whole nodes .* the 8 GPUs .*, got 3"),
-        ({"nodes": 3}, 0, 8, r"slurm\.processes_per_node: expected .* \(3 x 1\) to divide .* \(8\)"),
+        (
+            {"nodes": 3},
+            0,
+            8,
+            r"slurm\.processes_per_node: expected .* \(3 x 1\) to divide .* \(8\)",
+        ),
     ],
 )
 def test_what_does_not_divide_is_one_line(keys: dict, gpus: int, windows: int, says: str) -> None:

@@ -55,7 +55,9 @@ def deepseek() -> np.ndarray:
 def test_deepseek_v3_has_98627_classes(deepseek):
     assert len(deepseek) == 128_815
     assert deepseek.max() + 1 == len(set(deepseek.tolist())) == 98_627
-    assert pytest.approx(0.23435, abs=1e-5) == 1 - 98_627 / 128_815, "the paper's Table 6 prints 23.43 %"
+    assert pytest.approx(0.23435, abs=1e-5) == 1 - 98_627 / 128_815, (
+        "the paper's Table 6 prints 23.43 %"
+    )
 
 
 def test_deepseek_v3_equals_the_rules_token_by_token(deepseek):
@@ -70,14 +72,22 @@ def test_largest_classes_are_the_papers(deepseek):
     """Table 6: white space 163, 'a' 54, 'o' 40, 'e' 35, 'i' 30."""
     tokenizer = TOKENIZERS["deepseek-v3"]
     sizes = np.bincount(deepseek)
-    merged = {text: int(sizes[deepseek[tokenizer.encode(text)[0]]]) for text in (" ", "a", "o", "e", "i")}
+    merged = {
+        text: int(sizes[deepseek[tokenizer.encode(text)[0]]]) for text in (" ", "a", "o", "e", "i")
+    }
     assert merged == {" ": 163, "a": 54, "o": 40, "e": 35, "i": 30}
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.text(st.sampled_from(" \t\nabABéÉÅßΣİﬁ①ａ中\u0301\ufffd\u3000\ue000"), max_size=4), min_size=1))
+@given(
+    st.lists(
+        st.text(st.sampled_from(" \t\nabABéÉÅßΣİﬁ①ａ中\u0301\ufffd\u3000\ue000"), max_size=4),
+        min_size=1,
+    )
+)
 def test_any_vocabulary_equals_the_rules(texts):
-    # The sentinel itself is a character that no tokenizer's text should hold; the rules above do not know it.
+    # The sentinel itself is a character that no tokenizer's text should hold; the rules above do
+    # not know it.
     texts = [text.replace("\ue000", "") for text in texts]
     tokenizer = Pieces(texts)
     wanted = classes_of([tokenizer.piece(token) for token in range(len(texts))])

@@ -53,15 +53,27 @@ def test_shards_that_the_scale_names_are_taken_as_they_are(folder, tmp_path):
 @pytest.mark.parametrize(
     ("corpus", "given", "says"),
     [
-        (CORPUS, False, r"^corpus: expected a folder of token shards; name it by --corpus FOLDER or launch"),
+        (
+            CORPUS,
+            False,
+            r"^corpus: expected a folder of token shards; name it by --corpus FOLDER or launch",
+        ),
         (CORPUS, "nowhere", r"nowhere: expected a folder of token shards \(manifest\.json, "),
         (
             CORPUS,
             True,
             r"fingerprint: expected the scale to name it as corpus\.fingerprint, the shards have [0-9a-f]{32}$",
         ),
-        (replace(CORPUS, fingerprint="0" * 32), True, r"fingerprint: expected 0{32} .*, the shards have [0-9a-f]{32}$"),
-        (replace(CORPUS, tokenizer="deepseek-v3"), True, r"tokenizer: expected deepseek-v3 .*, the shards have bytes$"),
+        (
+            replace(CORPUS, fingerprint="0" * 32),
+            True,
+            r"fingerprint: expected 0{32} .*, the shards have [0-9a-f]{32}$",
+        ),
+        (
+            replace(CORPUS, tokenizer="deepseek-v3"),
+            True,
+            r"tokenizer: expected deepseek-v3 .*, the shards have bytes$",
+        ),
     ],
 )
 def test_what_is_missing_is_one_line(folder, tmp_path, corpus, given, says):
@@ -83,8 +95,13 @@ def test_a_plan_needs_no_data_and_a_launch_says_what_is_missing(tmp_path, capsys
     capsys.readouterr()
     results = tmp_path / "results"
     assert main(["sweep", "example", "--sweeps", str(tmp_path), "--results", str(results)]) == 2
-    assert capsys.readouterr().err.startswith("engram-sweep: corpus: expected a folder of token shards; name it by")
+    assert capsys.readouterr().err.startswith(
+        "engram-sweep: corpus: expected a folder of token shards; name it by"
+    )
     assert not results.exists()
     words = ["--corpus", str(tmp_path / "none")]
-    assert main(["sweep", "example", "--sweeps", str(tmp_path), "--results", str(results), *words]) == 2
+    assert (
+        main(["sweep", "example", "--sweeps", str(tmp_path), "--results", str(results), *words])
+        == 2
+    )
     assert "none: expected a folder of token shards" in capsys.readouterr().err

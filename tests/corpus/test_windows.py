@@ -22,7 +22,9 @@ def test_an_epoch_visits_every_window_once(length: int, window: int, batch: int,
             train_batch(tokens, seed, 0, batch, window)
         return
     steps = -(-2 * windows // batch)
-    starts = np.concatenate([train_batch(tokens, seed, t, batch, window)[:, 0] for t in range(steps)])
+    starts = np.concatenate(
+        [train_batch(tokens, seed, t, batch, window)[:, 0] for t in range(steps)]
+    )
     for epoch in (starts[:windows], starts[windows : 2 * windows]):
         assert sorted(epoch) == list(range(0, windows * window, window))
 
@@ -37,7 +39,9 @@ def test_a_batch_is_a_function_of_seed_and_step_alone() -> None:
 
 
 @given(length=st.integers(2, 400), window=st.integers(1, 30), batch=st.integers(1, 7))
-def test_validation_predicts_every_token_after_the_first_once(length: int, window: int, batch: int) -> None:
+def test_validation_predicts_every_token_after_the_first_once(
+    length: int, window: int, batch: int
+) -> None:
     tokens = np.arange(length)
     pieces = list(validation_windows(tokens, batch, window))
     targets = np.concatenate([piece[:, 1:].ravel() for piece in pieces])

@@ -49,5 +49,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> Pretended:
 @pytest.fixture
 def one_run(smoke_plan: Plan) -> Plan:
     scale = smoke_plan.scale
-    small = scale.model_copy(update={"sweep": scale.sweep.model_copy(update={"rho": (0.0,), "seeds": (0,)})})
+    small = scale.model_copy(
+        update={"sweep": scale.sweep.model_copy(update={"rho": (0.0,), "seeds": (0,)})}
+    )
     return make_plan(small)

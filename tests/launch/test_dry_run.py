@@ -31,7 +31,10 @@ def options(script: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("words", [["--dry-run"], []])
 def test_the_paper_s_sweep(
-    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    words: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if not words:
         monkeypatch.setenv("DRY_RUN", "1")
@@ -39,7 +42,10 @@ def test_the_paper_s_sweep(
     assert main(["sweep", "10B", "--sweeps", str(SWEEPS), "--results", str(results), *words]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert f"1 sbatch script and plan.json in {results.resolve()}/10B/dry-run; nothing was launched" in out
+    assert (
+        f"1 sbatch script and plan.json in {results.resolve()}/10B/dry-run; nothing was launched"
+        in out
+    )
     assert "EXECUTOR=slurm make sweep SCALE=10B" in out
     assert sorted(str(p.relative_to(results)) for p in results.rglob("*") if p.is_file()) == [
         "10B/dry-run/array-0.sh",
@@ -60,7 +66,9 @@ def test_the_paper_s_sweep(
 
 def test_zero_is_no_dry_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DRY_RUN", "0")
-    assert main(["sweep", "10B", "--sweeps", str(SWEEPS), "--results", str(tmp_path / "results")]) == 2
+    assert (
+        main(["sweep", "10B", "--sweeps", str(SWEEPS), "--results", str(tmp_path / "results")]) == 2
+    )
     assert not (tmp_path / "results").exists()
 
 
@@ -95,7 +103,13 @@ def test_keys_reach_the_script(tmp_path: Path) -> None:
         "mem_gb: 1.5\nsignal_seconds: 300\nsbatch: [--exclusive, --mail-type=END]\nsrun: [--container-image=lab.sqsh]\n"
         "setup: [module load cuda, export A='b c']\ncontainer: apptainer exec --nv lab.sif\npython: python3.11\n"
     )
-    launch = {"gpu": "h100", "gpus": 8, "parallel": 3, "timeout_minutes": 90, "slurm": {"partition": "low"}}
+    launch = {
+        "gpu": "h100",
+        "gpus": 8,
+        "parallel": 3,
+        "timeout_minutes": 90,
+        "slurm": {"partition": "low"},
+    }
     text = (dry_run.write(make_plan(scale(launch=launch)), tmp_path, {}) / "array-0.sh").read_text()
     asked = options(text)
     wanted = {
@@ -108,10 +122,15 @@ def test_keys_reach_the_script(tmp_path: Path) -> None:
     lines = text.splitlines()
     code = next(line for line in lines if line.startswith("export PYTHONPATH="))
     assert lines.index("module load cuda") < lines.index("export A='b c'") < lines.index(code)
-    assert re.fullmatch(rf"export PYTHONPATH={tmp_path}/example/code/\w{{32}}\${{PYTHONPATH:\+:\$PYTHONPATH}}", code)
+    assert re.fullmatch(
+        rf"export PYTHONPATH={tmp_path}/example/code/\w{{32}}\${{PYTHONPATH:\+:\$PYTHONPATH}}", code
+    )
     command = next(line for line in lines if line.startswith("srun "))
     assert "--kill-on-bad-exit=1" in command
-    assert "--container-image=lab.sqsh apptainer exec --nv lab.sif python3.11 -u -m submitit" in command
+    assert (
+        "--container-image=lab.sqsh apptainer exec --nv lab.sif python3.11 -u -m submitit"
+        in command
+    )
     assert "--cpus-per-task=6" in command
 
 
@@ -140,7 +159,15 @@ def test_nodes_that_do_not_divide_are_told_before_anything_is_written(
 ) -> None:
     (tmp_path / "engram-sweep").mkdir()
     (tmp_path / "engram-sweep" / "cluster.yaml").write_text("gpus_per_node: 5\n")
-    words = ["sweep", "10B", "--sweeps", str(SWEEPS), "--results", str(tmp_path / "results"), "--dry-run"]
+    words = [
+        "sweep",
+        "10B",
+        "--sweeps",
+        str(SWEEPS),
+        "--results",
+        str(tmp_path / "results"),
+        "--dry-run",
+    ]
     assert main(words) == 2
     assert "slurm.gpus_per_node: expected whole nodes" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()

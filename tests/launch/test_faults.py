@@ -21,7 +21,10 @@ from tests.conftest import ROOT, SWEEPS, call, command, mount
 def measured(results: Path) -> list[str]:
     """What every run measured, without its times, digit by digit."""
     columns = ["run_id", "validation_loss", "window_losses", "train_loss", "expert_load", "steps"]
-    tables = [pq.read_table(path, columns=columns) for path in runs_folder(results, "smoke").glob(f"*/{FILE_NAME}")]
+    tables = [
+        pq.read_table(path, columns=columns)
+        for path in runs_folder(results, "smoke").glob(f"*/{FILE_NAME}")
+    ]
     return sorted(repr(table.to_pylist()) for table in tables)
 
 
@@ -29,7 +32,9 @@ def driver(results: Path) -> subprocess.Popen[str]:
     """A sweep in a session of its own, as if from a terminal."""
     words = command("sweep", "smoke", "--results", results)
     pipe = subprocess.PIPE
-    return subprocess.Popen(words, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    return subprocess.Popen(
+        words, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
 
 
 def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
@@ -61,7 +66,9 @@ def held(results: Path) -> list[Path]:
 def two_runs(tmp_path: Path) -> Path:
     """A folder of scales whose smoke sweep has two of the real one's six runs: enough where each is tried thrice."""
     scale = (SWEEPS / "smoke.yaml").read_text()
-    small = scale.replace("rho: [1.0, 0.5, 0.0]", "rho: [1.0, 0.0]").replace("seeds: [0, 1]", "seeds: [0]")
+    small = scale.replace("rho: [1.0, 0.5, 0.0]", "rho: [1.0, 0.0]").replace(
+        "seeds: [0, 1]", "seeds: [0]"
+    )
     assert small != scale
     folder = tmp_path / "sweeps"
     folder.mkdir()
@@ -133,7 +140,9 @@ def test_cancel_stops_the_jobs_of_this_sweep_and_its_driver(two_runs: Path, tmp_
 
 def test_rerun_failed_trains_the_failed_run_and_no_other(two_runs: Path, tmp_path: Path) -> None:
     results, words = tmp_path / "results", ("smoke", "--sweeps", two_runs, "--results")
-    planned = [run["run_id"] for run in json.loads(call("plan", *words, results, "--json").stdout)["runs"]]
+    planned = [
+        run["run_id"] for run in json.loads(call("plan", *words, results, "--json").stdout)["runs"]
+    ]
     assert call("rerun-failed", *words, results).stdout == "smoke: no failed runs\n"
     broken = RunFolder(runs_folder(results, "smoke") / planned[0])
     broken.path.mkdir(parents=True)
@@ -141,15 +150,22 @@ def test_rerun_failed_trains_the_failed_run_and_no_other(two_runs: Path, tmp_pat
     done = call("rerun-failed", *words, results)
     assert done.returncode == 0, done.stderr
     runs = json.loads(call("status", *words, results, "--json").stdout)["runs"]
-    assert {run["run_id"]: run["state"] for run in runs} == {planned[0]: "done", planned[1]: "planned"}
+    assert {run["run_id"]: run["state"] for run in runs} == {
+        planned[0]: "done",
+        planned[1]: "planned",
+    }
 
 
-def test_a_worker_that_always_dies_is_a_failed_run_with_its_last_words(two_runs: Path, tmp_path: Path) -> None:
+def test_a_worker_that_always_dies_is_a_failed_run_with_its_last_words(
+    two_runs: Path, tmp_path: Path
+) -> None:
     """The worker is killed from inside, at import of torch, every time: the sweep ends, exit code 1, reason told."""
     poison = tmp_path / "poison"
     (poison / "torch").mkdir(parents=True)
     last = "print('last words', file=sys.stderr, flush=True)"
-    (poison / "torch" / "__init__.py").write_text(f"import os, sys; {last}; os.kill(os.getpid(), 9)")
+    (poison / "torch" / "__init__.py").write_text(
+        f"import os, sys; {last}; os.kill(os.getpid(), 9)"
+    )
     results = tmp_path / "results"
     words = ("smoke", "--sweeps", two_runs, "--results", results)
     done = call("sweep", *words, env={"PYTHONPATH": str(poison)})

@@ -55,7 +55,9 @@ def finish(job: submitit.Job, here: RunFolder) -> None:
 
 
 @pytest.fixture(scope="module")
-def runs(smoke_plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[RunFolder, pd.Series]]:
+def runs(
+    smoke_plan: Plan, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[RunFolder, pd.Series]]:
     """One planned run, trained by one process, by two, and by two that were stopped on the way."""
     folder = tmp_path_factory.mktemp("ranks")
     run = next(run for run in smoke_plan.runs if run.allocation.rho_asked == 0.5)
@@ -99,7 +101,9 @@ def test_two_processes_that_were_stopped_end_bit_equal(runs) -> None:
     assert not here.checkpoints.exists(), "a finished run keeps none"
 
 
-def test_when_one_process_fails_both_end_and_the_reason_is_kept(smoke_plan: Plan, runs, tmp_path: Path) -> None:
+def test_when_one_process_fails_both_end_and_the_reason_is_kept(
+    smoke_plan: Plan, runs, tmp_path: Path
+) -> None:
     run = smoke_plan.runs[0]
     here = lay_out(run, tmp_path, runs["one"][0].path.parent.parent / "corpora", 2)
     (here.path / "logs").write_text("in the way of rank 0")

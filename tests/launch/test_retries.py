@@ -25,7 +25,9 @@ def folder_for(plan: Plan, results: Path) -> RunFolder:
 
 
 def drive(plan: Plan, results: Path, executor: Pretended) -> RunStatus:
-    driver = Driver(Survey(plan, results), executor, parallel=1, retries=RETRIES, timeout_minutes=60)
+    driver = Driver(
+        Survey(plan, results), executor, parallel=1, retries=RETRIES, timeout_minutes=60
+    )
     return driver.run()[0]
 
 
@@ -36,7 +38,14 @@ def reach_step(folder: Path, step: int) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "attempts"),
-    [("node", 2), ("preempted", 4), ("timed out", 5), ("out of memory", 1), ("bug", 3), ("bad data", 1)],
+    [
+        ("node", 2),
+        ("preempted", 4),
+        ("timed out", 5),
+        ("out of memory", 1),
+        ("bug", 3),
+        ("bad data", 1),
+    ],
 )
 def test_a_failure_is_tried_again_as_often_as_its_class_allows(
     one_run: Plan, tmp_path: Path, pretended: Pretended, kind: str, attempts: int
@@ -47,7 +56,9 @@ def test_a_failure_is_tried_again_as_often_as_its_class_allows(
     def fail(path: Path) -> None:
         told = folder.failure()
         assert told is not None, "the last failure stands until an attempt starts"
-        assert told["message"] == ("in an earlier sweep" if len(pretended.folders) == 1 else "again")
+        assert told["message"] == (
+            "in an earlier sweep" if len(pretended.folders) == 1 else "again"
+        )
         folder.start_attempt()
         reach_step(path, len(pretended.folders))
         folder.write_failure(kind, "again")
@@ -87,7 +98,9 @@ def test_a_job_that_another_driver_submitted_is_watched_not_submitted_again(
             pretended.state = "ended"
             folder.write_failure("out of memory", "theirs")
 
-    driver = Driver(Survey(one_run, tmp_path), pretended, 1, RETRIES, timeout_minutes=60, watch=watch)
+    driver = Driver(
+        Survey(one_run, tmp_path), pretended, 1, RETRIES, timeout_minutes=60, watch=watch
+    )
     (status,) = driver.run()
     assert pretended.folders == []
     assert looks == ["running"] * 3 + ["failed"]
@@ -126,7 +139,9 @@ def test_a_queue_is_asked_once_for_all_runs_and_given_all_at_once(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Driver(Survey(smoke_plan, tmp_path), pretended, 1, RETRIES, timeout_minutes=60, watch=watch).run()
+        Driver(
+            Survey(smoke_plan, tmp_path), pretended, 1, RETRIES, timeout_minutes=60, watch=watch
+        ).run()
     assert rounds == [6, 6, 6]
     assert pretended.asked == [6, 6], "two looks with jobs, one call each"
     assert pretended.state == "queued"
@@ -143,7 +158,9 @@ def test_a_cancelled_sweep_is_not_submitted_again_by_a_living_driver(
             counted.append(cancel("smoke", tmp_path))
 
     with pytest.raises(KeyboardInterrupt):
-        Driver(Survey(one_run, tmp_path), pretended, 1, RETRIES, timeout_minutes=60, watch=watch).run()
+        Driver(
+            Survey(one_run, tmp_path), pretended, 1, RETRIES, timeout_minutes=60, watch=watch
+        ).run()
     assert counted == [1]
     assert pretended.folders == [folder.path]
     assert cancel("smoke", tmp_path) == 0

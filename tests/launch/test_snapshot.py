@@ -31,7 +31,9 @@ def say(code: Path, cwd: Path) -> str:
     """What a python that runs under the snapshot's environment imports."""
     words = [sys.executable, "-c", "from engram_sweep.inner import WORD; print(WORD)"]
     environment = {**os.environ, **snapshot.environment(code)}
-    return subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        words, cwd=cwd, env=environment, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def test_an_edit_does_not_reach_a_snapshot(package: Path, tmp_path: Path) -> None:
@@ -49,7 +51,9 @@ def test_the_same_code_is_copied_once(package: Path, tmp_path: Path) -> None:
     say(code, tmp_path)
     assert snapshot.take(tmp_path / "code", STATE, package) == code
     assert code.stat().st_ino == before
-    assert [path.name for path in code.parent.iterdir()] == [code.name], "no temporary folder is left"
+    assert [path.name for path in code.parent.iterdir()] == [code.name], (
+        "no temporary folder is left"
+    )
     assert snapshot.take(tmp_path / "code", {**STATE, "git_diff": "+1"}, package) != code
 
 
@@ -66,7 +70,9 @@ def test_a_changed_snapshot_is_refused(package: Path, tmp_path: Path) -> None:
         snapshot.take(tmp_path / "code", STATE, package)
 
 
-def test_a_copy_that_fails_leaves_nothing(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_that_fails_leaves_nothing(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(path: Path, data: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -78,5 +84,7 @@ def test_a_copy_that_fails_leaves_nothing(package: Path, tmp_path: Path, monkeyp
 
 def test_this_package_is_what_is_copied_by_default(tmp_path: Path) -> None:
     code = snapshot.take(tmp_path, STATE)
-    assert (code / "engram_sweep" / "worker.py").read_bytes() == (snapshot.PACKAGE / "worker.py").read_bytes()
+    assert (code / "engram_sweep" / "worker.py").read_bytes() == (
+        snapshot.PACKAGE / "worker.py"
+    ).read_bytes()
     assert not list(code.rglob("__pycache__"))

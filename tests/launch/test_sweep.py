@@ -34,7 +34,16 @@ def test_records_say_what_was_planned(smoke_results: Path, smoke_plan: Plan) -> 
     assert sorted(frame.index) == sorted(run.run_id for run in smoke_plan.runs)
     for run in smoke_plan.runs:
         row, planned = frame.loc[run.run_id], run.row()
-        for name in ("arm", "rho", "rho_asked", "seed", "routed_experts", "tokens", "flops_per_token", "params_total"):
+        for name in (
+            "arm",
+            "rho",
+            "rho_asked",
+            "seed",
+            "routed_experts",
+            "tokens",
+            "flops_per_token",
+            "params_total",
+        ):
             assert row[name] == planned[name], name
     assert frame.corpus_fingerprint.nunique() == 1
     assert (frame.finished_at > frame.started_at).all()
@@ -68,7 +77,9 @@ def test_watching_a_finished_sweep_prints_a_line_per_run_and_ends(smoke_results:
     assert watched.stdout.count(" done validation loss ") == 6
 
 
-def test_a_diverging_run_is_recorded_and_the_sweep_goes_on(smoke_plan: Plan, tmp_path: Path) -> None:
+def test_a_diverging_run_is_recorded_and_the_sweep_goes_on(
+    smoke_plan: Plan, tmp_path: Path
+) -> None:
     scale = smoke_plan.scale
     hot = scale.model_copy(
         update={
@@ -83,7 +94,9 @@ def test_a_diverging_run_is_recorded_and_the_sweep_goes_on(smoke_plan: Plan, tmp
     assert frame.validation_loss.isna().all()
     again = sweep(make_plan(hot), tmp_path, lambda statuses: None, executor="inline")
     assert read_runs("smoke", tmp_path).equals(frame)
-    assert [status.state for status in again] == ["diverged"] * 2, "a result, not something to retry"
+    assert [status.state for status in again] == ["diverged"] * 2, (
+        "a result, not something to retry"
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,7 +140,9 @@ def test_a_vanishing_worker_is_started_again_so_often_and_no_more(
     one_run: Plan, tmp_path: Path, pretended: Pretended
 ) -> None:
     folder_of(one_run.runs[0], tmp_path).path.mkdir(parents=True)
-    (status,) = Driver(Survey(one_run, tmp_path), pretended, parallel=1, retries=Retries(), timeout_minutes=60).run()
+    (status,) = Driver(
+        Survey(one_run, tmp_path), pretended, parallel=1, retries=Retries(), timeout_minutes=60
+    ).run()
     assert len(pretended.folders) == 3
     assert status.failure
     assert status.failure["kind"] == "node"
@@ -137,14 +152,18 @@ def test_a_worker_that_vanishes_at_its_time_limit_timed_out(
     one_run: Plan, tmp_path: Path, pretended: Pretended
 ) -> None:
     folder_of(one_run.runs[0], tmp_path).path.mkdir(parents=True)
-    (status,) = Driver(Survey(one_run, tmp_path), pretended, parallel=1, retries=Retries(), timeout_minutes=0).run()
+    (status,) = Driver(
+        Survey(one_run, tmp_path), pretended, parallel=1, retries=Retries(), timeout_minutes=0
+    ).run()
     assert len(pretended.folders) == 1
     assert status.failure
     assert status.failure["kind"] == "timed out"
 
 
 @pytest.mark.parametrize("gpus", [0, 2])
-def test_a_worker_sees_the_gpus_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: int) -> None:
+def test_a_worker_sees_the_gpus_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: int
+) -> None:
     """Submitit is asked for them; without that it would hide every GPU, and the run would train on the CPU."""
     asked = {}
 
@@ -157,7 +176,9 @@ def test_a_worker_sees_the_gpus_it_was_given(tmp_path: Path, monkeypatch: pytest
     assert asked["gpus_per_node"] == gpus
 
 
-def test_no_more_workers_than_asked_for(smoke_plan: Plan, tmp_path: Path, pretended: Pretended) -> None:
+def test_no_more_workers_than_asked_for(
+    smoke_plan: Plan, tmp_path: Path, pretended: Pretended
+) -> None:
     """A worker that never ends keeps its place: with room for two, only two of six runs start."""
     rounds = []
     pretended.state = "running"
@@ -171,16 +192,25 @@ def test_no_more_workers_than_asked_for(smoke_plan: Plan, tmp_path: Path, preten
 
     with pytest.raises(KeyboardInterrupt):
         Driver(
-            Survey(smoke_plan, tmp_path), pretended, parallel=2, retries=Retries(), timeout_minutes=60, watch=watch
+            Survey(smoke_plan, tmp_path),
+            pretended,
+            parallel=2,
+            retries=Retries(),
+            timeout_minutes=60,
+            watch=watch,
         ).run()
     assert rounds == [2, 2, 2, 2]
     assert pretended.state == "ended"
 
 
-def test_runs_of_an_earlier_version_of_the_scale_stay_out_of_the_table(one_run: Plan, tmp_path: Path) -> None:
+def test_runs_of_an_earlier_version_of_the_scale_stay_out_of_the_table(
+    one_run: Plan, tmp_path: Path
+) -> None:
     """Editing the YAML changes the runs; the old ones stay on disk and come back when the YAML does."""
     scale = one_run.scale
-    edited = scale.model_copy(update={"training": scale.training.model_copy(update={"tokens": 4096})})
+    edited = scale.model_copy(
+        update={"training": scale.training.model_copy(update={"tokens": 4096})}
+    )
     for plan in (one_run, make_plan(edited), one_run):
         sweep(plan, tmp_path, lambda statuses: None, executor="inline")
         assert read_runs("smoke", tmp_path).run_id.tolist() == [plan.runs[0].run_id]

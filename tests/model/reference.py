@@ -13,7 +13,11 @@ Weights = Mapping[str, np.ndarray]
 
 
 def below(weights: Weights, prefix: str) -> Weights:
-    return {name.removeprefix(f"{prefix}."): value for name, value in weights.items() if name.startswith(f"{prefix}.")}
+    return {
+        name.removeprefix(f"{prefix}."): value
+        for name, value in weights.items()
+        if name.startswith(f"{prefix}.")
+    }
 
 
 def sigmoid(x):
@@ -47,7 +51,9 @@ def attend(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.stack(rows)
 
 
-def grouped_attention(x: np.ndarray, w: Weights, n_heads: int, n_kv_heads: int, theta: float) -> np.ndarray:
+def grouped_attention(
+    x: np.ndarray, w: Weights, n_heads: int, n_kv_heads: int, theta: float
+) -> np.ndarray:
     """(T, D) -> (T, D)."""
     T, d = len(x), len(w["query_norm.weight"])
     heads = []
@@ -67,7 +73,11 @@ def latent_attention(
 ) -> np.ndarray:
     """DeepSeek-V2 Eq. 9-19, (T, D) -> (T, D)."""
     T, rank = len(x), len(w["kv_norm.weight"])
-    c_q = rms_norm(x @ w["query_down.weight"].T, w["query_norm.weight"]) if "query_down.weight" in w else x
+    c_q = (
+        rms_norm(x @ w["query_down.weight"].T, w["query_norm.weight"])
+        if "query_down.weight" in w
+        else x
+    )
     down = x @ w["kv_down.weight"].T
     c_kv = rms_norm(down[:, :rank], w["kv_norm.weight"])
     k_rope = np.stack([rotate(down[t, rank:], t, theta) for t in range(T)])
@@ -75,7 +85,9 @@ def latent_attention(
     for h in range(n_heads):
         q = c_q @ w["query.weight"][h * (nope + rope) : (h + 1) * (nope + rope)].T
         kv = c_kv @ w["kv.weight"][h * (nope + value_dim) : (h + 1) * (nope + value_dim)].T
-        q = np.stack([np.concatenate((q[t, :nope], rotate(q[t, nope:], t, theta))) for t in range(T)])
+        q = np.stack(
+            [np.concatenate((q[t, :nope], rotate(q[t, nope:], t, theta))) for t in range(T)]
+        )
         heads.append(attend(q, np.concatenate((kv[:, :nope], k_rope), axis=1), kv[:, nope:]))
     return np.concatenate(heads, axis=1) @ w["output.weight"].T
 
@@ -121,7 +133,9 @@ def is_prime(n: int) -> bool:
     return n > 1 and all(n % d for d in range(2, int(n**0.5) + 1))
 
 
-def demo_primes(layers: Sequence[int], rows: int, heads: int, max_order: int) -> dict[int, list[list[int]]]:
+def demo_primes(
+    layers: Sequence[int], rows: int, heads: int, max_order: int
+) -> dict[int, list[list[int]]]:
     """The released demo's table sizes: for layer, order, head the next prime above the last one, none twice."""
     seen: set[int] = set()
     primes: dict[int, list[list[int]]] = {}
@@ -141,7 +155,9 @@ def demo_primes(layers: Sequence[int], rows: int, heads: int, max_order: int) ->
 
 def demo_multipliers(classes: int, max_order: int, layer: int, seed: int) -> list[int]:
     bound = max(1, (2**63 - 1) // classes // 2)
-    draws = np.random.default_rng(seed + 10007 * layer).integers(low=0, high=bound, size=(max_order,), dtype=np.int64)
+    draws = np.random.default_rng(seed + 10007 * layer).integers(
+        low=0, high=bound, size=(max_order,), dtype=np.int64
+    )
     return [2 * int(r) + 1 for r in draws]
 
 
@@ -187,11 +203,18 @@ def short_conv(x: np.ndarray, w: Weights, dilation: int) -> np.ndarray:
     return silu(y)
 
 
-def engram(h: np.ndarray, rows: np.ndarray, primes: Sequence[int], w: Weights, dilation: int, root: bool) -> np.ndarray:
+def engram(
+    h: np.ndarray, rows: np.ndarray, primes: Sequence[int], w: Weights, dilation: int, root: bool
+) -> np.ndarray:
     """Paper Eq. 3-5: h (T, M, D), rows (T, heads) within each head, primes (heads) -> (T, M, D)."""
     M, D = h.shape[1:]
     starts = [sum(primes[:i]) for i in range(len(primes))]
-    e = np.stack([np.concatenate([w["table.weight"][starts[i] + r] for i, r in enumerate(row)]) for row in rows])
+    e = np.stack(
+        [
+            np.concatenate([w["table.weight"][starts[i] + r] for i, r in enumerate(row)])
+            for row in rows
+        ]
+    )
     value = e @ w["value.weight"].T
     y = np.zeros_like(h)
     for m in range(M):
@@ -215,7 +238,9 @@ def sinkhorn(logits: np.ndarray, steps: int = 20) -> np.ndarray:
     return m
 
 
-def stream_step(h: np.ndarray, w: Weights, sublayer: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+def stream_step(
+    h: np.ndarray, w: Weights, sublayer: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
     """mHC, Eq. 5-8 of arXiv 2512.24880: h (T, n, D)."""
     T, n = h.shape[:2]
     read, write, mix = np.zeros((T, n)), np.zeros((T, n)), np.zeros((T, n, n))
@@ -237,7 +262,13 @@ def transformer(tokens: Sequence[int], w: Weights, g, classes: Sequence[int]) ->
     def rows_of(index: int) -> tuple[np.ndarray, list[int]]:
         layer = memory.layers[index] if memory.layers else 0
         rows = ngram_rows(
-            tokens, classes, memory.rows[index], layer, memory.hash_seed, memory.pad_id, memory.document_end
+            tokens,
+            classes,
+            memory.rows[index],
+            layer,
+            memory.hash_seed,
+            memory.pad_id,
+            memory.document_end,
         )
         return np.array(rows), [p for order in memory.rows[index] for p in order]
 
@@ -251,14 +282,20 @@ def transformer(tokens: Sequence[int], w: Weights, g, classes: Sequence[int]) ->
         block = below(w, f"blocks.{i}")
         if memory and i in memory.layers:
             rows, primes = rows_of(memory.layers.index(i))
-            h = h + engram(h, rows, primes, below(block, "engram"), memory.max_order, memory.signed_sqrt)
+            h = h + engram(
+                h, rows, primes, below(block, "engram"), memory.max_order, memory.signed_sqrt
+            )
 
         def attention(x, block=block):
             x = rms_norm(x, block["attention_norm.weight"])
             if m := g.mla:
                 dims = (m.qk_nope_head_dim, m.qk_rope_head_dim, m.v_head_dim)
-                return latent_attention(x, below(block, "attention"), g.n_heads, *dims, g.rope_theta)
-            return grouped_attention(x, below(block, "attention"), g.n_heads, g.n_kv_heads, g.rope_theta)
+                return latent_attention(
+                    x, below(block, "attention"), g.n_heads, *dims, g.rope_theta
+                )
+            return grouped_attention(
+                x, below(block, "attention"), g.n_heads, g.n_kv_heads, g.rope_theta
+            )
 
         def feed_forward(x, block=block, i=i):
             x = rms_norm(x, block["feed_forward_norm.weight"])
@@ -268,5 +305,9 @@ def transformer(tokens: Sequence[int], w: Weights, g, classes: Sequence[int]) ->
             return gated_ffn(x, own)
 
         for name, sublayer in (("attention_mix", attention), ("feed_forward_mix", feed_forward)):
-            h = stream_step(h, below(block, name), sublayer) if n > 1 else h + sublayer(h[:, 0])[:, None]
+            h = (
+                stream_step(h, below(block, name), sublayer)
+                if n > 1
+                else h + sublayer(h[:, 0])[:, None]
+            )
     return rms_norm(h.mean(1), w["norm.weight"]) @ w["head.weight"].T

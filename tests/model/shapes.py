@@ -16,7 +16,9 @@ from engram_sweep.planning.allocation import Allocation, allocate
 from engram_sweep.spec import EngramGeometry, Geometry, MLAGeometry
 
 SWEEPS = Path(__file__).resolve().parents[2] / "sweeps"
-MLA = MLAGeometry(q_lora_rank=6, kv_lora_rank=5, qk_nope_head_dim=4, qk_rope_head_dim=2, v_head_dim=3)
+MLA = MLAGeometry(
+    q_lora_rank=6, kv_lora_rank=5, qk_nope_head_dim=4, qk_rope_head_dim=2, v_head_dim=3
+)
 MEMORY = EngramGeometry(
     layers=(0, 1), max_order=3, heads=2, head_dim=3,
     rows=(((11, 13), (17, 19)), ((23, 29), (31, 37))),
@@ -35,10 +37,14 @@ GEOMETRIES: dict[str, Geometry] = {
     "one_row": replace(ENGRAM, memory=replace(MEMORY, rows=(((1, 1), (1, 1)),) * 2)),
     "dense": replace(ENGRAM, memory=None, routed_experts=0),
     "signed_sqrt": replace(ENGRAM, memory=replace(MEMORY, signed_sqrt=True)),
-    "documents": replace(ENGRAM, memory=replace(MEMORY, document_end=1, max_order=4, rows=(((5, 7),) * 3,) * 2)),
+    "documents": replace(
+        ENGRAM, memory=replace(MEMORY, document_end=1, max_order=4, rows=(((5, 7),) * 3,) * 2)
+    ),
     "streams": replace(ENGRAM, streams=3),
     "mla": replace(ENGRAM, mla=MLA, head_dim=6, n_kv_heads=4),
-    "mla_without_query_rank": replace(ENGRAM, mla=replace(MLA, q_lora_rank=0), head_dim=6, n_kv_heads=4),
+    "mla_without_query_rank": replace(
+        ENGRAM, mla=replace(MLA, q_lora_rank=0), head_dim=6, n_kv_heads=4
+    ),
     "mla_streams": replace(ENGRAM, mla=MLA, head_dim=6, n_kv_heads=4, streams=4),
 }
 """By the arm, or by what is special about it."""
@@ -49,7 +55,9 @@ def fill(module: nn.Module, seed: int = 0) -> None:
     """Random values for every parameter: at its true start a model hides its norms, its convolution and its maps."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in module.parameters():
-        parameter.data = torch.randn(parameter.shape, generator=generator).to(parameter.dtype).mul_(0.4)
+        parameter.data = (
+            torch.randn(parameter.shape, generator=generator).to(parameter.dtype).mul_(0.4)
+        )
 
 
 def build(geometry: Geometry, seed: int = 0) -> Transformer:
@@ -71,11 +79,19 @@ def tokens(*shape: int, seed: int = 0, vocab: int = 40) -> torch.Tensor:
 def scale(name: str, **changes: dict[str, Any]) -> Scale:
     """A scale of `sweeps/` with keys of some sections changed."""
     data = load_scale(name, SWEEPS).model_dump()
-    return Scale.model_validate({**data, **{section: {**data[section], **keys} for section, keys in changes.items()}})
+    return Scale.model_validate(
+        {**data, **{section: {**data[section], **keys} for section, keys in changes.items()}}
+    )
 
 
 def every_arm(which: Scale) -> list[Allocation]:
     """One point of every arm; without dense for tiny, whose widths are too coarse for it under latent attention."""
-    points = [("moe", 1.0), ("engram", 0.5), ("engram", 0.25), ("over_encoding", 0.5), ("one_row", 1.0)]
+    points = [
+        ("moe", 1.0),
+        ("engram", 0.5),
+        ("engram", 0.25),
+        ("over_encoding", 0.5),
+        ("one_row", 1.0),
+    ]
     points += [("dense", 0.0)] * (which.name != "tiny")
     return [allocate(which, rho, arm) for arm, rho in points]

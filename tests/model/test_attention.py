@@ -25,18 +25,25 @@ def latent(q_lora_rank: int, kv_lora_rank: int, nope: int, rope: int, value: int
 
 
 def inputs(T: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    return torch.randn(2, T, ENGRAM.d_model, generator=torch.Generator().manual_seed(T), dtype=dtype)
+    return torch.randn(
+        2, T, ENGRAM.d_model, generator=torch.Generator().manual_seed(T), dtype=dtype
+    )
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.sampled_from([(1, 1), (2, 1), (4, 2), (6, 3), (3, 3)]), st.sampled_from([2, 4, 10]), st.integers(1, 9))
+@given(
+    st.sampled_from([(1, 1), (2, 1), (4, 2), (6, 3), (3, 3)]),
+    st.sampled_from([2, 4, 10]),
+    st.integers(1, 9),
+)
 def test_grouped_attention_equals_the_reference(heads, head_dim, T):
     geometry = grouped(heads[0], heads[1], head_dim)
     module, x = Attention(geometry).double(), inputs(T)
     fill(module)
     n_heads, n_kv_heads = heads
     wanted = [
-        reference.grouped_attention(w, arrays(module), n_heads, n_kv_heads, geometry.rope_theta) for w in x.numpy()
+        reference.grouped_attention(w, arrays(module), n_heads, n_kv_heads, geometry.rope_theta)
+        for w in x.numpy()
     ]
     # RoPE's angles are float32.
     np.testing.assert_allclose(module(x).detach(), np.stack(wanted), rtol=1e-4, atol=1e-5)
@@ -56,7 +63,10 @@ def test_latent_attention_equals_the_reference(q_rank, kv_rank, nope, rope, valu
     module, x = LatentAttention(geometry).double(), inputs(T)
     fill(module)
     H, theta = geometry.n_heads, geometry.rope_theta
-    wanted = [reference.latent_attention(w, arrays(module), H, nope, rope, value, theta) for w in x.numpy()]
+    wanted = [
+        reference.latent_attention(w, arrays(module), H, nope, rope, value, theta)
+        for w in x.numpy()
+    ]
     np.testing.assert_allclose(module(x).detach(), np.stack(wanted), rtol=1e-4, atol=1e-5)
 
 
@@ -78,7 +88,9 @@ def test_rotation_turns_pairs_by_position():
     x = torch.randn(1, 1, 7, 6, generator=torch.Generator().manual_seed(0))
     turned = rotate(x, *rope_tables(7, 6, 50.0, x.device))
     for t in range(7):
-        np.testing.assert_allclose(turned[0, 0, t], reference.rotate(x[0, 0, t].numpy(), t, 50.0), atol=1e-5)
+        np.testing.assert_allclose(
+            turned[0, 0, t], reference.rotate(x[0, 0, t].numpy(), t, 50.0), atol=1e-5
+        )
     assert torch.equal(turned[..., 0, :], x[..., 0, :])
 
 

@@ -15,12 +15,16 @@ from tests.model.shapes import CLASSES, ENGRAM, GEOMETRIES, MEMORY, arrays, fill
 
 
 def states(B: int, T: int, M: int) -> torch.Tensor:
-    h = torch.randn(B, T, M, ENGRAM.d_model, generator=torch.Generator().manual_seed(T), dtype=torch.float64)
+    h = torch.randn(
+        B, T, M, ENGRAM.d_model, generator=torch.Generator().manual_seed(T), dtype=torch.float64
+    )
     return h if M > 1 else h[:, :, 0]
 
 
 def rows_and_primes(ids: list[int], memory, index: int) -> tuple[np.ndarray, list[int]]:
-    rows = reference.ngram_rows(ids, CLASSES.tolist(), memory.rows[index], memory.layers[index], 0, memory.pad_id)
+    rows = reference.ngram_rows(
+        ids, CLASSES.tolist(), memory.rows[index], memory.layers[index], 0, memory.pad_id
+    )
     return np.array(rows), [p for order in memory.rows[index] for p in order]
 
 
@@ -29,14 +33,18 @@ def rows_and_primes(ids: list[int], memory, index: int) -> tuple[np.ndarray, lis
 def test_module_equals_the_reference(M, root, T, max_order, kernel):
     """M branches share the table and W_V; W_K, norms, gates and taps are their own (paper section 2.4)."""
     rows = (((11, 13), (17, 19), (23, 29))[: max_order - 1],)
-    memory = replace(MEMORY, layers=(1,), max_order=max_order, rows=rows, conv_kernel=kernel, signed_sqrt=root)
+    memory = replace(
+        MEMORY, layers=(1,), max_order=max_order, rows=rows, conv_kernel=kernel, signed_sqrt=root
+    )
     module = Engram(replace(ENGRAM, streams=M, memory=memory), 0, CLASSES).double()
     fill(module)
     ids, h = tokens(2, T), states(2, T, M)
     got = module(h, module.look_up(ids)).detach()
     for b in range(2):
         where = rows_and_primes(ids[b].tolist(), memory, 0)
-        wanted = reference.engram(h[b].reshape(T, M, -1).numpy(), *where, arrays(module), max_order, root)
+        wanted = reference.engram(
+            h[b].reshape(T, M, -1).numpy(), *where, arrays(module), max_order, root
+        )
         np.testing.assert_allclose(got[b].reshape(T, M, -1), wanted, rtol=1e-9, atol=1e-9)
 
 
@@ -53,10 +61,13 @@ def test_gradients_equal_finite_differences(M, root):
     e = module.look_up(ids).detach().requires_grad_()
 
     def run(h, e, *values):
-        return torch.func.functional_call(module, dict(zip(parameters, values, strict=True)), (h, e))
+        return torch.func.functional_call(
+            module, dict(zip(parameters, values, strict=True)), (h, e)
+        )
 
     assert torch.autograd.gradcheck(run, (h, e, *parameters.values()))
-    # The table's gradient is sparse, which gradcheck does not take: the same by hand, along every entry.
+    # The table's gradient is sparse, which gradcheck does not take: the same by hand, along every
+    # entry.
     table = module.table.weight
     module(h, module.look_up(ids)).square().sum().backward()
     assert table.grad is not None
@@ -84,7 +95,9 @@ def test_signed_square_root_flattens_large_scores():
     """Fact sheet 1.3: a score of 4 gives 0.881 instead of 0.982, a score of 0 stays 0.5."""
     gates = {}
     for root in (False, True):
-        module = Engram(replace(ENGRAM, memory=replace(MEMORY, signed_sqrt=root)), 0, CLASSES).double()
+        module = Engram(
+            replace(ENGRAM, memory=replace(MEMORY, signed_sqrt=root)), 0, CLASSES
+        ).double()
         fill(module)
         # Query and key of one direction, with scales that make the score exactly 4.
         module.key.weight.data.zero_()
@@ -132,7 +145,11 @@ def test_over_encoding_averages_rows_and_token():
     got = module(x, module.look_up(ids)).detach().numpy()
     table, primes = module.table.weight.detach().numpy(), [11, 13, 17, 19]
     for b in range(2):
-        rows = reference.ngram_rows(ids[b].tolist(), CLASSES.tolist(), [[11, 13], [17, 19]], 0, 0, 2)
+        rows = reference.ngram_rows(
+            ids[b].tolist(), CLASSES.tolist(), [[11, 13], [17, 19]], 0, 0, 2
+        )
         for t in range(6):
             picked = [table[sum(primes[:i]) + row] for i, row in enumerate(rows[t])]
-            np.testing.assert_allclose(got[b, t], np.mean([x[b, t].numpy(), *picked], axis=0), rtol=1e-12)
+            np.testing.assert_allclose(
+                got[b, t], np.mean([x[b, t].numpy(), *picked], axis=0), rtol=1e-12
+            )

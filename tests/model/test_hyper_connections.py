@@ -22,18 +22,25 @@ def mix_of(streams: int, d_model: int = 8) -> StreamMix:
 
 
 def states(streams: int, d_model: int = 8) -> torch.Tensor:
-    return torch.randn(2, 5, streams, d_model, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return torch.randn(
+        2, 5, streams, d_model, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 6), st.integers(0, 999), st.floats(0.1, 3.0))
 def test_sinkhorn_is_doubly_stochastic(n, seed, spread):
-    logits = spread * torch.randn(3, n, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    logits = spread * torch.randn(
+        3, n, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     projected = sinkhorn(logits)
     assert (projected >= 0).all()
     torch.testing.assert_close(projected.sum(-1), torch.ones(3, n, dtype=torch.float64))
-    # Twenty alternations bring well-conditioned columns within rounding, spread-out ones within a few per cent.
-    torch.testing.assert_close(projected.sum(-2), torch.ones(3, n, dtype=torch.float64), rtol=0, atol=0.05)
+    # Twenty alternations bring well-conditioned columns within rounding, spread-out ones within a
+    # few per cent.
+    torch.testing.assert_close(
+        projected.sum(-2), torch.ones(3, n, dtype=torch.float64), rtol=0, atol=0.05
+    )
     for matrix, logit in zip(projected, logits, strict=True):
         np.testing.assert_allclose(matrix, reference.sinkhorn(logit.numpy()), rtol=1e-9)
 
@@ -82,14 +89,17 @@ def test_the_mean_over_streams_is_carried_through():
 def test_one_stream_is_the_plain_residual():
     h = states(1)[:, :, 0]
     assert torch.equal(residual(None, h, torch.tanh), h + torch.tanh(h))
-    assert not [name for name, _ in Transformer(ENGRAM, CLASSES).named_parameters() if "mix" in name]
+    assert not [
+        name for name, _ in Transformer(ENGRAM, CLASSES).named_parameters() if "mix" in name
+    ]
 
 
 def test_streams_part_in_training():
     """Equal at the start, streams must not stay equal: their gradients differ from the first step on."""
     model = Transformer(replace(ENGRAM, streams=4, memory=None))
     initialise(model, 0)
-    # The start's output maps are all one; what tells the streams apart is which sublayer reads which.
+    # The start's output maps are all one; what tells the streams apart is which sublayer reads
+    # which.
     model(tokens(2, 8)).square().mean().backward()
     gradient = dict(model.named_parameters())["blocks.0.attention_mix.bias"].grad
     assert gradient is not None

@@ -23,7 +23,9 @@ def started(geometry, seed: int = 3) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("name", ["tiny", "smoke"])
 def test_common_tensors_start_bit_equal_whatever_the_arm(name, backbone):
     """Tensors of one shape are equal; those with more experts, more rows or wider shared experts share what fits."""
-    which = scale(name, model=MODELS[backbone], sweep={"iso": "paper"} if backbone != "plain" else {})
+    which = scale(
+        name, model=MODELS[backbone], sweep={"iso": "paper"} if backbone != "plain" else {}
+    )
     starts = [(point.arm, started(point.geometry)) for point in every_arm(which)]
     compared = 0
     for (_, one), (_, other) in itertools.combinations(starts, 2):
@@ -39,7 +41,9 @@ def test_common_tensors_start_bit_equal_whatever_the_arm(name, backbone):
 
 
 def test_values_depend_on_seed_and_name():
-    draws = [named_normal(seed, name, (50,), 1.0) for seed in (0, 1) for name in ("a.weight", "b.weight")]
+    draws = [
+        named_normal(seed, name, (50,), 1.0) for seed in (0, 1) for name in ("a.weight", "b.weight")
+    ]
     for one, other in itertools.combinations(draws, 2):
         assert (one == other).sum() == 0
     assert torch.equal(draws[0], named_normal(0, "a.weight", (50,), 1.0))
@@ -47,12 +51,17 @@ def test_values_depend_on_seed_and_name():
 
 def test_values_are_pinned():
     """A change of numpy's stream, of the hash or of the key would silently unpair old runs from new ones."""
-    pinned = [[-0.19531597197055817, 0.10783793032169342], [0.39865800738334656, -0.14607177674770355]]
+    pinned = [
+        [-0.19531597197055817, 0.10783793032169342],
+        [0.39865800738334656, -0.14607177674770355],
+    ]
     assert named_normal(0, "embedding.weight", (2, 2), 0.5).tolist() == pinned
 
 
 def test_growing_the_first_dimension_keeps_the_beginning():
-    assert torch.equal(named_normal(5, "x", (7, 3, 4), 0.1)[:4], named_normal(5, "x", (4, 3, 4), 0.1))
+    assert torch.equal(
+        named_normal(5, "x", (7, 3, 4), 0.1)[:4], named_normal(5, "x", (4, 3, 4), 0.1)
+    )
 
 
 def test_scales_are_the_ones_asked_for():

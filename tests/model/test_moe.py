@@ -18,14 +18,18 @@ def tokens(S: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(S, ENGRAM.d_model, generator=torch.Generator().manual_seed(seed))
 
 
-def loop_over_experts(module: RoutedExperts, x: torch.Tensor, weights: torch.Tensor, experts: torch.Tensor):
+def loop_over_experts(
+    module: RoutedExperts, x: torch.Tensor, weights: torch.Tensor, experts: torch.Tensor
+):
     """What the grouped products compute, one expert after the other, in the parameters' own autograd graph."""
     y = torch.zeros_like(x)
     for e in range(len(module.gate_up)):
         picked = (experts == e).nonzero()
         for s, slot in picked.tolist():
             gate, up = (x[s] @ module.gate_up[e]).chunk(2)
-            y[s] = y[s] + weights[s, slot] * ((torch.nn.functional.silu(gate) * up) @ module.down[e])
+            y[s] = y[s] + weights[s, slot] * (
+                (torch.nn.functional.silu(gate) * up) @ module.down[e]
+            )
     return y
 
 
@@ -77,7 +81,9 @@ def test_moe_equals_the_reference(shared):
     x = tokens(10)
     with torch.no_grad():
         got = module(x.view(2, 5, -1)).view(10, -1)
-    wanted = reference.moe(x.double().numpy(), arrays(module), module.router.bias.double().numpy(), ENGRAM.top_k)
+    wanted = reference.moe(
+        x.double().numpy(), arrays(module), module.router.bias.double().numpy(), ENGRAM.top_k
+    )
     np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
 
 
@@ -134,8 +140,15 @@ def test_balancing_evens_out_a_skewed_router():
 @given(st.data())
 def test_balance_loss_equals_the_reference(data):
     N = data.draw(st.integers(1, 8))
-    top_k, B, T = data.draw(st.integers(1, N)), data.draw(st.integers(1, 3)), data.draw(st.integers(1, 6))
-    scores = torch.rand(B * T, N, generator=torch.Generator().manual_seed(N * T), dtype=torch.float64) + 0.01
+    top_k, B, T = (
+        data.draw(st.integers(1, N)),
+        data.draw(st.integers(1, 3)),
+        data.draw(st.integers(1, 6)),
+    )
+    scores = (
+        torch.rand(B * T, N, generator=torch.Generator().manual_seed(N * T), dtype=torch.float64)
+        + 0.01
+    )
     experts = scores.topk(top_k).indices
     wanted = [
         reference.balance_loss(s.numpy(), e.tolist())
@@ -149,10 +162,14 @@ def test_balance_loss_is_one_at_even_load_whatever_the_number_of_experts(N, top_
     experts = (torch.arange(N * top_k) % N).view(N, top_k)
     scores = torch.rand(N, N, generator=torch.Generator().manual_seed(0))
     assert float(sequence_balance(scores, experts, 1)) == pytest.approx(1, rel=1e-5)
-    assert float(sequence_balance(torch.ones(N, N), experts[:1].expand(N, -1), 1)) == pytest.approx(1, rel=1e-5)
+    assert float(sequence_balance(torch.ones(N, N), experts[:1].expand(N, -1), 1)) == pytest.approx(
+        1, rel=1e-5
+    )
     # All tokens and all score on the same top_k experts: as uneven as can be.
     scores = torch.zeros(N, N).index_fill_(1, torch.arange(top_k), 1.0)
-    assert float(sequence_balance(scores, torch.arange(top_k).expand(N, -1), 1)) == pytest.approx(N / top_k, rel=1e-5)
+    assert float(sequence_balance(scores, torch.arange(top_k).expand(N, -1), 1)) == pytest.approx(
+        N / top_k, rel=1e-5
+    )
 
 
 def test_balance_loss_is_left_by_training_only_where_asked_for():
@@ -176,7 +193,10 @@ def test_our_operator_equals_the_built_in_one(sizes):
     ends = torch.tensor(sizes).cumsum(0).to(torch.int32)
     generator = torch.Generator().manual_seed(len(sizes))
     outcomes = []
-    start = torch.randn(sum(sizes), 8, generator=generator), torch.randn(len(sizes), 8, 4, generator=generator)
+    start = (
+        torch.randn(sum(sizes), 8, generator=generator),
+        torch.randn(len(sizes), 8, 4, generator=generator),
+    )
     for run in (_rows, lambda x, w, ends: torch.nn.functional.grouped_mm(x, w, offs=ends)):
         x, w = (value.clone().requires_grad_() for value in start)
         y = run(x, w, ends)
@@ -188,4 +208,6 @@ def test_our_operator_equals_the_built_in_one(sizes):
 
 def test_our_operator_keeps_the_rules_of_operators():
     ends = torch.tensor([5, 5, 12], dtype=torch.int32)
-    torch.library.opcheck(_rows, (torch.randn(12, 8).requires_grad_(), torch.randn(3, 8, 4).requires_grad_(), ends))
+    torch.library.opcheck(
+        _rows, (torch.randn(12, 8).requires_grad_(), torch.randn(3, 8, 4).requires_grad_(), ends)
+    )

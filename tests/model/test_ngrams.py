@@ -36,7 +36,9 @@ def test_rows_are_the_released_demos(deepseek):
     for index, layer in enumerate(memory.layers):
         rows = NgramRows(memory, index, torch.from_numpy(classes), len(classes))
         got = rows.hash(torch.from_numpy(ids.astype(np.int64))[None])[0].flatten(1)
-        assert got.tolist() == reference.ngram_rows(ids.tolist(), classes.tolist(), primes[layer], layer, 0, 2)
+        assert got.tolist() == reference.ngram_rows(
+            ids.tolist(), classes.tolist(), primes[layer], layer, 0, 2
+        )
 
 
 def test_first_and_last_primes_of_the_demo():
@@ -53,10 +55,17 @@ def test_first_and_last_primes_of_the_demo():
 def test_any_hash_equals_plain_integers(data):
     draw = data.draw
     max_order, heads = draw(st.integers(2, 5)), draw(st.integers(1, 4))
-    primes = [[draw(st.sampled_from([1, 2, 97, 7919, 2_262_403])) for _ in range(heads)] for _ in range(max_order - 1)]
+    primes = [
+        [draw(st.sampled_from([1, 2, 97, 7919, 2_262_403])) for _ in range(heads)]
+        for _ in range(max_order - 1)
+    ]
     vocab = draw(st.integers(3, 50))
     classes = draw(st.lists(st.integers(0, vocab - 1), min_size=vocab, max_size=vocab))
-    layer, seed, end = draw(st.integers(0, 60)), draw(st.integers(0, 9)), draw(st.sampled_from([None, 0, 1]))
+    layer, seed, end = (
+        draw(st.integers(0, 60)),
+        draw(st.integers(0, 9)),
+        draw(st.sampled_from([None, 0, 1])),
+    )
     memory = replace(
         MEMORY, layers=(layer,), max_order=max_order, heads=heads, rows=(tuple(map(tuple, primes)),),
         hash_seed=seed, document_end=end,
@@ -75,7 +84,9 @@ def test_stacked_rows_do_not_overlap():
     for head, column in enumerate(module(ids).flatten(0, 1).T):
         assert stretches[head] <= column.min()
         assert column.max() < stretches[head + 1]
-        assert torch.equal(column - stretches[head], module.hash(ids).flatten(2).flatten(0, 1)[:, head])
+        assert torch.equal(
+            column - stretches[head], module.hash(ids).flatten(2).flatten(0, 1)[:, head]
+        )
 
 
 def test_multipliers_leave_room_for_every_class():

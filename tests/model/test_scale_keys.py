@@ -51,11 +51,17 @@ def test_reset_names_the_tokenizers_document_end(tmp_path):
         ({"without": ("head_dim",)}, "model.head_dim: expected this key"),
         ({"model": {"expert_width": 12}}, "model.expert_width: .*multiple of 8, got 12"),
         ({"model": {"streams": 0}}, "model.streams: .*greater than or equal to 1, got 0"),
-        ({"model": {"mla": {**MLA, "rank": 1}}, "without": ("head_dim", "n_kv_heads")}, "mla.*unknown key"),
+        (
+            {"model": {"mla": {**MLA, "rank": 1}}, "without": ("head_dim", "n_kv_heads")},
+            "mla.*unknown key",
+        ),
         ({"training": {"optimizer": "sgd"}}, "training.optimizer: .*'adamw' or 'muon', got 'sgd'"),
         ({"training": {"precision": "fp8"}}, "training.precision: .*'fp32' or 'bf16', got 'fp8'"),
         ({"training": {"compile": 1}}, "training.compile: .*boolean"),
-        ({"training": {"balance_loss": -1.0}}, "training.balance_loss: .*greater than or equal to 0"),
+        (
+            {"training": {"balance_loss": -1.0}},
+            "training.balance_loss: .*greater than or equal to 0",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line(changes, message, tmp_path):

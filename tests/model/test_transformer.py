@@ -48,7 +48,8 @@ def test_a_token_changes_nothing_before_it(kind):
             other = ids.clone()
             other[0, t] = (ids[0, t] + 7) % 40
             after = model(other)
-            # Routing sorts tokens by expert, so that the products of earlier tokens may round differently.
+            # Routing sorts tokens by expert, so that the products of earlier tokens may round
+            # differently.
             torch.testing.assert_close(after[:, :t], before[:, :t], rtol=1e-5, atol=1e-5)
             assert not torch.equal(after[:, t], before[:, t])
 
@@ -82,16 +83,22 @@ def test_gradients_equal_finite_differences(kind):
                 sides.append(float(window_losses(model(ids), targets).double().mean()))
                 parameter -= sign * step * direction
         wanted = (sides[0] - sides[1]) / (2 * step)
-        assert wanted == pytest.approx(float((gradient * direction).sum()), rel=0.03, abs=3e-4), name
+        assert wanted == pytest.approx(float((gradient * direction).sum()), rel=0.03, abs=3e-4), (
+            name
+        )
 
 
 @pytest.mark.parametrize("name", ["tiny", "smoke"])
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_ledger_is_the_built_model(name, backbone):
-    which = scale(name, model=BACKBONES[backbone], sweep={"iso": "paper"} if backbone != "plain" else {})
+    which = scale(
+        name, model=BACKBONES[backbone], sweep={"iso": "paper"} if backbone != "plain" else {}
+    )
     for point in every_arm(which):
         with torch.device("meta"):
-            built = {key: tuple(p.shape) for key, p in Transformer(point.geometry).named_parameters()}
+            built = {
+                key: tuple(p.shape) for key, p in Transformer(point.geometry).named_parameters()
+            }
         counted = {e.name: e.shape for e in point.ledger.entries if e.shape}
         assert counted == built, point.arm
         outside = ("embedding.weight", "head.weight")
@@ -106,7 +113,9 @@ def test_geometry_survives_json():
 
 def test_streams_start_as_the_plain_residual():
     """At its start a model of n streams computes what one of the plain residual does, but for 0.01-scaled maps."""
-    plain, streamed = (Transformer(replace(GEOMETRIES["moe"], streams=n), CLASSES).eval() for n in (1, 4))
+    plain, streamed = (
+        Transformer(replace(GEOMETRIES["moe"], streams=n), CLASSES).eval() for n in (1, 4)
+    )
     for model in (plain, streamed):
         initialise(model, 0)
     with torch.no_grad():
@@ -153,7 +162,10 @@ def test_any_shape_equals_the_reference(data):
 
 
 def test_window_losses_are_mean_cross_entropies():
-    logits, targets = torch.randn(3, 5, 40, generator=torch.Generator().manual_seed(0)), tokens(3, 5)
+    logits, targets = (
+        torch.randn(3, 5, 40, generator=torch.Generator().manual_seed(0)),
+        tokens(3, 5),
+    )
     probabilities = np.exp(logits.double().numpy())
     probabilities /= probabilities.sum(-1, keepdims=True)
     picked = np.take_along_axis(probabilities, targets.numpy()[..., None], -1)[..., 0]

@@ -44,15 +44,22 @@ def test_every_point_meets_the_budget_of_the_anchor(example, rho, arm):
     try:
         point = allocate(example, rho, arm)
     except UserError:
-        # Wide over-encoding rows in a small model can be too few or too coarse: refused, never silently off.
+        # Wide over-encoding rows in a small model can be too few or too coarse: refused, never
+        # silently off.
         if arm == "over_encoding":
             return
         raise
     found = point.ledger
     assert abs(found.params_total - anchor.params_total) <= TOTAL_TOLERANCE * anchor.params_total
     if example.sweep.iso == "strict":
-        assert abs(found.params_active - anchor.params_active) <= ACTIVE_TOLERANCE * anchor.params_active
-        assert abs(found.flops_per_token - anchor.flops_per_token) <= ACTIVE_TOLERANCE * anchor.flops_per_token
+        assert (
+            abs(found.params_active - anchor.params_active)
+            <= ACTIVE_TOLERANCE * anchor.params_active
+        )
+        assert (
+            abs(found.flops_per_token - anchor.flops_per_token)
+            <= ACTIVE_TOLERANCE * anchor.flops_per_token
+        )
     else:
         assert point.geometry.shared_width == allocate(example, 1.0).geometry.shared_width
     model = example.model
@@ -69,7 +76,10 @@ def test_primes_are_distinct_over_heads_orders_and_layers(example, rho):
     memory = allocate(example, rho).geometry.memory
     assert memory is not None
     rows = [p for table in memory.rows for order in table for p in order]
-    assert len(rows) == len(example.memory.layers) * (example.memory.max_order - 1) * example.memory.heads
+    assert (
+        len(rows)
+        == len(example.memory.layers) * (example.memory.max_order - 1) * example.memory.heads
+    )
     assert len(set(rows)) == len(rows)
     assert all(is_prime(p) for p in rows)
 
@@ -103,20 +113,28 @@ def test_one_row_is_the_compute_without_the_memory():
     assert point.geometry.routed_experts == 40
     assert memory is not None
     assert {p for table in memory.rows for order in table for p in order} == {1}
-    assert abs(point.ledger.params_active - anchor.params_active) <= ACTIVE_TOLERANCE * anchor.params_active
+    assert (
+        abs(point.ledger.params_active - anchor.params_active)
+        <= ACTIVE_TOLERANCE * anchor.params_active
+    )
 
 
 def test_dense_activates_as_much_and_holds_nothing_sparse():
     point, anchor = allocate(scale(), 1.0, "dense"), allocate(scale(), 1.0).ledger
     assert point.geometry.memory is None
     assert point.ledger.params_total == point.ledger.params_active
-    assert abs(point.ledger.params_active - anchor.params_active) <= ACTIVE_TOLERANCE * anchor.params_active
+    assert (
+        abs(point.ledger.params_active - anchor.params_active)
+        <= ACTIVE_TOLERANCE * anchor.params_active
+    )
 
 
 def test_paper_iso_changes_only_experts_and_rows():
     strict, paper = allocate(scale(), 0.5), allocate(scale(sweep__iso="paper"), 0.5)
     anchor = allocate(scale(), 1.0)
-    assert paper.geometry.shared_width == anchor.geometry.shared_width != strict.geometry.shared_width
+    assert (
+        paper.geometry.shared_width == anchor.geometry.shared_width != strict.geometry.shared_width
+    )
     assert paper.ledger.params_active > anchor.ledger.params_active
 
 
@@ -130,7 +148,9 @@ def test_no_room_in_the_shared_expert_names_the_constraint_and_what_works():
 
 
 def test_no_rows_left_names_the_nearest_rho_that_works():
-    with pytest.raises(UserError, match=r"distinct primes .*; the nearest rho that works is (0\.\d+)") as no:
+    with pytest.raises(
+        UserError, match=r"distinct primes .*; the nearest rho that works is (0\.\d+)"
+    ) as no:
         allocate(scale(memory__heads=50, memory__head_dim=4, model__shared_width=900), 0.9)
     nearest = float(str(no.value).rsplit(" ", 1)[1])
     assert allocate(scale(memory__heads=50, memory__head_dim=4, model__shared_width=900), nearest)

@@ -36,7 +36,9 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without GPU and SLURM, whatever it has."""
     monkeypatch.setattr(placement.shutil, "which", lambda name: None)
     monkeypatch.setattr(
-        placement.Path, "glob", lambda self, pattern: iter(()) if str(self) == "/dev" else GLOB(self, pattern)
+        placement.Path,
+        "glob",
+        lambda self, pattern: iter(()) if str(self) == "/dev" else GLOB(self, pattern),
     )
 
 
@@ -101,11 +103,17 @@ def test_bytes_by_hand():
 
 
 def test_muon_keeps_one_moment_of_every_matrix():
-    adam, muon = (training_bytes(gpu_plan(training__optimizer=name).runs[0], 1) for name in ("adamw", "muon"))
+    adam, muon = (
+        training_bytes(gpu_plan(training__optimizer=name).runs[0], 1) for name in ("adamw", "muon")
+    )
     embedding_and_head = 2 * 256 * 64
     assert adam.optimizer == 2 * adam.weights
     assert muon.weights == adam.weights
-    assert muon.weights + 4 * embedding_and_head < muon.optimizer < 1.02 * (muon.weights + 4 * embedding_and_head)
+    assert (
+        muon.weights + 4 * embedding_and_head
+        < muon.optimizer
+        < 1.02 * (muon.weights + 4 * embedding_and_head)
+    )
 
 
 def test_a_table_s_gradient_is_no_larger_than_what_a_step_touches():
@@ -155,7 +163,10 @@ def test_checkpoints_on_disk():
     plan = gpu_plan(sweep__rho=[1.0], sweep__seeds=[0, 1, 2])
     params = sum(e.count for e in plan.runs[0].allocation.ledger.entries)
     # Final weights of three runs, two whole checkpoints of the two in flight.
-    assert cost(plan, price_of(plan.scale.launch))["disk_bytes"] == 3 * 4 * params + 2 * 2 * 12 * params
+    assert (
+        cost(plan, price_of(plan.scale.launch))["disk_bytes"]
+        == 3 * 4 * params + 2 * 2 * 12 * params
+    )
 
 
 @pytest.mark.parametrize(
@@ -223,23 +234,35 @@ def test_a_slurm_scale_shows_its_bill_and_is_not_launched(capsys, bare, tmp_path
         ("slurm", None, None, False, "slurm"),
     ],
 )
-def test_the_executor_is_asked_for_or_named_or_follows_from_the_machine(monkeypatch, asked, named, gpu, sbatch, chosen):
-    monkeypatch.setattr(placement.shutil, "which", lambda name: f"/usr/bin/{name}" if sbatch else None)
+def test_the_executor_is_asked_for_or_named_or_follows_from_the_machine(
+    monkeypatch, asked, named, gpu, sbatch, chosen
+):
+    monkeypatch.setattr(
+        placement.shutil, "which", lambda name: f"/usr/bin/{name}" if sbatch else None
+    )
     speed = {"gpu": gpu} if gpu else {"sustained_gflops": 1.0}
     launch = scale(launch={**speed, **({"executor": named} if named else {})}).launch
     assert placement.choose(launch, asked) == chosen
 
 
 def test_a_gpu_scale_without_a_gpu_is_not_launched(capsys, bare, tmp_path):
-    assert main(["sweep", "small", "--sweeps", str(SWEEPS), "--results", str(tmp_path / "results")]) == 2
+    assert (
+        main(["sweep", "small", "--sweeps", str(SWEEPS), "--results", str(tmp_path / "results")])
+        == 2
+    )
     out, err = capsys.readouterr()
     assert "price: " in out
-    assert err == "engram-sweep: small: no GPU here, launch.gpu asks for h100; nothing was launched\n"
+    assert (
+        err == "engram-sweep: small: no GPU here, launch.gpu asks for h100; nothing was launched\n"
+    )
     assert not (tmp_path / "results").exists()
 
 
 def test_plan_prints_points_bill_and_ledger(capsys):
-    assert main(["plan", "engram-27B", "--sweeps", str(SWEEPS), "--ledger", "0.74", "--price", "3"]) == 0
+    assert (
+        main(["plan", "engram-27B", "--sweeps", str(SWEEPS), "--ledger", "0.74", "--price", "3"])
+        == 0
+    )
     out = capsys.readouterr().out
     for wanted in ("rows asked", "2,262,400", "3072 x29", "money: ", " engram.table ", "FLOPs"):
         assert wanted in out
@@ -255,7 +278,10 @@ def test_what_no_gpu_can_hold_is_refused():
     largest = max(run.allocation.ledger.params_total for run in plan.runs)
     h100 = price_of(plan.scale.launch)
     assert h100 is not None
-    with pytest.raises(UserError, match=r"expected runs that fit into the 80 GB of one H100 SXM.*nothing was launched"):
+    with pytest.raises(
+        UserError,
+        match=r"expected runs that fit into the 80 GB of one H100 SXM.*nothing was launched",
+    ):
         check_memory(plan, h100)
     assert training_bytes(plan.runs[0], 1).total > 12 * largest
     small = make_plan(load("small"))

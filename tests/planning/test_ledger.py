@@ -54,8 +54,16 @@ def test_sums_are_sums_of_the_entries():
     inside = [e for e in book.entries if e.part not in ("embedding", "head")]
     assert book.params_total == sum(e.count for e in inside)
     assert book.params_active == sum(e.activated for e in inside)
-    assert book.params_table == sum(e.count for e in inside if e.name.endswith("engram.table.weight")) > 0
-    assert book.flops_per_token == (1 + BACKWARD) * book.flops_forward == 3 * sum(e.flops for e in book.entries)
+    assert (
+        book.params_table
+        == sum(e.count for e in inside if e.name.endswith("engram.table.weight"))
+        > 0
+    )
+    assert (
+        book.flops_per_token
+        == (1 + BACKWARD) * book.flops_forward
+        == 3 * sum(e.flops for e in book.entries)
+    )
     assert len({e.name for e in book.entries}) == len(book.entries)
 
 

@@ -37,7 +37,13 @@ def test_points_that_round_to_one_solution_are_one_run():
 def test_arms_are_added_for_every_seed():
     arms = {"over_encoding": [0.5], "one_row": True, "dense": True}
     plan = make_plan(scale(sweep__rho=[1.0, 0.5], sweep__arms=arms))
-    assert [run.spec.arm for run in plan.runs] == ["moe", "engram", "over_encoding", "one_row", "dense"] * 2
+    assert [run.spec.arm for run in plan.runs] == [
+        "moe",
+        "engram",
+        "over_encoding",
+        "one_row",
+        "dense",
+    ] * 2
 
 
 @pytest.mark.parametrize(
@@ -98,7 +104,9 @@ def test_the_plan_command_loads_no_torch(tmp_path: Path):
         "import sys; from engram_sweep.cli.main import main; sys.argv[1:] = ['plan', 'smoke'];"
         "code = main(); sys.exit(code or 'torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "6 runs (3 points x 2 seeds)" in done.stdout
 
@@ -119,7 +127,9 @@ def test_axes_multiply_and_runs_name_their_values():
     ]
     assert len({r["run_id"] for r in rows}) == 8
     for anchor, point in zip(rows[::2], rows[1::2], strict=True):
-        assert anchor["params_total"] / anchor["params_active"] == pytest.approx(anchor["total_over_active"], rel=0.01)
+        assert anchor["params_total"] / anchor["params_active"] == pytest.approx(
+            anchor["total_over_active"], rel=0.01
+        )
         assert anchor["tokens"] == point["tokens"]
         wanted = anchor["tokens_per_active"] * anchor["params_active"]
         assert abs(anchor["tokens"] - wanted) <= 64 * 8 / 2
@@ -130,17 +140,28 @@ def test_an_axis_of_one_value_is_the_plain_scale():
     plain = make_plan(scale())
     book = plain.runs[0].allocation.ledger
     ratio = book.params_total / book.params_active
-    assert [r.run_id for r in make_plan(scale(sweep__total_over_active=[ratio])).runs] == [r.run_id for r in plain.runs]
-    per_active = make_plan(scale(training__tokens=None, sweep__tokens_per_active=[100_000 / book.params_active]))
+    assert [r.run_id for r in make_plan(scale(sweep__total_over_active=[ratio])).runs] == [
+        r.run_id for r in plain.runs
+    ]
+    per_active = make_plan(
+        scale(training__tokens=None, sweep__tokens_per_active=[100_000 / book.params_active])
+    )
     assert [r.run_id for r in per_active.runs] == [r.run_id for r in plain.runs]
-    budget = make_plan(scale(training__tokens=None, sweep__budgets=[6.0 * 100_000 * book.params_active]))
+    budget = make_plan(
+        scale(training__tokens=None, sweep__budgets=[6.0 * 100_000 * book.params_active])
+    )
     assert [r.run_id for r in budget.runs] == [r.run_id for r in plain.runs]
 
 
 def test_a_ratio_out_of_reach_says_what_there_is():
-    with pytest.raises(UserError, match=r"sweep\.total_over_active: 500 cannot be met within 1%; .* and no number of"):
+    with pytest.raises(
+        UserError,
+        match=r"sweep\.total_over_active: 500 cannot be met within 1%; .* and no number of",
+    ):
         make_plan(scale(sweep__total_over_active=[500.0]))
-    with pytest.raises(UserError, match=r"total_over_active: 1\.01 cannot be met .*; 4 routed experts give 1\.\d+"):
+    with pytest.raises(
+        UserError, match=r"total_over_active: 1\.01 cannot be met .*; 4 routed experts give 1\.\d+"
+    ):
         make_plan(scale(sweep__total_over_active=[1.01]))
 
 
@@ -174,11 +195,15 @@ def test_budget_is_met_or_says_the_nearest_that_meets_it():
     book = make_plan(scale()).runs[0].allocation.ledger
     total, active = book.params_total, book.params_active
     assert make_plan(scale(budget={"params_total": total * 1.005, "params_active": active * 0.995}))
-    with pytest.raises(UserError, match=r"budget\.params_total: .*the nearest is model\.routed_experts: (\d+)$") as no:
+    with pytest.raises(
+        UserError, match=r"budget\.params_total: .*the nearest is model\.routed_experts: (\d+)$"
+    ) as no:
         make_plan(scale(budget={"params_total": total * 1.5}))
     experts = int(str(no.value).rsplit(" ", 1)[1])
     assert make_plan(scale(budget={"params_total": total * 1.5}, model__routed_experts=experts))
-    with pytest.raises(UserError, match=r"budget\.params_active: .*the nearest is model\.shared_width: (\d+)$") as no:
+    with pytest.raises(
+        UserError, match=r"budget\.params_active: .*the nearest is model\.shared_width: (\d+)$"
+    ) as no:
         make_plan(scale(budget={"params_active": active * 1.2}))
     width = int(str(no.value).rsplit(" ", 1)[1])
     assert make_plan(scale(budget={"params_active": active * 1.2}, model__shared_width=width))
@@ -187,7 +212,10 @@ def test_budget_is_met_or_says_the_nearest_that_meets_it():
 def test_a_budget_may_count_the_vocabulary():
     book = make_plan(scale()).runs[0].allocation.ledger
     vocabulary = 256 * 64
-    assert budgeted(book, True) == (book.params_total + 2 * vocabulary, book.params_active + vocabulary)
+    assert budgeted(book, True) == (
+        book.params_total + 2 * vocabulary,
+        book.params_active + vocabulary,
+    )
     assert budgeted(book, False) == (book.params_total, book.params_active)
 
 
@@ -218,7 +246,9 @@ def test_scales_of_the_paper_meet_what_it_prints(name):
         assert found[0] == pytest.approx(total, rel=0.01)
         assert found[1] == pytest.approx(active, rel=0.01)
     for rho, count in experts.items():
-        assert {r.spec.geometry.routed_experts for r in runs if r.allocation.rho_asked == rho} == {count}
+        assert {r.spec.geometry.routed_experts for r in runs if r.allocation.rho_asked == rho} == {
+            count
+        }
 
 
 def test_the_ablation_adds_its_memory_to_a_3b_backbone():
@@ -229,7 +259,8 @@ def test_the_ablation_adds_its_memory_to_a_3b_backbone():
 
 
 @pytest.mark.parametrize(
-    ("name", "rows", "size"), [("engram-27B", 2_262_400, 5.79e9), ("engram-40B", 7_239_680, 18.53e9)]
+    ("name", "rows", "size"),
+    [("engram-27B", 2_262_400, 5.79e9), ("engram-40B", 7_239_680, 18.53e9)],
 )
 def test_memories_have_the_printed_rows(name, rows, size):
     (run,) = make_plan(load(name)).runs

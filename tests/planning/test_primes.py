@@ -18,7 +18,9 @@ def test_is_prime_equals_trial_division(n):
     assert is_prime(n) == plainly_prime(n)
 
 
-@pytest.mark.parametrize("n", [3_215_031_751, 341_550_071_728_321, 3_825_123_056_546_413_051, 561, 1_373_653])
+@pytest.mark.parametrize(
+    "n", [3_215_031_751, 341_550_071_728_321, 3_825_123_056_546_413_051, 561, 1_373_653]
+)
 def test_strong_pseudoprimes_are_composite(n):
     assert not is_prime(n)
 
@@ -35,7 +37,10 @@ def test_next_prime_leaves_none_out(n):
     assert not any(plainly_prime(m) for m in range(n + 1, found))
 
 
-@given(st.integers(-2_000, 5_000), st.sets(st.sampled_from([2, 3, 5, 7, 11, 13, 997, 1009]), max_size=8))
+@given(
+    st.integers(-2_000, 5_000),
+    st.sets(st.sampled_from([2, 3, 5, 7, 11, 13, 997, 1009]), max_size=8),
+)
 def test_nearest_prime_is_nearest_and_free(n, taken):
     found = nearest_prime(n, taken)
     assert is_prime(found)
@@ -55,7 +60,8 @@ def test_distinct_primes_are_distinct_and_sum_close(count, extra):
     assert len(primes) == len(set(primes)) == count
     assert primes == sorted(primes)
     assert all(is_prime(p) for p in primes)
-    # The parity of a sum of odd primes is all that is missed, but for one prime alone and for very small totals.
+    # The parity of a sum of odd primes is all that is missed, but for one prime alone and for very
+    # small totals.
     gap = abs(sum(primes) - total)
     assert gap <= (1 if total > 200 * count**2 and count > 1 else max(40, total // 50))
 

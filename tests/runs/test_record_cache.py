@@ -32,11 +32,15 @@ def write(runs: Path, seed: int, **changes: object) -> Path:
     return folder / FILE_NAME
 
 
-def test_the_copy_answers_for_records_that_did_not_change(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_copy_answers_for_records_that_did_not_change(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened: list[str] = []
     read = record_cache._read
     monkeypatch.setattr(
-        record_cache, "_read", lambda path, columns: opened.append(path.parent.name) or read(path, columns)
+        record_cache,
+        "_read",
+        lambda path, columns: opened.append(path.parent.name) or read(path, columns),
     )
     first, _ = collect(runs, FILE_NAME)
     assert len(opened) == first.num_rows == MANY

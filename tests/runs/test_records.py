@@ -57,7 +57,14 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"seed": "one"}, {"nonsense": 1}, {"validation_loss": None}, {"window_losses": 3.0}, {"run_id": None}]
+    "bad",
+    [
+        {"seed": "one"},
+        {"nonsense": 1},
+        {"validation_loss": None},
+        {"window_losses": 3.0},
+        {"run_id": None},
+    ],
 )
 def test_a_record_that_does_not_fit_writes_nothing(tmp_path: Path, bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="schema"):
@@ -104,7 +111,10 @@ def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
     write_record(path, values())
     (small_disk / "filler").write_bytes(b"x" * (1 << 15))
     with pytest.raises(OSError, match="No space left"):
-        write_record(path, values(window_losses=[float(i) for i in range(20_000)], window_tokens=[1] * 20_000))
+        write_record(
+            path,
+            values(window_losses=[float(i) for i in range(20_000)], window_tokens=[1] * 20_000),
+        )
     assert is_done(small_disk, "ab" * 16), "the first record is whole"
     assert sorted(p.name for p in small_disk.iterdir()) == ["filler", FILE_NAME]
 

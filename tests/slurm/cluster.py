@@ -1,6 +1,7 @@
 """A real, throw-away SLURM on this machine: munged, slurmctld and some slurmd with fake GPUs, on loopback only.
 
-No systemd, no cgroups, no accounting: `sacct` fails, as on many clusters. All nodes are this machine, so their names do
+No systemd, no cgroups, no accounting: `sacct` fails, as on many clusters. All nodes are this
+    machine, so their names do
 not resolve: jobs of several nodes need MASTER_ADDR=127.0.0.1.
 """
 
@@ -102,8 +103,15 @@ class Cluster:
         self._write()
         os.environ["SLURM_CONF"] = str(self.config)
         at = self.folder
-        words = [f"--key-file={at}/munge.key", f"--socket={at}/munge.socket", f"--pid-file={at}/munged.pid"]
-        subprocess.run(["munged", *words, f"--log-file={at}/munged.log", f"--seed-file={at}/munge.seed"], check=True)
+        words = [
+            f"--key-file={at}/munge.key",
+            f"--socket={at}/munge.socket",
+            f"--pid-file={at}/munged.pid",
+        ]
+        subprocess.run(
+            ["munged", *words, f"--log-file={at}/munged.log", f"--seed-file={at}/munge.seed"],
+            check=True,
+        )
         self.start_controller()
         for number in range(1, NODES + 1):
             (at / f"spool-node{number}").mkdir()
@@ -138,7 +146,10 @@ class Cluster:
         """All nodes take jobs; one that SLURM drained, because a job took long to die, takes them again."""
 
         def idle() -> bool:
-            if self.ask("sinfo", "-hN", "-p", "normal", "-t", "idle", "-o", "%N").count("node") == NODES:
+            if (
+                self.ask("sinfo", "-hN", "-p", "normal", "-t", "idle", "-o", "%N").count("node")
+                == NODES
+            ):
                 return True
             self.ask("scontrol", "update", f"nodename=node[1-{NODES}]", "state=resume")
             return False
@@ -180,7 +191,13 @@ class Cluster:
             for number, port in enumerate(self.ports[1:], 1)
         )
         self.config.write_text(
-            CONFIG.format(host=host, folder=self.folder, port=self.ports[0], nodes=nodes, max_array_size=MAX_ARRAY_SIZE)
+            CONFIG.format(
+                host=host,
+                folder=self.folder,
+                port=self.ports[0],
+                nodes=nodes,
+                max_array_size=MAX_ARRAY_SIZE,
+            )
         )
 
 

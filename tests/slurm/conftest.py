@@ -34,7 +34,9 @@ def running_cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def cluster(running_cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def cluster(
+    running_cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cluster]:
     """The cluster, without jobs before and after, and with a user's file as it needs it."""
     user = tmp_path / "config" / "engram-sweep"
     user.mkdir(parents=True)

@@ -14,7 +14,9 @@ from engram_sweep.runs.records import FILE_NAME, runs_folder
 from tests.conftest import ROOT, SWEEPS, call, command
 
 
-def write_sweep(folder: Path, tokens: int | None = None, rho: tuple[float, ...] = (1.0, 0.0), **launch: Any) -> Path:
+def write_sweep(
+    folder: Path, tokens: int | None = None, rho: tuple[float, ...] = (1.0, 0.0), **launch: Any
+) -> Path:
     """A folder of scales with the smoke scale of one seed, and its keys of `launch` changed."""
     data = read_mapping(SWEEPS / "smoke.yaml")
     data["sweep"] |= {"rho": list(rho), "seeds": [0]}
@@ -28,7 +30,9 @@ def write_sweep(folder: Path, tokens: int | None = None, rho: tuple[float, ...] 
 def driver(*words: str | Path, env: dict[str, str]) -> subprocess.Popen[str]:
     """A sweep in the background."""
     pipe = subprocess.PIPE
-    return subprocess.Popen(command("sweep", "smoke", *words), cwd=ROOT, env=env, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(
+        command("sweep", "smoke", *words), cwd=ROOT, env=env, stdout=pipe, stderr=pipe, text=True
+    )
 
 
 def status(*words: str | Path) -> dict[str, Any]:

@@ -20,7 +20,11 @@ def test_a_killed_driver_two_new_ones_and_an_edited_source(
 ) -> None:
     """A driver submits from a checkout and is killed; the checkout is broken; two others wait for the same jobs."""
     checkout = tmp_path / "checkout"
-    shutil.copytree(ROOT / "engram_sweep", checkout / "engram_sweep", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "engram_sweep",
+        checkout / "engram_sweep",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     results = tmp_path / "results"
     sweeps = write_sweep(tmp_path / "sweeps", slurm={"setup": door(tmp_path / "door")})
     words = ("--sweeps", sweeps, "--results", results)
@@ -31,7 +35,9 @@ def test_a_killed_driver_two_new_ones_and_an_edited_source(
     first.communicate()
     submitted = cluster.jobs()
     assert len(submitted) == 2
-    (checkout / "engram_sweep" / "worker.py").write_text("raise RuntimeError('not what was submitted')\n")
+    (checkout / "engram_sweep" / "worker.py").write_text(
+        "raise RuntimeError('not what was submitted')\n"
+    )
 
     both = [driver(*words, env=environment) for _ in range(2)]
     wait_for(lambda: (results / "smoke" / "driver.lock").exists(), 60)
@@ -40,9 +46,9 @@ def test_a_killed_driver_two_new_ones_and_an_edited_source(
     outputs = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert len(records(results)) == 2
-    assert sorted(json.loads((folder / "job.json").read_text())["id"] for folder in run_folders(results)) == sorted(
-        line.split()[0] for line in submitted
-    ), "no run was submitted twice"
+    assert sorted(
+        json.loads((folder / "job.json").read_text())["id"] for folder in run_folders(results)
+    ) == sorted(line.split()[0] for line in submitted), "no run was submitted twice"
     assert read_runs("smoke", results).restarts.tolist() == [0, 0]
 
 
@@ -66,7 +72,9 @@ def test_a_controller_that_restarts_has_ended_no_job(cluster: Cluster, tmp_path:
     assert queue.ended_by(job) == "cancelled"
 
 
-def test_an_answer_from_before_a_submission_does_not_speak_of_it(cluster: Cluster, tmp_path: Path) -> None:
+def test_an_answer_from_before_a_submission_does_not_speak_of_it(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     queue = Squeue()
     early = Job(tmp_path, "slurm", "999999", now())
     assert queue.states([early]) == ["ended"]

@@ -20,7 +20,9 @@ def test_sbatch_accepts_the_paper_s_sweep(cluster: Cluster, tmp_path: Path) -> N
     assert sum(len(array["runs"]) for array in arrays) == 27
     assert max(len(array["runs"]) for array in arrays) == MAX_ARRAY_SIZE
     for array in arrays:
-        asked = subprocess.run(["sbatch", "--test-only", folder / array["script"]], capture_output=True, text=True)
+        asked = subprocess.run(
+            ["sbatch", "--test-only", folder / array["script"]], capture_output=True, text=True
+        )
         assert asked.returncode == 0, asked.stderr
         assert "to start at" in asked.stderr
     assert cluster.jobs("--states=all") == before, "nothing was launched"

@@ -36,7 +36,10 @@ def stop_in_mid_training(cluster: Cluster, results: Path) -> None:
 
     SLURM wakes (SIGCONT) what it signals.
     """
-    wait_for(lambda: any(RunFolder(folder).progress().get("step", 0) for folder in run_folders(results)), 120)
+    wait_for(
+        lambda: any(RunFolder(folder).progress().get("step", 0) for folder in run_folders(results)),
+        120,
+    )
     (worker,) = workers(cluster)
     os.kill(worker, signal.SIGSTOP)
 
@@ -52,9 +55,13 @@ def check(results: Path, undisturbed, restarts: int) -> None:
     assert run.restarts >= restarts
 
 
-def test_preemption(cluster: Cluster, tmp_path: Path, environment: dict[str, str], undisturbed) -> None:
+def test_preemption(
+    cluster: Cluster, tmp_path: Path, environment: dict[str, str], undisturbed
+) -> None:
     """A job of higher priority takes all nodes: a checkpoint, the queue, and on from there."""
-    sweeps = write_sweep(tmp_path / "sweeps", TOKENS, rho=(0.0,), slurm={"partition": "low"}, timeout_minutes=30)
+    sweeps = write_sweep(
+        tmp_path / "sweeps", TOKENS, rho=(0.0,), slurm={"partition": "low"}, timeout_minutes=30
+    )
     results = tmp_path / "results"
     process = driver("--sweeps", sweeps, "--results", results, env=environment)
     stop_in_mid_training(cluster, results)
@@ -67,7 +74,9 @@ def test_preemption(cluster: Cluster, tmp_path: Path, environment: dict[str, str
     assert [attempt["ended"] for attempt in RunFolder(folder).attempts()] == ["preempted", "done"]
 
 
-def test_time_limit(cluster: Cluster, tmp_path: Path, environment: dict[str, str], undisturbed) -> None:
+def test_time_limit(
+    cluster: Cluster, tmp_path: Path, environment: dict[str, str], undisturbed
+) -> None:
     """Told ahead of its time limit, a job saves, requeues itself, and goes on."""
     slurm = {"signal_seconds": 15}
     sweeps = write_sweep(tmp_path / "sweeps", TOKENS, rho=(0.0,), slurm=slurm, timeout_minutes=2)
@@ -89,11 +98,16 @@ def node_again(running_cluster: Cluster) -> Iterator[None]:
     yield
     running_cluster.start_node(1)
     running_cluster.ask("scontrol", "update", "nodename=node1", "state=resume")
-    wait_for(lambda: "idle" in running_cluster.ask("sinfo", "-hn", "node1", "-p", "normal", "-o", "%T"), 60)
+    wait_for(
+        lambda: "idle" in running_cluster.ask("sinfo", "-hn", "node1", "-p", "normal", "-o", "%T"),
+        60,
+    )
 
 
 @pytest.mark.usefixtures("node_again")
-def test_node_failure(cluster: Cluster, tmp_path: Path, environment: dict[str, str], undisturbed) -> None:
+def test_node_failure(
+    cluster: Cluster, tmp_path: Path, environment: dict[str, str], undisturbed
+) -> None:
     """The run's node dies with all that runs on it: SLURM starts the job on another, which goes on or starts anew."""
     sweeps = write_sweep(tmp_path / "sweeps", TOKENS, rho=(0.0,))
     results = tmp_path / "results"
@@ -116,8 +130,13 @@ def processes(cluster: Cluster) -> dict[int, bytes]:
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
             if entry.name.isdigit() and int(entry.name) != os.getpid():
-                line, variables = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes().split(b"\0")
-                of_a_job = line.startswith(b"slurmstepd: ") or any(v.startswith(b"SLURM_JOB_ID=") for v in variables)
+                line, variables = (
+                    (entry / "cmdline").read_bytes(),
+                    (entry / "environ").read_bytes().split(b"\0"),
+                )
+                of_a_job = line.startswith(b"slurmstepd: ") or any(
+                    v.startswith(b"SLURM_JOB_ID=") for v in variables
+                )
                 if of_a_job and f"SLURM_CONF={cluster.config}".encode() in variables:
                     found[int(entry.name)] = line
     return found
@@ -125,4 +144,8 @@ def processes(cluster: Cluster) -> dict[int, bytes]:
 
 def workers(cluster: Cluster) -> list[int]:
     """Processes that train."""
-    return [pid for pid, line in processes(cluster).items() if b"submitit.core._submit" in line and b"srun" not in line]
+    return [
+        pid
+        for pid, line in processes(cluster).items()
+        if b"submitit.core._submit" in line and b"srun" not in line
+    ]

@@ -43,7 +43,12 @@ def test_a_failing_run_has_its_class_and_last_lines(cluster: Cluster, tmp_path: 
     poison.mkdir(parents=True)
     (poison / "__init__.py").write_text("raise RuntimeError('last words')\n")
     setup = [f"export PYTHONPATH={poison.parent}"]
-    words = ("--sweeps", write_sweep(tmp_path / "sweeps", slurm={"setup": setup}), "--results", tmp_path / "results")
+    words = (
+        "--sweeps",
+        write_sweep(tmp_path / "sweeps", slurm={"setup": setup}),
+        "--results",
+        tmp_path / "results",
+    )
     done = call("sweep", "smoke", *words)
     assert done.returncode == 1, done.stdout + done.stderr
     found = status(*words)
@@ -54,9 +59,13 @@ def test_a_failing_run_has_its_class_and_last_lines(cluster: Cluster, tmp_path: 
         assert "RuntimeError: last words" in run["failure"]["log"]
 
 
-def test_a_job_that_dies_before_python_is_told_with_what_it_said(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_job_that_dies_before_python_is_told_with_what_it_said(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     setup = ["echo no such module >&2", "exit 3"]
-    sweeps = write_sweep(tmp_path / "sweeps", rho=(1.0,), slurm={"setup": setup}, retries={"node": 1})
+    sweeps = write_sweep(
+        tmp_path / "sweeps", rho=(1.0,), slurm={"setup": setup}, retries={"node": 1}
+    )
     words = ("--sweeps", sweeps, "--results", tmp_path / "results")
     before = len(cluster.jobs("--states=all"))
     assert call("sweep", "smoke", *words).returncode == 1
@@ -66,12 +75,16 @@ def test_a_job_that_dies_before_python_is_told_with_what_it_said(cluster: Cluste
     assert len(cluster.jobs("--states=all")) == before + 2, "once more, as retries.node says"
 
 
-def test_what_sbatch_refuses_is_one_line_and_leaves_nothing_queued(cluster: Cluster, tmp_path: Path) -> None:
+def test_what_sbatch_refuses_is_one_line_and_leaves_nothing_queued(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     words = ("--results", tmp_path / "results")
     sweeps = write_sweep(tmp_path / "sweeps", slurm={"partition": "nosuch"})
     done = call("sweep", "smoke", "--sweeps", sweeps, *words)
     assert done.returncode == 2
-    assert done.stderr.startswith("engram-sweep: SLURM refused the jobs: invalid partition specified: nosuch; ")
+    assert done.stderr.startswith(
+        "engram-sweep: SLURM refused the jobs: invalid partition specified: nosuch; "
+    )
     assert len(done.stderr.splitlines()) == 1
     assert not cluster.jobs()
 

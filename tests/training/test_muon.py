@@ -40,7 +40,9 @@ def test_equals_torch_on_plain_matrices(shape):
     ours, theirs = (torch.nn.Parameter(random(*shape)) for _ in range(2))
     optimizers = (
         Muon([ours], lr=0.02, weight_decay=0.1, momentum=0.9),
-        torch.optim.Muon([theirs], lr=0.02, weight_decay=0.1, momentum=0.9, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.Muon(
+            [theirs], lr=0.02, weight_decay=0.1, momentum=0.9, adjust_lr_fn="match_rms_adamw"
+        ),
     )
     for step in range(4):
         for parameter, optimizer in zip((ours, theirs), optimizers, strict=True):
@@ -54,7 +56,10 @@ def test_a_stack_moves_as_its_matrices_one_by_one():
     """Experts: (N, A, 2 B) with gate and up side by side moves as 2 N matrices (A, B) would."""
     N, A, B = 3, 6, 10
     stack = torch.nn.Parameter(random(N, A, 2 * B))
-    singles = [[torch.nn.Parameter(part.clone()) for part in expert.chunk(2, -1)] for expert in stack.detach()]
+    singles = [
+        [torch.nn.Parameter(part.clone()) for part in expert.chunk(2, -1)]
+        for expert in stack.detach()
+    ]
     one = Muon([{"params": [stack], "blocks": 2}], lr=0.05)
     many = Muon([p for pair in singles for p in pair], lr=0.05)
     for step in range(3):
@@ -91,4 +96,8 @@ def test_muon_gets_the_linear_maps_and_nothing_else(kind):
     for name in left:
         outside = ("embedding", "head", "table", "norm", "conv", "_mix.bias", "_mix.scale")
         assert any(part in name for part in outside), name
-    assert not [name for name in chosen if any(part in name for part in ("norm", "conv", "table", "mix.b", "mix.s"))]
+    assert not [
+        name
+        for name in chosen
+        if any(part in name for part in ("norm", "conv", "table", "mix.b", "mix.s"))
+    ]

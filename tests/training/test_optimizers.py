@@ -24,7 +24,9 @@ def model_of(kind: str = "engram") -> Transformer:
 
 
 def group_of(optimizers, parameter):
-    return next(g for o in optimizers for g in o.param_groups if any(p is parameter for p in g["params"]))
+    return next(
+        g for o in optimizers for g in o.param_groups if any(p is parameter for p in g["params"])
+    )
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
@@ -67,7 +69,9 @@ def test_sparse_adam_equals_dense_adam_on_touched_rows():
         for table, optimizer, is_sparse in ((sparse, by_rows, True), (dense, by_table, False)):
             optimizer.zero_grad()
             looked_up = torch.nn.functional.embedding(rows, table, sparse=is_sparse)
-            (looked_up * torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(step))).sum().backward()
+            (
+                looked_up * torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(step))
+            ).sum().backward()
             optimizer.step()
     touched = [3, 7, 11, 29]
     others = [row for row in range(30) if row not in touched]
@@ -100,7 +104,12 @@ def schedule(name: str, steps: int, **changes) -> TrainingSpec:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(["cosine", "wsd", "step"]), st.integers(1, 300), st.floats(0, 0.5), st.floats(0.01, 1))
+@given(
+    st.sampled_from(["cosine", "wsd", "step"]),
+    st.integers(1, 300),
+    st.floats(0, 0.5),
+    st.floats(0.01, 1),
+)
 def test_schedules_warm_up_and_end_where_they_should(name, steps, warmup, final):
     training = schedule(name, steps, warmup_share=warmup, final_share=final)
     factors = [schedule_factor(training, step) for step in range(steps)]

@@ -37,7 +37,9 @@ def shards() -> Shards:
     generator = np.random.default_rng(0)
     words = generator.choice(["the state", " of ", "the union ", "is strong.\0"], size=20_000)
     text = np.frombuffer("".join(words).encode(), np.uint8)
-    manifest = Manifest("words", "0", "none", "bytes", "|u1", len(text) - 1000, 1000, 1, ("words",), "0" * 32)
+    manifest = Manifest(
+        "words", "0", "none", "bytes", "|u1", len(text) - 1000, 1000, 1, ("words",), "0" * 32
+    )
     return Shards(manifest, text[:-1000], text[-1000:], compression(TOKENIZERS["bytes"]))
 
 
@@ -53,7 +55,10 @@ def test_a_run_learns(option, shards, tmp_path):
 
 def test_runs_repeat_bit_for_bit(shards, tmp_path):
     model, training = {"streams": 2}, {"optimizer": "muon", "precision": "bf16"}
-    losses = [train(spec(model, training, steps=4), shards, tmp_path / str(i)).window_losses for i in range(2)]
+    losses = [
+        train(spec(model, training, steps=4), shards, tmp_path / str(i)).window_losses
+        for i in range(2)
+    ]
     assert losses[0] == losses[1]
 
 

@@ -52,7 +52,8 @@ def test_bf16_is_close_to_fp32(kind):
     """Loss within 0.5 %; the whole gradient within 5 % of its length, and every choice of an expert the same."""
     model = model_of(kind)
     for router in model.routers():
-        # Wide gaps between scores: rounding upstream flips no choice, so that the rest can be compared.
+        # Wide gaps between scores: rounding upstream flips no choice, so that the rest can be
+        # compared.
         router.bias.copy_(torch.linspace(0, 8, len(router.bias)))
     exact, gradients = loss_and_gradients(model, bf16=False)
     load = [router.load.clone() for router in model.routers()]
@@ -61,7 +62,9 @@ def test_bf16_is_close_to_fp32(kind):
     assert rounded != exact, "autocast was on"
     for router, before in zip(model.routers(), load, strict=True):
         assert torch.equal(router.load, 2 * before)
-    flat, rough_flat = (torch.cat([g.flatten() for g in all_.values()]) for all_ in (gradients, rough))
+    flat, rough_flat = (
+        torch.cat([g.flatten() for g in all_.values()]) for all_ in (gradients, rough)
+    )
     assert float((rough_flat - flat).norm() / flat.norm()) < 0.05
 
 
@@ -79,7 +82,8 @@ def test_tables_and_routers_stay_in_fp32_under_autocast():
     assert seen == {"scores": torch.float32, "table": torch.float32, "query": torch.bfloat16}
 
 
-# torch warns of itself: when it traces a looked-up tensor, and when it imports its default compiler.
+# torch warns of itself: when it traces a looked-up tensor, and when it imports its default
+# compiler.
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 @pytest.mark.parametrize(("kind", "bf16"), [("engram", False), ("mla_streams", True)])
 def test_traced_equals_eager(kind, bf16):
@@ -93,7 +97,9 @@ def test_traced_equals_eager(kind, bf16):
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+@pytest.mark.skipif(
+    shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU"
+)
 def test_compiled_equals_eager():
     """The same through the default compiler."""
     compare_compiled("engram", False, "inductor")
@@ -110,10 +116,16 @@ def compare_compiled(kind: str, bf16: bool, backend: str) -> None:
     compiled, traced = loss_and_gradients(model, bf16)
     slack = 50 if bf16 else 1
     assert compiled == pytest.approx(eager, rel=1e-5 * slack)
-    flat, traced_flat = (torch.cat([g.flatten() for g in all_.values()]) for all_ in (gradients, traced))
+    flat, traced_flat = (
+        torch.cat([g.flatten() for g in all_.values()]) for all_ in (gradients, traced)
+    )
     assert float((traced_flat - flat).norm() / flat.norm()) < 1e-3 * slack
     # What a forward pass leaves beside its logits.
-    assert float(torch.as_tensor(model.balance_loss()).detach()) == pytest.approx(eager_balance, rel=1e-4 * slack)
-    assert [2 * load.sum() for load in eager_load] == [router.load.sum() for router in model.routers()]
+    assert float(torch.as_tensor(model.balance_loss()).detach()) == pytest.approx(
+        eager_balance, rel=1e-4 * slack
+    )
+    assert [2 * load.sum() for load in eager_load] == [
+        router.load.sum() for router in model.routers()
+    ]
     assert all(0 < gate < 1 for gate in model.gate_means())
     torch.compiler.reset()

@@ -29,7 +29,9 @@ OPTIONS = {
 
 def measured(result: RunResult) -> str:
     """Everything but times, digit by digit."""
-    return repr({name: value for name, value in asdict(result).items() if name != "tokens_per_second"})
+    return repr(
+        {name: value for name, value in asdict(result).items() if name != "tokens_per_second"}
+    )
 
 
 def spec_of(plan: Plan, rho: float = 0.5, **training: object) -> RunSpec:
@@ -47,7 +49,9 @@ def stop_at(stop: StopFlag, step: int):
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 @pytest.mark.parametrize("rho", [1.0, 0.5])
-def test_stopped_twice_ends_bit_equal(smoke_plan: Plan, shards: Shards, tmp_path: Path, options: dict, rho: float):
+def test_stopped_twice_ends_bit_equal(
+    smoke_plan: Plan, shards: Shards, tmp_path: Path, options: dict, rho: float
+):
     torch.set_num_threads(1)
     spec = spec_of(smoke_plan, rho, **options)
     whole = train(spec, shards, tmp_path / "whole")
@@ -70,13 +74,17 @@ def test_stopped_twice_ends_bit_equal(smoke_plan: Plan, shards: Shards, tmp_path
     assert logged("logs") == logged("whole")
 
 
-def test_stopped_in_validation_trains_no_step_again(smoke_plan: Plan, shards: Shards, tmp_path: Path) -> None:
+def test_stopped_in_validation_trains_no_step_again(
+    smoke_plan: Plan, shards: Shards, tmp_path: Path
+) -> None:
     spec = spec_of(smoke_plan)
     whole = train(spec, shards, tmp_path / "whole")
     checkpoints = Checkpoints(tmp_path / "checkpoints", every_seconds=1e9)
     stop = StopFlag()
     with pytest.raises(Interrupted):
-        train(spec, shards, tmp_path / "logs", stop_at(stop, spec.training.steps), checkpoints, stop)
+        train(
+            spec, shards, tmp_path / "logs", stop_at(stop, spec.training.steps), checkpoints, stop
+        )
     steps: list[Progress] = []
     resumed = train(spec, shards, tmp_path / "logs", steps.append, checkpoints)
     assert steps == []
@@ -93,7 +101,9 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     with pytest.raises(Interrupted):
         train(spec, shards, tmp_path / "logs", stop_at(stop, 7), checkpoints, stop)
     kept = sorted(checkpoints.folder.iterdir())
-    assert [path.name[:13] for path in kept] == ["step-00000006", "step-00000007"], "the two newest are kept"
+    assert [path.name[:13] for path in kept] == ["step-00000006", "step-00000007"], (
+        "the two newest are kept"
+    )
     data = bytearray(kept[-1].read_bytes())
     data[len(data) // 2] ^= 1
     kept[-1].write_bytes(data)
@@ -103,7 +113,9 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
 
 
 @pytest.mark.parametrize("keep", [0, 1000, -1])
-def test_truncated_checkpoints_are_not_taken(tmp_path: Path, keep: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_truncated_checkpoints_are_not_taken(
+    tmp_path: Path, keep: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     checkpoints = Checkpoints(tmp_path / "checkpoints", 0)
     for step in (1, 2, 3):
         checkpoints.save(step, {"x": torch.full((1000,), float(step))})
@@ -120,18 +132,24 @@ def test_truncated_checkpoints_are_not_taken(tmp_path: Path, keep: int, capsys: 
     assert checkpoints.newest() is None
 
 
-def test_a_diverged_run_that_was_stopped_is_still_diverged(smoke_plan: Plan, shards: Shards, tmp_path: Path) -> None:
+def test_a_diverged_run_that_was_stopped_is_still_diverged(
+    smoke_plan: Plan, shards: Shards, tmp_path: Path
+) -> None:
     spec = spec_of(smoke_plan, 1.0, learning_rate=1e30)
     whole = train(spec, shards, tmp_path / "whole")
     checkpoints, stop = Checkpoints(tmp_path / "checkpoints", 1e9), StopFlag()
     stop.asked = True
     with pytest.raises(Interrupted):
         train(spec, shards, tmp_path / "logs", checkpoints=checkpoints, stop=stop)
-    assert measured(train(spec, shards, tmp_path / "logs", checkpoints=checkpoints)) == measured(whole)
+    assert measured(train(spec, shards, tmp_path / "logs", checkpoints=checkpoints)) == measured(
+        whole
+    )
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-def test_training_owns_its_signals(smoke_plan: Plan, shards: Shards, tmp_path: Path, number: signal.Signals) -> None:
+def test_training_owns_its_signals(
+    smoke_plan: Plan, shards: Shards, tmp_path: Path, number: signal.Signals
+) -> None:
     """A real signal, sent in mid-training, after Lightning has registered its handlers."""
     spec, stop = spec_of(smoke_plan), StopFlag(SIGNALS)
     before = [signal.getsignal(n) for n in SIGNALS]
@@ -143,7 +161,14 @@ def test_training_owns_its_signals(smoke_plan: Plan, shards: Shards, tmp_path: P
     try:
         stop.own()
         with pytest.raises(Interrupted, match="after step 3 "):
-            train(spec, shards, tmp_path / "logs", report, Checkpoints(tmp_path / "checkpoints", 1e9), stop)
+            train(
+                spec,
+                shards,
+                tmp_path / "logs",
+                report,
+                Checkpoints(tmp_path / "checkpoints", 1e9),
+                stop,
+            )
     finally:
         for n, handler in zip(SIGNALS, before, strict=True):
             signal.signal(n, handler)

@@ -1,11 +1,12 @@
 """The default form, L(rho) = L0 + A s(rho) + B t(1 - rho): two saturating power laws, fitted by projection.
 
-More experts help, more memory helps, each with diminishing returns, so s and t fall from 1 to 0 as their
-argument goes from 0 to 1, and A, B >= 0. Their shape is (1 + tail * steepness * x) ** (-1 / tail): a power law
-for tail > 0, an exponential at tail = 0, and for tail < 0 a law that is spent at a finite x, as a table that
-holds all there is to hold. For given shapes the best L0, A, B are known in closed form (variable projection),
-so only the shapes are searched: all pairs of a grid and then ever closer around the best one, for many data sets at
-once, and from several of the best grid points by a local optimiser for the data set itself.
+More experts help, more memory helps, each with diminishing returns, so s and t fall from 1 to 0 as
+their argument goes from 0 to 1, and A, B >= 0. Their shape is (1 + tail * steepness * x) ** (-1 /
+tail): a power law for tail > 0, an exponential at tail = 0, and for tail < 0 a law that is spent at
+a finite x, as a table that holds all there is to hold. For given shapes the best L0, A, B are known
+in closed form (variable projection), so only the shapes are searched: all pairs of a grid and then
+ever closer around the best one, for many data sets at once, and from several of the best grid
+points by a local optimiser for the data set itself.
 """
 
 from dataclasses import dataclass
@@ -17,12 +18,19 @@ from analysis.curve.forms.variable_projection import Projection, heights
 
 TAILS = (3.0, 1.0, 0.2, -0.2, -0.5)
 STEEPNESS = tuple(np.geomspace(0.5, 60.0, 16))
-BOUNDS = ((min(TAILS), np.log(STEEPNESS[0])), (max(TAILS), np.log(STEEPNESS[-1])))  # of (tail, log steepness)
+BOUNDS = (
+    (min(TAILS), np.log(STEEPNESS[0])),
+    (max(TAILS), np.log(STEEPNESS[-1])),
+)  # of (tail, log steepness)
 STARTS = 4
 CHUNK = 50  # data sets at a time, so that the work arrays stay in cache
 ROUNDS = 10  # of the search around the best grid point
-STEP = np.array([0.5, 0.25])  # its first step in (tail, log steepness), about half of the grid's spacing
-MOVES = np.array([(tail, steepness) for tail in (0, -1, 1) for steepness in (0, -1, 1)])  # the first stays
+STEP = np.array(
+    [0.5, 0.25]
+)  # its first step in (tail, log steepness), about half of the grid's spacing
+MOVES = np.array(
+    [(tail, steepness) for tail in (0, -1, 1) for steepness in (0, -1, 1)]
+)  # the first stays
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,8 @@ class Refined:
         shapes: (tail, steepness) of s, then of t.
         coefficients: (L0, A, B) in nats/token.
         rss: weighted residual sum of squares.
-        converged: whether at least two starts reached the lowest residual, and no grid point beats it.
+        converged: whether at least two starts reached the lowest residual, and no grid point beats
+            it.
     """
 
     curve: np.ndarray
@@ -69,9 +78,16 @@ class TwoPower:
         """
         self.rho = rho
         self._project = Projection(unit_cov)
-        self._grid = np.array([(tail, np.log(steepness)) for tail in TAILS for steepness in STEEPNESS])
-        self._ws, self._wt = (self._project(side) for side in _sides(rho[:, None], self._grid, self._grid))
-        self._ss, self._tt = (self._ws**2).sum(0)[:, None, None], (self._wt**2).sum(0)[None, :, None]
+        self._grid = np.array(
+            [(tail, np.log(steepness)) for tail in TAILS for steepness in STEEPNESS]
+        )
+        self._ws, self._wt = (
+            self._project(side) for side in _sides(rho[:, None], self._grid, self._grid)
+        )
+        self._ss, self._tt = (
+            (self._ws**2).sum(0)[:, None, None],
+            (self._wt**2).sum(0)[None, :, None],
+        )
         self._st = (self._ws.T @ self._wt)[:, :, None]
 
     def curves(self, losses: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -114,9 +130,9 @@ class TwoPower:
     def _search(self, y: np.ndarray, s: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
         """Follows the residual down from given shapes, for many data sets at once.
 
-        Each round tries every pair of neighbouring shapes and moves to the best, or else halves the step. Without
-        it a draw would be as coarse as the grid, and the estimate, which is not, would be judged by other draws
-        than its own kind.
+        Each round tries every pair of neighbouring shapes and moves to the best, or else halves the
+        step. Without it a draw would be as coarse as the grid, and the estimate, which is not,
+        would be judged by other draws than its own kind.
 
         Args:
             y: projected data sets, shape (R, B).
@@ -130,8 +146,12 @@ class TwoPower:
         draw = np.arange(y.shape[1])
         a = b = np.zeros(y.shape[1])
         for _ in range(ROUNDS):
-            near_s, near_t = (np.clip(at + MOVES[:, None] * step, *BOUNDS) for at in (s, t))  # (M, B, 2)
-            ws, wt = (self._project(side) for side in _sides(self.rho[:, None, None], near_s, near_t))  # (R, M, B)
+            near_s, near_t = (
+                np.clip(at + MOVES[:, None] * step, *BOUNDS) for at in (s, t)
+            )  # (M, B, 2)
+            ws, wt = (
+                self._project(side) for side in _sides(self.rho[:, None, None], near_s, near_t)
+            )  # (R, M, B)
             found = heights(
                 (ws**2).sum(0)[:, None], (wt**2).sum(0)[None], np.einsum("rib,rjb->ijb", ws, wt),
                 np.einsum("rib,rb->ib", ws, y)[:, None], np.einsum("rib,rb->ib", wt, y)[None],
@@ -157,7 +177,9 @@ class TwoPower:
         for i, j in zip(k, m, strict=True):
             start = np.concatenate([self._grid[i], self._grid[j]])
             bounds = (np.tile(BOUNDS[0], 2), np.tile(BOUNDS[1], 2))
-            found = optimize.least_squares(lambda theta: self._solve(theta, y)[1], start, bounds=bounds, max_nfev=60)
+            found = optimize.least_squares(
+                lambda theta: self._solve(theta, y)[1], start, bounds=bounds, max_nfev=60
+            )
             ends.append((2 * found.cost, found.x))
         ends.sort(key=lambda end: end[0])
         (best, theta), (second, _) = ends[:2]

@@ -1,7 +1,8 @@
 """Half a parabola on each side of the optimum, each with its own curvature.
 
-The smallest asymmetric U: its only shape is where the two halves meet. Smooth forms smear a bend that is much
-sharper on one side, and the optimum with it; this one cannot, so how far they disagree says what is not known.
+The smallest asymmetric U: its only shape is where the two halves meet. Smooth forms smear a bend
+that is much sharper on one side, and the optimum with it; this one cannot, so how far they disagree
+says what is not known.
 """
 
 import numpy as np

@@ -1,7 +1,8 @@
 """Least squares with a free level and two non-negative heights, in closed form for many data sets at once.
 
-Every form that is "a level plus one side in rho plus one side in 1 - rho" is fitted by these two steps: take the
-level out and whiten (Projection), then solve for the heights (heights). What is left to search is the sides' shape.
+Every form that is "a level plus one side in rho plus one side in 1 - rho" is fitted by these two
+steps: take the level out and whiten (Projection), then solve for the heights (heights). What is
+left to search is the sides' shape.
 """
 
 import numpy as np
@@ -34,8 +35,8 @@ def heights(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Non-negative a and b that minimise |y - a s - b t|^2, from inner products of projected vectors.
 
-    Where one height would be negative, the optimum lies on an axis; a side that vanishes, or two that are mirror
-    images to rounding, get no second height.
+    Where one height would be negative, the optimum lies on an axis; a side that vanishes, or two
+    that are mirror images to rounding, get no second height.
 
     Args:
         ss: s with itself; all arguments broadcast together.

@@ -1,7 +1,7 @@
 """Starting workers, asking how they are, stopping them. An executor knows nothing of models.
 
-To ask and to stop, a job's note is enough (`engram_sweep.launch.jobs`): an executor keeps no state that a driver's
-death could lose.
+To ask and to stop, a job's note is enough (`engram_sweep.launch.jobs`): an executor keeps no state
+that a driver's death could lose.
 """
 
 from __future__ import annotations
@@ -81,14 +81,17 @@ class LocalExecutor:
 
     Args:
         timeout_minutes: after which submitit stops a worker.
-        shape: processes of one run, and the GPUs that they see; submitit hides all of them where none are asked for.
+        shape: processes of one run, and the GPUs that they see; submitit hides all of them where
+            none are asked for.
         code: the snapshot that workers import; this process's own code without one.
     """
 
     name = "local"
     queues = False
 
-    def __init__(self, timeout_minutes: int, shape: Shape = ONE_PROCESS, code: Path | None = None) -> None:
+    def __init__(
+        self, timeout_minutes: int, shape: Shape = ONE_PROCESS, code: Path | None = None
+    ) -> None:
         self.timeout_minutes, self.shape, self.code = timeout_minutes, shape, code
         self._children: list[submitit.Job[None]] = []
 
@@ -105,7 +108,9 @@ class LocalExecutor:
             files.rename(files.with_name("job.last"))
         executor = submitit.LocalExecutor(folder=files)
         executor.update_parameters(
-            timeout_min=self.timeout_minutes, gpus_per_node=self.shape.gpus_per_node, tasks_per_node=self.shape.devices
+            timeout_min=self.timeout_minutes,
+            gpus_per_node=self.shape.gpus_per_node,
+            tasks_per_node=self.shape.devices,
         )
         submitted_at = now()
         with _stderr_to(files / "controller.err"), imported_from(self.code):
@@ -117,7 +122,10 @@ class LocalExecutor:
     def states(jobs: Sequence[Job]) -> list[State]:
         """Running where a process of the job is there; of another machine's jobs only the run's lock knows."""
         processes = _processes() if jobs else {}
-        return ["running" if _mine(job) and processes.get(str(_files(job.folder))) else "ended" for job in jobs]
+        return [
+            "running" if _mine(job) and processes.get(str(_files(job.folder))) else "ended"
+            for job in jobs
+        ]
 
     @staticmethod
     def ended_by(job: Job) -> None:
@@ -165,7 +173,8 @@ def _processes() -> dict[str, list[int]]:
 def _stderr_to(path: Path) -> Iterator[None]:
     """Let processes that start here inherit a file as stderr.
 
-    submitit's controller gets the terminal's Ctrl-C too, and would print its traceback over the driver's one line.
+    submitit's controller gets the terminal's Ctrl-C too, and would print its traceback over the
+    driver's one line.
     """
     ours = os.dup(2)
     with path.open("wb") as file:
@@ -188,7 +197,10 @@ class InlineExecutor:
         submitted_at = now()
         for folder in folders:
             worker.run(str(folder), inline=True)
-        return [Job(folder, self.name, f"{platform.node()}:{os.getpid()}", submitted_at) for folder in folders]
+        return [
+            Job(folder, self.name, f"{platform.node()}:{os.getpid()}", submitted_at)
+            for folder in folders
+        ]
 
     @staticmethod
     def ended_by(job: Job) -> None:
@@ -215,13 +227,21 @@ def job_states(jobs: Sequence[Job]) -> list[State]:
     for name in {job.executor for job in jobs}:
         asked = [job for job in jobs if job.executor == name]
         # A note that names no executor is not ours: the run's lock says whether anyone is at it.
-        states |= dict(zip(asked, QUEUES[name].states(asked) if name in QUEUES else ended * len(asked), strict=True))
+        states |= dict(
+            zip(
+                asked,
+                QUEUES[name].states(asked) if name in QUEUES else ended * len(asked),
+                strict=True,
+            )
+        )
     return [states[job] for job in jobs]
 
 
 def ended_by(job: Job | None) -> str | None:
     """The class of failure that a job's queue ended it with, beside those of this project `cancelled`."""
-    return QUEUES[job.executor].ended_by(job) if job is not None and job.executor in QUEUES else None
+    return (
+        QUEUES[job.executor].ended_by(job) if job is not None and job.executor in QUEUES else None
+    )
 
 
 def stop_jobs(jobs: Sequence[Job]) -> list[Job]:

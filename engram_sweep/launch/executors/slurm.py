@@ -1,8 +1,8 @@
 """Runs as SLURM jobs: one array per submission, split where the cluster's arrays end.
 
-submitit writes the sbatch scripts and the pickles, which hold a function's name and a run folder. How jobs stand is not
-asked of submitit but of squeue (module `squeue`): submitit would call sacct, which knows nothing on clusters without
-accounting, and would unpickle what jobs leave behind.
+submitit writes the sbatch scripts and the pickles, which hold a function's name and a run folder.
+How jobs stand is not asked of submitit but of squeue (module `squeue`): submitit would call sacct,
+which knows nothing on clusters without accounting, and would unpickle what jobs leave behind.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class Request:
     def executor(self, folder: Path, count: int) -> submitit.SlurmExecutor:
         """The submitit executor of an array of `count` jobs whose files go to `folder`."""
         python = self.slurm.python or shlex.quote(sys.executable)
-        executor = _AnywhereExecutor(folder=folder, python=" ".join(filter(None, [self.slurm.container, python])))
+        executor = _AnywhereExecutor(
+            folder=folder, python=" ".join(filter(None, [self.slurm.container, python]))
+        )
         executor.update_parameters(**self._parameters(count))
         return executor
 
@@ -90,11 +92,13 @@ class Request:
             "additional_parameters": {"requeue": True, **slurm.options()},
             "setup": [
                 *slurm.setup,
-                # Last, so that the snapshot comes first; `python -m` would import from the working directory before it.
+                # Last, so that the snapshot comes first; `python -m` would import from the working
+                # directory before it.
                 f"export PYTHONPATH={shlex.quote(str(self.code))}${{PYTHONPATH:+:$PYTHONPATH}}",
                 "export PYTHONSAFEPATH=1",
             ],
-            # A rank that dies ends the job, or the others would wait for it; the log of a requeued job goes on.
+            # A rank that dies ends the job, or the others would wait for it; the log of a requeued
+            # job goes on.
             "srun_args": ["--kill-on-bad-exit=1", "--open-mode=append", *cpus, *slurm.srun],
         }
 
@@ -125,7 +129,8 @@ class SlurmExecutor:
         """Submit one job per run folder, in as few arrays as the cluster allows.
 
         Raises:
-            UserError: SLURM refuses the jobs, and then none is left in its queue, or it does not answer.
+            UserError: SLURM refuses the jobs, and then none is left in its queue, or it does not
+                answer.
             OSError: a folder cannot be written.
         """
         jobs: list[Job] = []
@@ -134,7 +139,9 @@ class SlurmExecutor:
                 jobs += self._submit_array(chunk, after=jobs[-1:])
             except (FailedJobError, FailedSubmissionError) as error:
                 self.cancel(jobs)
-                said = "; ".join(line.removeprefix("sbatch: error: ") for line in str(error).strip().splitlines())
+                said = "; ".join(
+                    line.removeprefix("sbatch: error: ") for line in str(error).strip().splitlines()
+                )
                 raise UserError(f"SLURM refused the jobs: {said or 'it did not say why'}") from None
         return jobs
 
@@ -148,11 +155,15 @@ class SlurmExecutor:
         # submitit prints what sbatch says before it raises it.
         with contextlib.redirect_stderr(io.StringIO()):
             started = executor.map_array(worker.run, [str(folder.resolve()) for folder in folders])
-        # Later than the submission: an answer of squeue from before that does not speak of these jobs.
+        # Later than the submission: an answer of squeue from before that does not speak of these
+        # jobs.
         submitted_at = now()
         for folder, job in zip(folders, started, strict=True):
             _link_output(folder / "job", files, job.job_id, self.request.shape.processes)
-        return [Job(folder, self.name, job.job_id, submitted_at) for folder, job in zip(folders, started, strict=True)]
+        return [
+            Job(folder, self.name, job.job_id, submitted_at)
+            for folder, job in zip(folders, started, strict=True)
+        ]
 
     @staticmethod
     def states(jobs: Sequence[Job]) -> list[State]:

@@ -1,7 +1,7 @@
 """Asking SLURM how jobs stand, and stopping them, with the clients that every cluster has: squeue and scancel.
 
-Accounting (sacct) is off on many clusters. squeue knows waiting and running jobs, and ended ones for some minutes; a
-job that it does not know has ended.
+Accounting (sacct) is off on many clusters. squeue knows waiting and running jobs, and ended ones
+for some minutes; a job that it does not know has ended.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ MOST_SECONDS = 30
 MOST_IDS = 500
 """On one command line."""
 
-_QUEUED = frozenset({"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"})
+_QUEUED = frozenset(
+    {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"}
+)
 _ENDED = {
     "BOOT_FAIL": "node",
     "CANCELLED": "cancelled",
@@ -85,7 +87,12 @@ class Squeue:
             return
         self._asked = clock
         lines = client(
-            "squeue", f"--user={getpass.getuser()}", "--array", "--states=all", "--noheader", "--format=%i %T"
+            "squeue",
+            f"--user={getpass.getuser()}",
+            "--array",
+            "--states=all",
+            "--noheader",
+            "--format=%i %T",
         )
         if lines is None:
             self._answered_at = ""
@@ -97,7 +104,8 @@ class Squeue:
 
     def _state(self, job: Job) -> State:
         word = self._answer.get(job.id)
-        # What it does not know has ended, unless it was asked before the job was submitted, or did not answer.
+        # What it does not know has ended, unless it was asked before the job was submitted, or did
+        # not answer.
         if not self._answered_at or (word is None and job.submitted_at >= self._answered_at):
             return "unknown"
         if word is None or word in _ENDED:

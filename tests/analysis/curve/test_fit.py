@@ -32,7 +32,9 @@ def test_a_side_falls_from_one_to_zero_with_diminishing_returns(tail, steepness)
 def test_parameters_are_recovered_without_noise():
     s, t, coefficients = (1.0, 4.0), (0.3, 8.0), (1.7, 0.05, 0.03)
     rho = np.linspace(0, 1, 13)
-    losses = coefficients[0] + coefficients[1] * shape(rho, *s) + coefficients[2] * shape(1 - rho, *t)
+    losses = (
+        coefficients[0] + coefficients[1] * shape(rho, *s) + coefficients[2] * shape(1 - rho, *t)
+    )
     found = TwoPower(rho, np.eye(13)).refine(losses, rho)
     assert found.converged
     assert found.rss < 1e-12
@@ -53,7 +55,9 @@ def test_the_optimum_is_recovered_without_noise_where_a_parabola_is_biased(truth
 def test_the_optimum_is_unbiased_on_the_papers_curve():
     """Bias of rho* under 0.01 at the noise of a real sweep, over one batch of simulated means."""
     rng = np.random.default_rng(1)
-    means = TRUTHS["paper"].loss(NINE)[:, None] + 0.002 / np.sqrt(3) * rng.standard_normal((9, 4000))
+    means = TRUTHS["paper"].loss(NINE)[:, None] + 0.002 / np.sqrt(3) * rng.standard_normal(
+        (9, 4000)
+    )
     curves = TwoPower(NINE, np.eye(9) / 3).curves(means, GRID)
     optima = GRID[curves.argmin(axis=0)]
     assert abs(optima.mean() - 0.78) < 0.01
@@ -96,10 +100,13 @@ def test_weights_count():
 def test_two_half_parabolas_are_recovered_where_smooth_forms_are_biased():
     """The optimum of a bend three times as sharp on one side, between measured points; noise-free and in the mean."""
     truth = TRUTHS["two_parabolas"].loss(NINE)[:, None]
-    assert lowest(SplitQuadratic(NINE, np.eye(9)).curves(truth, GRID)[:, 0]) == pytest.approx(0.78, abs=0.003)
+    assert lowest(SplitQuadratic(NINE, np.eye(9)).curves(truth, GRID)[:, 0]) == pytest.approx(
+        0.78, abs=0.003
+    )
     noise = 0.001 * np.random.default_rng(4).standard_normal((9, 300))
     optima = [
-        GRID[form(NINE, np.eye(9)).curves(truth + noise, GRID).argmin(axis=0)] for form in (SplitQuadratic, TwoPower)
+        GRID[form(NINE, np.eye(9)).curves(truth + noise, GRID).argmin(axis=0)]
+        for form in (SplitQuadratic, TwoPower)
     ]
     assert abs(optima[0].mean() - 0.78) < 0.006 < 0.78 - optima[1].mean()
 
@@ -121,11 +128,15 @@ def test_a_form_that_the_noise_rules_out_takes_no_draws():
 
 def test_every_form_in_play_refits_an_equal_share():
     curve = fit_curve(rho_means(sweep()))
-    losses = TRUTHS["paper"].loss(NINE)[:, None] + 0.001 * np.random.default_rng(3).standard_normal((9, 10))
+    losses = TRUTHS["paper"].loss(NINE)[:, None] + 0.001 * np.random.default_rng(3).standard_normal(
+        (9, 10)
+    )
     curves = curve.refit(losses)
     for turn, fit in enumerate(curve.in_play):
         np.testing.assert_allclose(
-            curves[:, turn :: len(curve.in_play)], fit.curves_of(losses)[:, turn :: len(curve.in_play)], atol=1e-6
+            curves[:, turn :: len(curve.in_play)],
+            fit.curves_of(losses)[:, turn :: len(curve.in_play)],
+            atol=1e-6,
         )
 
 
@@ -141,13 +152,17 @@ def test_the_spline_is_scipys():
     x = (NINE - 0.2) / 0.8
     losses = TRUTHS["paper"].loss(NINE) + 0.002 * np.sin(40 * NINE)
     mine = smoothers.spline(NINE, GRID, np.ones(9), [1e-3])[0] @ losses
-    np.testing.assert_allclose(mine, make_smoothing_spline(x, losses, lam=9e-3)((GRID - 0.2) / 0.8), atol=1e-8)
+    np.testing.assert_allclose(
+        mine, make_smoothing_spline(x, losses, lam=9e-3)((GRID - 0.2) / 0.8), atol=1e-8
+    )
 
 
 def test_cross_validation_gives_way_to_a_form_that_fits_far_better():
     wave = rho_means(sweep(noise=Noise(run=0.0005)))
     assert fit_curve(wave).chosen.form == "two_power"
-    hump = rho_means(sweep("paper", noise=EXACT).assign(validation_loss=lambda t: np.sin(4 * t["rho"])))
+    hump = rho_means(
+        sweep("paper", noise=EXACT).assign(validation_loss=lambda t: np.sin(4 * t["rho"]))
+    )
     assert fit_curve(hump).chosen.form != "two_power"
 
 

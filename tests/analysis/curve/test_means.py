@@ -21,13 +21,18 @@ def test_balanced_means_are_plain_means():
 
 
 @settings(max_examples=30, deadline=None)
-@given(shifts=st.lists(st.floats(-5, 5), min_size=3, max_size=3), gone=st.sets(st.integers(0, 26), max_size=6))
+@given(
+    shifts=st.lists(st.floats(-5, 5), min_size=3, max_size=3),
+    gone=st.sets(st.integers(0, 26), max_size=6),
+)
 def test_differences_do_not_feel_a_shift_of_a_seed(shifts, gone):
     """Pairing: what a whole seed gains or loses moves no difference along rho, runs missing or not."""
     table = sweep().drop(index=sorted(gone)).reset_index(drop=True)
     if len(set(table["rho"])) < 9 or not rho_means(table).paired:
         return
-    shifted = table.assign(validation_loss=table["validation_loss"] + np.array(shifts)[table["seed"]])
+    shifted = table.assign(
+        validation_loss=table["validation_loss"] + np.array(shifts)[table["seed"]]
+    )
     before, after = rho_means(table), rho_means(shifted)
     np.testing.assert_allclose(np.diff(before.loss), np.diff(after.loss), atol=1e-9)
     assert before.sigma == pytest.approx(after.sigma, abs=1e-9)
@@ -39,7 +44,9 @@ def test_noise_is_recovered_whatever_the_seeds_shift_by():
 
 
 def test_seeds_that_never_meet_are_not_paired():
-    table = pd.DataFrame({"rho": [0.2, 0.6, 0.8, 1.0], "seed": [0, 1, 2, 3], "validation_loss": [4.0, 3.0, 2.0, 3.0]})
+    table = pd.DataFrame(
+        {"rho": [0.2, 0.6, 0.8, 1.0], "seed": [0, 1, 2, 3], "validation_loss": [4.0, 3.0, 2.0, 3.0]}
+    )
     means = rho_means(table)
     assert not means.paired
     assert means.dof == 0
@@ -70,7 +77,9 @@ def test_window_covariance_is_the_tilt_of_the_windows():
     ends = np.zeros(9)
     ends[[0, -1]] = -1, 1
     assert np.sqrt(ends @ means.window_cov @ ends) == pytest.approx(0.8 * 0.2 / 20, rel=0.15)
-    no_tilt = rho_means(sweep(noise=Noise(run=0.002, windows=400, window_tilt=0.0, window_run=0.05)))
+    no_tilt = rho_means(
+        sweep(noise=Noise(run=0.002, windows=400, window_tilt=0.0, window_run=0.05))
+    )
     assert np.sqrt(ends @ no_tilt.window_cov @ ends) < 0.5 * 0.05 / 20
 
 
@@ -82,9 +91,14 @@ def test_windows_that_differ_in_number_are_left_out():
 
 def loud_anchor(seed: int, seeds: int = 5, loud: float = 0.006) -> pd.DataFrame:
     """A sweep whose runs at rho = 1 scatter six times as much as the others."""
-    table, random = sweep(seeds=seeds, noise=Noise(run=0.001), seed=seed), np.random.default_rng([seed, 1])
+    table, random = (
+        sweep(seeds=seeds, noise=Noise(run=0.001), seed=seed),
+        np.random.default_rng([seed, 1]),
+    )
     anchor = table["rho"] == 1
-    return table.assign(validation_loss=table["validation_loss"] + anchor * random.normal(0, loud, len(table)))
+    return table.assign(
+        validation_loss=table["validation_loss"] + anchor * random.normal(0, loud, len(table))
+    )
 
 
 def test_each_rho_has_its_own_noise_where_they_differ():

@@ -43,9 +43,16 @@ def test_one_seed_has_no_draws():
 def test_more_noise_and_fewer_seeds_widen_every_interval():
     def widths(noise: float, seeds: int) -> np.ndarray:
         """Of gain, rho* and break-even, averaged over sweeps: a single one's noise is itself uncertain."""
-        found = [study(sweep(seeds=seeds, noise=Noise(run=noise), seed=seed), draws=200) for seed in range(4)]
+        found = [
+            study(sweep(seeds=seeds, noise=Noise(run=noise), seed=seed), draws=200)
+            for seed in range(4)
+        ]
         return np.mean(
-            [[np.ptp(limits(one)) for one in (s.gain_over_moe, s.rho_star, s.break_even)] for s in found], axis=0
+            [
+                [np.ptp(limits(one)) for one in (s.gain_over_moe, s.rho_star, s.break_even)]
+                for s in found
+            ],
+            axis=0,
         )
 
     sharp = widths(0.001, 3)

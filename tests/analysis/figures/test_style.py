@@ -16,7 +16,10 @@ OURS = ("font.family", "font.sans-serif", "image.cmap")
 
 
 def test_the_style_is_seaborns():
-    given: dict[str, Any] = {**sns.plotting_context("paper", font_scale=1.25), **sns.axes_style("ticks")}
+    given: dict[str, Any] = {
+        **sns.plotting_context("paper", font_scale=1.25),
+        **sns.axes_style("ticks"),
+    }
     settings: dict[str, Any] = {**mpl.rcParamsDefault, **SEABORN}
     for name in given.keys() - set(OURS):
         mine, theirs = settings[name], given[name]

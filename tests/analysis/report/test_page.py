@@ -41,7 +41,15 @@ def test_the_verdict_and_every_table_are_drawn(page, report):
     text = page.value("document.body.innerText")
     assert verdict.word in text
     assert verdict.sentence in text
-    for title in ("Per rho", "Control arms", "Ledger", "Spent", "Every run", "Failures", "Where this comes from"):
+    for title in (
+        "Per rho",
+        "Control arms",
+        "Ledger",
+        "Spent",
+        "Every run",
+        "Failures",
+        "Where this comes from",
+    ):
         assert title in page.value("[...document.querySelectorAll('h2')].map(h => h.innerText)")
     rows = page.value(
         "[...document.querySelectorAll('h2')].find(h => h.innerText == 'Every run')"
@@ -56,7 +64,9 @@ def test_the_pictures_have_a_size_and_the_page_does_not_scroll_sideways(page):
     )
     assert len(sizes) == 2
     assert all(width > 300 and height > 150 for width, height in sizes)
-    inked = page.value("[...document.querySelectorAll('figure svg path')].filter(p => p.getBBox().width > 100).length")
+    inked = page.value(
+        "[...document.querySelectorAll('figure svg path')].filter(p => p.getBBox().width > 100).length"
+    )
     assert inked > 5  # curves and axes, not an empty frame
     assert page.value("document.documentElement.scrollWidth <= window.innerWidth")
 
@@ -88,7 +98,9 @@ def test_nothing_is_complained_of_and_nothing_is_fetched(page, report):
 def test_a_complaint_and_a_request_would_be_seen(page):
     """The two checks above can fail: an error and a fetch from the outside are both recorded."""
     before = len(page.events)
-    page.value("setTimeout(() => { throw new Error('seen') }); fetch('http://127.0.0.1:9/').catch(() => 1)")
+    page.value(
+        "setTimeout(() => { throw new Error('seen') }); fetch('http://127.0.0.1:9/').catch(() => 1)"
+    )
     page.value("new Promise(done => setTimeout(done, 200))")
     seen = [event.get("method") for event in page.events[before:]]
     assert "Runtime.exceptionThrown" in seen

@@ -19,7 +19,10 @@ def full_table() -> pd.DataFrame:
     table = with_arms(sweep(noise=Noise(windows=8)))
     table.loc[4, "validation_loss"] = float("nan")
     return table.assign(
-        git_commit="abc <dirty>", host="node", versions=[[("torch", "2.15")]] * len(table), wall_seconds=60.0
+        git_commit="abc <dirty>",
+        host="node",
+        versions=[[("torch", "2.15")]] * len(table),
+        wall_seconds=60.0,
     )
 
 
@@ -30,7 +33,13 @@ def test_a_report_holds_everything(tmp_path):
     assert len(pd.read_parquet(tmp_path / "summary.parquet")) == len(result.means.rho)
     page = (tmp_path / "report.html").read_text()
     assert verdict.sentence.replace("'", "&#x27;") in page
-    for text in ("over_encoding", "abc &lt;dirty&gt;", "torch 2.15", "make sweep SCALE=tiny", "<svg"):
+    for text in (
+        "over_encoding",
+        "abc &lt;dirty&gt;",
+        "torch 2.15",
+        "make sweep SCALE=tiny",
+        "<svg",
+    ):
         assert text in page
     for outside in re.findall(r'(?:src|href)="([^"#]*)"', page):
         assert outside == "data:,"  # self-contained: nothing is fetched
@@ -58,7 +67,9 @@ def test_the_page_is_well_formed(tmp_path):
 @pytest.mark.parametrize("kind", FORMATS)
 def test_figures_are_the_same_bytes_each_time(kind):
     table = full_table()
-    assert render(loss_vs_rho(study(table), "x"), kind) == render(loss_vs_rho(study(table), "x"), kind)
+    assert render(loss_vs_rho(study(table), "x"), kind) == render(
+        loss_vs_rho(study(table), "x"), kind
+    )
 
 
 @pytest.mark.parametrize("truth", ["flat", "edge_memory", "edge_experts"])
@@ -73,11 +84,17 @@ def test_what_is_marked_can_be_seen():
     axes = loss_vs_rho(study(full_table()), "title").axes
     words = [text.get_text() for text in axes[0].texts]
     assert any(word.startswith("gain") for word in words)
-    assert [tick.get_text() for tick in axes[1].get_xticklabels()] == ["dense", "one row", "over-encoding"]
+    assert [tick.get_text() for tick in axes[1].get_xticklabels()] == [
+        "dense",
+        "one row",
+        "over-encoding",
+    ]
     labels = axes[0].get_legend_handles_labels()[1]
     assert {"fit", "90% band", "no loss (failed or diverged)"} <= set(labels)
     drawn = np.isnan(np.asarray(axes[0].lines[0].get_xdata(), float))
-    assert drawn.sum() == full_table()["seed"].nunique(), "a seed's runs are joined, and with no other's"
+    assert drawn.sum() == full_table()["seed"].nunique(), (
+        "a seed's runs are joined, and with no other's"
+    )
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):

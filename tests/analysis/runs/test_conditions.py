@@ -22,21 +22,35 @@ def planned(*scales) -> pd.DataFrame:
 
 
 def test_a_sweep_of_two_axes_splits_into_their_product_with_all_arms():
-    axes = {"sweep__total_over_active": [5.0, 8.0], "sweep__tokens_per_active": [1.0, 2.0], "training__tokens": None}
+    axes = {
+        "sweep__total_over_active": [5.0, 8.0],
+        "sweep__tokens_per_active": [1.0, 2.0],
+        "training__tokens": None,
+    }
     arms = {"sweep__arms": {"over_encoding": [0.4], "one_row": True, "dense": True}}
     found = split_conditions(planned(scale(**axes, **arms)), "plan")
     assert len(found) == 4
     for one in found:
-        assert sorted(set(one.runs["arm"])) == ["dense", "engram", "moe", "one_row", "over_encoding"]
+        assert sorted(set(one.runs["arm"])) == [
+            "dense",
+            "engram",
+            "moe",
+            "one_row",
+            "over_encoding",
+        ]
         assert not one.runs.duplicated(["arm", "rho", "seed"]).any()
         assert one.axes["budget"] == pytest.approx(
-            6 * one.axes["tokens_per_active"] * one.runs.loc[one.runs["arm"] == "moe", "params_active"].iloc[0] ** 2
+            6
+            * one.axes["tokens_per_active"]
+            * one.runs.loc[one.runs["arm"] == "moe", "params_active"].iloc[0] ** 2
         )
     assert [round(one.axes["total_over_active"], 1) for one in found] == [5.0, 5.0, 8.0, 8.0]
 
 
 def test_budgets_are_those_asked_for():
-    found = split_conditions(planned(scale(sweep__budgets=[2e11, 4e11], training__tokens=None)), "plan")
+    found = split_conditions(
+        planned(scale(sweep__budgets=[2e11, 4e11], training__tokens=None)), "plan"
+    )
     assert [one.axes["budget"] for one in found] == pytest.approx([2e11, 4e11], rel=0.01)
 
 
@@ -53,7 +67,9 @@ def test_a_diverged_run_stays_with_its_fellows():
 
 
 def test_an_interrupted_sweep_does_not_mix_lengths():
-    table = planned(scale(sweep__tokens_per_active=[1.0, 2.0], training__tokens=None, sweep__seeds=[0]))
+    table = planned(
+        scale(sweep__tokens_per_active=[1.0, 2.0], training__tokens=None, sweep__seeds=[0])
+    )
     anchor = table["rho"] == 1
     short = table["tokens"] == table["tokens"].min()
     left = table.loc[(short & ~anchor) | (~short & anchor)]
@@ -76,9 +92,15 @@ def test_a_foreign_table_names_its_axes_or_is_one_condition():
     [
         ({"budget": "much"}, "column 'budget' holds 'much'; expected a number"),
         ({"budget": -1.0}, "column 'budget' holds -1; expected a positive number"),
-        ({"tokens_per_active": np.nan}, "column 'tokens_per_active' holds nan; expected a positive number"),
+        (
+            {"tokens_per_active": np.nan},
+            "column 'tokens_per_active' holds nan; expected a positive number",
+        ),
         *(
-            ({"spec": spec, "params_total": 1, "params_active": 1, "tokens": 1}, "column 'spec' holds something else")
+            (
+                {"spec": spec, "params_total": 1, "params_active": 1, "tokens": 1},
+                "column 'spec' holds something else",
+            )
             for spec in ("{}", "no JSON", 7, '{"training": {"tokens": null}}', '{"training": 1}')
         ),
     ],

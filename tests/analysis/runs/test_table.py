@@ -11,16 +11,37 @@ from tests.analysis.tables import sweep, with_arms
 BAD = {
     "no rows": (lambda t: t.iloc[:0], "no finished runs"),
     "foreign": (lambda t: t.rename(columns={"rho": "lr"}), "column 'rho' is missing"),
-    "text for a loss": (lambda t: t.assign(validation_loss="low"), "column 'validation_loss' holds 'low'"),
+    "text for a loss": (
+        lambda t: t.assign(validation_loss="low"),
+        "column 'validation_loss' holds 'low'",
+    ),
     "rho in percent": (lambda t: t.assign(rho=t["rho"] * 100), "expected a share between 0 and 1"),
     "no rho": (lambda t: t.assign(rho=np.nan), "column 'rho' holds nan"),
-    "half a seed": (lambda t: t.assign(seed=t["seed"] + 0.5), "column 'seed' holds 0.5; expected an integer"),
+    "half a seed": (
+        lambda t: t.assign(seed=t["seed"] + 0.5),
+        "column 'seed' holds 0.5; expected an integer",
+    ),
     "unknown arm": (lambda t: t.assign(arm="mlp"), "column 'arm' holds 'mlp'; expected one of"),
-    "two scales": (lambda t: t.assign(scale=np.where(t["seed"] == 0, "tiny", "small")), "mixes small, tiny"),
-    "two schemas": (lambda t: t.assign(schema_version=np.where(t["seed"] == 0, 1, 2)), "mixes 1, 2"),
-    "duplicates": (lambda t: pd.concat([t, t.iloc[[4]]]), "two runs of arm engram at rho 0.6, seed 0"),
-    "all diverged": (lambda t: t.assign(validation_loss=np.nan), "all 27 runs along rho failed or diverged"),
-    "too few points": (lambda t: t[t["rho"] > 0.85], "2 values of rho have a loss; expected at least 3"),
+    "two scales": (
+        lambda t: t.assign(scale=np.where(t["seed"] == 0, "tiny", "small")),
+        "mixes small, tiny",
+    ),
+    "two schemas": (
+        lambda t: t.assign(schema_version=np.where(t["seed"] == 0, 1, 2)),
+        "mixes 1, 2",
+    ),
+    "duplicates": (
+        lambda t: pd.concat([t, t.iloc[[4]]]),
+        "two runs of arm engram at rho 0.6, seed 0",
+    ),
+    "all diverged": (
+        lambda t: t.assign(validation_loss=np.nan),
+        "all 27 runs along rho failed or diverged",
+    ),
+    "too few points": (
+        lambda t: t[t["rho"] > 0.85],
+        "2 values of rho have a loss; expected at least 3",
+    ),
     "controls only": (lambda t: t.assign(arm="dense", seed=range(len(t))), "so there is no curve"),
 }
 

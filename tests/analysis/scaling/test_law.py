@@ -68,7 +68,9 @@ def test_slopes_and_predictions_are_recovered_without_noise():
 
 
 def test_two_axes_are_told_apart():
-    places = [{"total_over_active": s, "tokens_per_active": t} for s in (5, 10) for t in (20, 40, 80)]
+    places = [
+        {"total_over_active": s, "tokens_per_active": t} for s in (5, 10) for t in (20, 40, 80)
+    ]
     slopes = {"total_over_active": 0.008, "tokens_per_active": -0.002}
     truth = AxesTruth({"total_over_active": 5, "tokens_per_active": 40}, 0.7, 0.014, {}, slopes)
     found = law(truth, places)
@@ -97,24 +99,34 @@ def test_prediction_intervals_cover_the_truth():
 
 def test_conditions_that_scatter_widen_what_is_expected_of_a_new_one():
     places = [{"budget": 6e20 * 2.0**i} for i in (-4, -3, -2, -1, 0)]
-    quiet, wild = (law(AxesTruth({"budget": 6e20}, gain_scatter=s), places, seed=5) for s in (0.0, 0.006))
+    quiet, wild = (
+        law(AxesTruth({"budget": 6e20}, gain_scatter=s), places, seed=5) for s in (0.0, 0.006)
+    )
     assert wild.p_law[1] is not None
     assert wild.p_law[1] < 0.01
     assert 0.002 < wild.scatter[1] < 0.012
-    assert width(wild.at_conditions[2].gain_over_moe) > 2 * width(quiet.at_conditions[2].gain_over_moe)
+    assert width(wild.at_conditions[2].gain_over_moe) > 2 * width(
+        quiet.at_conditions[2].gain_over_moe
+    )
 
 
 def test_axes_that_move_together_or_stand_still_are_said_to():
-    places = [{"total_over_active": 10.0, "tokens_per_active": t, "budget": 6e6 * t} for t in (10, 20, 40)]
+    places = [
+        {"total_over_active": 10.0, "tokens_per_active": t, "budget": 6e6 * t} for t in (10, 20, 40)
+    ]
     truth = AxesTruth(dict(places[0]))
     joint = quick(table(truth, places))
     assert joint.scaling is not None
     assert joint.scaling.axes.names == ("tokens_per_active",)
     words = " ".join(sentences(joint))
-    assert "total_over_active is about 10 in every condition: its effect is not identified." in words
+    assert (
+        "total_over_active is about 10 in every condition: its effect is not identified." in words
+    )
     assert "budget moves with tokens_per_active" in words
     axes = joint.scaling.axes
-    np.testing.assert_allclose(axes.place({"budget": 6e6 * 80}), axes.place({"tokens_per_active": 80}))
+    np.testing.assert_allclose(
+        axes.place({"budget": 6e6 * 80}), axes.place({"tokens_per_active": 80})
+    )
     np.testing.assert_allclose(axes.place({"total_over_active": 10}), axes.centre)
     for impossible in ({"total_over_active": 20}, {"budget": 6e8, "tokens_per_active": 20}):
         with pytest.raises(UserError, match=r"--at .*expected about"):
@@ -170,12 +182,16 @@ def test_an_unfinished_condition_is_left_out_with_its_reason():
     frame = table()
     joint = analyse(pick(frame, (frame["budget"] < 6e20) | (frame["rho"] > 0.85)), "sim")
     assert len(joint.studies) == 2
-    assert joint.left_out == ("sim, budget 6e+20: 2 values of rho have a loss; expected at least 3 for a curve",)
+    assert joint.left_out == (
+        "sim, budget 6e+20: 2 values of rho have a loss; expected at least 3 for a curve",
+    )
 
 
 def test_the_same_table_gives_the_same_numbers_in_any_order():
     frame = table()
-    first, second = (joint_json(quick(one), []) for one in (frame, frame.sample(frac=1, random_state=1)))
+    first, second = (
+        joint_json(quick(one), []) for one in (frame, frame.sample(frac=1, random_state=1))
+    )
     assert first == second
 
 

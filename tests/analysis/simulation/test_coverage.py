@@ -15,7 +15,9 @@ SLACK = 3 * np.sqrt(0.9 * 0.1 / SWEEPS)  # 3 SD of a binomial
 
 @pytest.mark.parametrize("truth", ["paper", "symmetric"])
 def test_a_nominal_90_percent_covers(truth):
-    found = measure(TRUTHS[truth], NINE, 3, Noise(run=0.002, windows=64), SWEEPS, seed=11, draws=300)
+    found = measure(
+        TRUTHS[truth], NINE, 3, Noise(run=0.002, windows=64), SWEEPS, seed=11, draws=300
+    )
     for name in QUANTITIES:
         assert found.covered[name] >= 0.85 - SLACK, (name, found)
     assert np.mean([found.covered[name] for name in QUANTITIES]) <= 0.97  # not bought with width
@@ -34,15 +36,28 @@ def test_the_command_prints_a_table(capsys):
     assert main(["--sweeps", "2", "--truths", "paper", "flat", "--windows", "0"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len({line.count("|") for line in lines[:4]}) == 1
-    assert lines[4:] == ["", "Outside 85% to 95% beyond chance (p < 0.01; at an end, below only): none"]
+    assert lines[4:] == [
+        "",
+        "Outside 85% to 95% beyond chance (p < 0.01; at an end, below only): none",
+    ]
 
 
 def test_a_truth_at_an_end_is_held_to_a_floor_only():
     noise = Noise(run=0.002)
     edge = measure(TRUTHS["edge_memory"], NINE, 3, noise, 5, seed=1, draws=50)
     assert edge.one_sided == {"rho_star", "near_low", "break_even"}
-    assert measure(TRUTHS["flat"], NINE, 3, noise, 1, draws=20).one_sided >= {"gain", "near_low", "near_high"}
+    assert measure(TRUTHS["flat"], NINE, 3, noise, 1, draws=20).one_sided >= {
+        "gain",
+        "near_low",
+        "near_high",
+    }
     assert not measure(TRUTHS["paper"], NINE, 3, noise, 1, draws=20).one_sided
-    covered = {"gain": 0.98, "rho_star": 1.0, "near_low": 0.7, "near_high": 0.93, "break_even": np.nan}
+    covered = {
+        "gain": 0.98,
+        "rho_star": 1.0,
+        "near_low": 0.7,
+        "near_high": 0.93,
+        "break_even": np.nan,
+    }
     assert replace(edge, sweeps=1000, covered=covered).outside == ("gain", "near_low")
     assert replace(edge, sweeps=10, covered=covered).outside == ()

@@ -48,7 +48,9 @@ def test_no_gain_and_no_u_is_seldom_claimed():
 def test_no_report_claims_a_gain_that_is_not_counted(noise, all_do):
     trials, claims = 10, 0
     for trial in range(trials):
-        table = simulate(TRUTHS["paper"], RHO, 3, Noise(run=noise), np.random.default_rng([trial, 3, len(RHO)]))
+        table = simulate(
+            TRUTHS["paper"], RHO, 3, Noise(run=noise), np.random.default_rng([trial, 3, len(RHO)])
+        )
         low = study(table, draws=400).gain_over_moe.low
         claims += low is not None and low > 0
     counted = power(0.0139, RHO, 3, Noise(run=noise), trials).gain
@@ -58,7 +60,17 @@ def test_no_report_claims_a_gain_that_is_not_counted(noise, all_do):
 
 def test_the_command_answers_for_a_scale(tmp_path, capsys):
     write_scale(tmp_path)
-    words = ["example", "--sweeps", str(tmp_path), "--trials", "3", "--seeds", "2", "--gain", "0.05"]
+    words = [
+        "example",
+        "--sweeps",
+        str(tmp_path),
+        "--trials",
+        "3",
+        "--seeds",
+        "2",
+        "--gain",
+        "0.05",
+    ]
     assert run(*words) == 0
     out = capsys.readouterr().out
     assert "2 seeds x 6 points tell a gain of 0.05 nats/token from 0 with 100% power" in out

@@ -78,7 +78,9 @@ def test_one_batch_is_nothing_to_compare():
 
 
 def test_a_long_pause_starts_a_batch_but_slow_runs_do_not():
-    runs = pd.DataFrame({"started_at": [START + timedelta(hours=h) for h in (0, 1, 40, 41)], "wall_seconds": 3600.0})
+    runs = pd.DataFrame(
+        {"started_at": [START + timedelta(hours=h) for h in (0, 1, 40, 41)], "wall_seconds": 3600.0}
+    )
     assert list(batch_of(runs)) == [0, 0, 1, 1]
     assert list(batch_of(runs.assign(wall_seconds=20 * 3600.0))) == [0, 0, 0, 0]
 
@@ -86,7 +88,9 @@ def test_a_long_pause_starts_a_batch_but_slow_runs_do_not():
 def twice(shift: float, commit: str = "b") -> pd.DataFrame:
     """A sweep, and its rho = 1 trained again by another commit."""
     table = sweep(noise=Noise(run=0.002))
-    table = table.assign(run_id=[f"{rho:.3f}-{seed}" for rho, seed in zip(table["rho"], table["seed"], strict=True)])
+    table = table.assign(
+        run_id=[f"{rho:.3f}-{seed}" for rho, seed in zip(table["rho"], table["seed"], strict=True)]
+    )
     table["git_commit"] = "a"
     again = table.loc[table["rho"] == 1].assign(git_commit=commit)
     noise = 0.002 * np.random.default_rng(1).standard_normal(len(again))
@@ -116,7 +120,8 @@ def test_an_anchor_that_two_scales_share_is_compared_across_them(shift):
         table["seed"] += 3 * number
         table["validation_loss"] += shift * number
         table["spec"] = [
-            f'{{"rho": {rho}, "seed": {seed}}}' for rho, seed in zip(table["rho"], table["seed"], strict=True)
+            f'{{"rho": {rho}, "seed": {seed}}}'
+            for rho, seed in zip(table["rho"], table["seed"], strict=True)
         ]
         parts.append(table)
     joint = analyse(pd.concat(parts), "old + new")

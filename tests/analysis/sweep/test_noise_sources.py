@@ -21,7 +21,9 @@ def test_sources_are_recovered():
     assert found["seed's shift"]["share"] == 0
     tilt = 0.02 / np.sqrt(100) * np.sqrt(np.mean((1 - NINE[:-1]) ** 2))
     assert found["validation windows"]["one_seed"] == pytest.approx(tilt, rel=0.3)
-    assert found["validation windows"]["all_seeds"] == pytest.approx(found["validation windows"]["one_seed"])
+    assert found["validation windows"]["all_seeds"] == pytest.approx(
+        found["validation windows"]["one_seed"]
+    )
     assert sum(source["share"] for source in found.values()) == pytest.approx(1)
 
 
@@ -39,5 +41,7 @@ def test_the_pictures_can_be_drawn():
         intervals_and_truth(intervals, 0.15, "gain"),
     ):
         assert render(figure, "png").startswith(b"\x89PNG")
-    colors = {line.get_color() for line in intervals_and_truth(intervals, 0.15, "gain").axes[0].lines[1:]}
+    colors = {
+        line.get_color() for line in intervals_and_truth(intervals, 0.15, "gain").axes[0].lines[1:]
+    }
     assert len(colors) == 2  # one holds the truth, one misses

@@ -23,7 +23,13 @@ def test_no_shape_without_a_u_is_called_a_u_too_often():
     """Flat, monotone, monotone with a long plateau, hump: at most 5 % plus binomial slack (3 SD at 400)."""
     noise = Noise(run=0.002)
     hump = Truth("hump", lambda rho: 1.7 - 0.05 * (rho - 0.6) ** 2, has_u=False)
-    for truth in (TRUTHS["flat"], TRUTHS["edge_experts"], TRUTHS["edge_memory"], TRUTHS["plateau"], hump):
+    for truth in (
+        TRUTHS["flat"],
+        TRUTHS["edge_experts"],
+        TRUTHS["edge_memory"],
+        TRUTHS["plateau"],
+        hump,
+    ):
         assert share_called_u(truth, noise, 400) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400), truth.name
 
 

@@ -74,7 +74,10 @@ def test_doubtful_runs_are_called_doubtful():
     unstable.loc[at_moe, "validation_loss"] += np.array([0.0, 0.06, -0.06])
     assert "The noise differs along rho" in judge(study(unstable)).sentence
     clean = study(sweep()).diagnostics
-    assert all(p is None or p > 0.01 for p in (clean.misfit, clean.seed_tilt, clean.unequal_noise, clean.drift))
+    assert all(
+        p is None or p > 0.01
+        for p in (clean.misfit, clean.seed_tilt, clean.unequal_noise, clean.drift)
+    )
 
 
 def test_a_sweep_without_pure_moe_claims_no_gain_over_it():
@@ -87,7 +90,9 @@ def test_a_sweep_without_pure_moe_claims_no_gain_over_it():
 @pytest.mark.parametrize("seeds", [1, 3])
 @pytest.mark.parametrize("truth", ["paper", "flat", "edge_memory"])
 def test_the_json_holds_every_field_and_no_nan(truth, seeds):
-    numbers = json.loads(json.dumps(as_json(study(with_arms(sweep(truth, seeds=seeds)))), allow_nan=False))
+    numbers = json.loads(
+        json.dumps(as_json(study(with_arms(sweep(truth, seeds=seeds)))), allow_nan=False)
+    )
     for name in ("rho_star", "near_optimal", "gain_over_moe", "break_even"):
         assert {"value", "low", "high"} <= set(numbers[name])
     assert numbers["verdict"] in VERDICTS
@@ -121,8 +126,12 @@ def test_the_gain_is_split_into_compute_and_memory():
     assert "over-encoding at rho = 0.80 0.0060 [" in sentence
     assert "dense -0.4000 [" in sentence
     by_arm = {arm.arm: arm for arm in result.arms}
-    assert by_arm["over_encoding"].gain_over_hybrid.value == pytest.approx(means[0.8] - means[1.0] + 0.006)
-    assert by_arm["one_row"].gain_over_hybrid.value is None  # its experts are those of pure MoE, not of a hybrid
+    assert by_arm["over_encoding"].gain_over_hybrid.value == pytest.approx(
+        means[0.8] - means[1.0] + 0.006
+    )
+    assert (
+        by_arm["one_row"].gain_over_hybrid.value is None
+    )  # its experts are those of pure MoE, not of a hybrid
     assert by_arm["dense"].gain_over_hybrid.value is None
 
 
