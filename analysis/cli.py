@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.report.joint_sentences import joint_json, parse_place, prediction_sentence, sentences
 from analysis.report.numbers import as_json
-from analysis.report.write import write_study
+from analysis.report.write import write_sweep_report
 from analysis.report.write_joint import write_joint_report
 from analysis.scaling.joint import analyse
 from analysis.sweep.sweep_analysis import DELTA, LEVEL
@@ -106,7 +106,7 @@ def run_report(options: argparse.Namespace) -> int:
     )
     folder = options.results / options.scale
     if joint.alone:
-        print(write_study(joint.studies[0], folder, options.scale).sentence)
+        print(write_sweep_report(joint.studies[0], folder, options.scale).sentence)
     else:
         print("\n".join(write_joint_report(joint, folder, options.scale)))
     print(folder / "report.html")

@@ -15,7 +15,7 @@ import numpy as np
 
 from analysis.report.write import write_report
 from analysis.simulation.sweeps import TRUTHS, Noise, simulate
-from analysis.sweep.sweep_analysis import study
+from analysis.sweep.sweep_analysis import analyse_sweep
 from engram_sweep.config.scale import load_scale, scale_names
 from engram_sweep.planning.plan import make_plan
 
@@ -41,7 +41,7 @@ def main() -> None:
     rho = np.linspace(0.2, 1, 9)
     table = simulate(TRUTHS["paper"], rho, 3, Noise(windows=64), np.random.default_rng(0))
     print(
-        f"fit, 2,000 draws, 9 x 3      {median_seconds(lambda: study(table, draws=2000)):6.3f} s   (promise: 5 s)"
+        f"fit, 2,000 draws, 9 x 3      {median_seconds(lambda: analyse_sweep(table, draws=2000)):6.3f} s   (promise: 5 s)"
     )
     with tempfile.TemporaryDirectory() as folder:
         seconds = median_seconds(lambda: write_report(table, Path(folder), "bench"))

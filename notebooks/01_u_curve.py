@@ -29,7 +29,7 @@ from analysis.figures.literature import gains_over_rho
 from analysis.figures.loss_vs_rho import loss_vs_rho
 from analysis.figures.style import render
 from analysis.report.numbers import as_json, per_rho
-from analysis.sweep.sweep_analysis import study
+from analysis.sweep.sweep_analysis import analyse_sweep
 from analysis.sweep.verdict import judge
 from engram_sweep.runs.records import read_runs
 
@@ -41,7 +41,7 @@ RESULTS = Path(os.environ.get("RESULTS", "../results"))
 
 # %%
 runs = read_runs(SCALE, RESULTS)
-result = study(runs, SCALE)
+result = analyse_sweep(runs, SCALE)
 verdict = judge(result)
 Markdown(f"**{verdict.word}**: {verdict.sentence}")
 

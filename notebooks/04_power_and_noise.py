@@ -33,14 +33,14 @@ from analysis.figures.style import render
 from analysis.simulation.power import WANTED, power, scaled
 from analysis.simulation.sweeps import TRUTHS, Noise, simulate
 from analysis.sweep.noise_sources import noise_sources
-from analysis.sweep.sweep_analysis import study
+from analysis.sweep.sweep_analysis import analyse_sweep
 from engram_sweep.runs.records import read_runs
 
 SCALE = os.environ.get("SCALE", "tiny")
 RESULTS = Path(os.environ.get("RESULTS", "../results"))
 
 # %%
-result = study(read_runs(SCALE, RESULTS), SCALE)
+result = analyse_sweep(read_runs(SCALE, RESULTS), SCALE)
 means = result.means
 Markdown(
     f"{len(result.sweep.curve)} runs along {len(means.rho)} values of rho, {means.seeds} seeds. "
@@ -121,7 +121,7 @@ tables = [
     simulate(truth, np.linspace(0.2, 1, 9), 3, noise, np.random.default_rng(seed))
     for seed in range(20)
 ]
-gained = [study(table, draws=100).gain_over_moe for table in tables]
+gained = [analyse_sweep(table, draws=100).gain_over_moe for table in tables]
 intervals = np.array([[one.low, one.value, one.high] for one in gained])
 Image(
     render(intervals_and_truth(intervals, 6 * noise.run, "gain over rho = 1 (nats/token)"), "png"),

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import special
 
 from analysis.curve.forms import smoothers
-from analysis.curve.forms.double_power_law import Refined, TwoPower
+from analysis.curve.forms.double_power_law import DoublePowerLaw, Refined
 from analysis.curve.forms.split_quadratic import SplitQuadratic
 from analysis.curve.means import RhoMeans
 
@@ -121,7 +121,7 @@ def _choose(fitted: list[Fit], means: RhoMeans) -> Fit:
 
 
 def _fit_two_power(means: RhoMeans, grid: np.ndarray) -> Fit:
-    model = TwoPower(means.rho, means.unit_cov)
+    model = DoublePowerLaw(means.rho, means.unit_cov)
     refined = model.refine(means.loss, np.concatenate([grid, means.rho]))
 
     return Fit(
@@ -129,7 +129,7 @@ def _fit_two_power(means: RhoMeans, grid: np.ndarray) -> Fit:
         curve=refined.curve[: len(grid)],
         at_rho=refined.curve[len(grid) :],
         curves_of=lambda losses: model.curves(losses, grid),
-        cv_error=float(_cv_error(means, _left_out(TwoPower, means))),
+        cv_error=float(_cv_error(means, _left_out(DoublePowerLaw, means))),
         refined=refined,
     )
 
@@ -148,7 +148,7 @@ def _fit_split(means: RhoMeans, grid: np.ndarray) -> Fit:
 
 
 def _left_out(
-    model: type[TwoPower] | type[SplitQuadratic], means: RhoMeans
+    model: type[DoublePowerLaw] | type[SplitQuadratic], means: RhoMeans
 ) -> Callable[[int], float]:
     """What a form predicts at one rho from the others."""
 

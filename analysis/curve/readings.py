@@ -56,7 +56,7 @@ def draw_errors(means: RhoMeans, draws: int, rng: np.random.Generator) -> np.nda
 
 
 @dataclass(frozen=True)
-class Readings:
+class CurveReadings:
     """What is read off a batch of curves; every field has shape (B,).
 
     Attributes:
@@ -79,7 +79,7 @@ class Readings:
     break_even: np.ndarray
 
 
-def read_curves(grid: np.ndarray, curves: np.ndarray, delta: float) -> Readings:
+def read_curves(grid: np.ndarray, curves: np.ndarray, delta: float) -> CurveReadings:
     """Reads the quantities off curves on a grid, linear between grid points.
 
     Args:
@@ -91,7 +91,7 @@ def read_curves(grid: np.ndarray, curves: np.ndarray, delta: float) -> Readings:
     columns = np.arange(curves.shape[1])
     lowest = curves[best, columns]
     near = curves - (lowest + delta)
-    return Readings(
+    return CurveReadings(
         optimum=_refine_minimum(grid, curves, best),
         lowest=lowest,
         gain=curves[-1] - lowest,

@@ -4,12 +4,12 @@ from matplotlib.figure import Figure
 
 from analysis.figures.style import CURVE, INK, NEAR, RHO, styled
 from analysis.literature import POINTS, printed_gains
-from analysis.sweep.sweep_analysis import Study
+from analysis.sweep.sweep_analysis import SweepAnalysis
 
 MARKS = {"printed": "full", "derived": "none", "second-hand": "left"}
 
 
-def gains_over_rho(study: Study, title: str) -> Figure:
+def gains_over_rho(study: SweepAnalysis, title: str) -> Figure:
     """Draws the loss relative to the largest rho of the sweep, with what the paper and its followers print.
 
     Args:

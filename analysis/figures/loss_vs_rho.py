@@ -7,13 +7,13 @@ from matplotlib.figure import Figure
 
 from analysis.figures.style import CURVE, DOTS, INK, NEAR, RHO, styled
 from analysis.sweep.control_arms import ARM_NAMES, runs_of
-from analysis.sweep.sweep_analysis import Study
+from analysis.sweep.sweep_analysis import SweepAnalysis
 
 MANY_RUNS = 2000
 """Of more, seeds are not joined, and dots are pixels in vector formats too: as shapes they take seconds."""
 
 
-def loss_vs_rho(study: Study, title: str) -> Figure:
+def loss_vs_rho(study: SweepAnalysis, title: str) -> Figure:
     """Draws the loss against rho.
 
     Args:
@@ -42,7 +42,7 @@ def loss_vs_rho(study: Study, title: str) -> Figure:
     return figure
 
 
-def _limits(axes: Axes, study: Study) -> None:
+def _limits(axes: Axes, study: SweepAnalysis) -> None:
     """Fits the window to the curve's runs; an arm far away must not squash it."""
     losses = study.sweep.curve["validation_loss"].to_numpy(float)
     low, high = losses.min(), losses.max()
@@ -57,7 +57,7 @@ def _limits(axes: Axes, study: Study) -> None:
     axes.set_xticks(np.arange(np.ceil(rho[0] / step - 1e-9) * step, rho[-1] + 1e-9, step))
 
 
-def _runs(axes: Axes, study: Study) -> None:
+def _runs(axes: Axes, study: SweepAnalysis) -> None:
     runs = study.sweep.curve
     label = f"runs, {study.means.seeds} seed{'s' if study.means.seeds > 1 else ''}"
     if len(runs) > MANY_RUNS:
@@ -86,7 +86,7 @@ def _runs(axes: Axes, study: Study) -> None:
         )
 
 
-def _curve(axes: Axes, study: Study) -> None:
+def _curve(axes: Axes, study: SweepAnalysis) -> None:
     near, grid = study.near_optimal, study.curve.grid
     within = f"within {study.delta:g} nats of the lowest"
     axes.axvspan(near.low, near.high, color=NEAR, alpha=0.25, lw=0, label=within, zorder=0)
@@ -98,7 +98,7 @@ def _curve(axes: Axes, study: Study) -> None:
     axes.plot([near.value], [lowest], "D", color=CURVE, ms=6, mec="white", mew=0.8, zorder=5)
 
 
-def _gain(axes: Axes, study: Study) -> None:
+def _gain(axes: Axes, study: SweepAnalysis) -> None:
     """The gain over rho = 1 as an arrow beside the last point."""
     gain, curve, grid = study.gain_over_moe, study.curve.chosen.curve, study.curve.grid
     if gain.value is None or gain.value <= 0:
@@ -116,7 +116,7 @@ def _gain(axes: Axes, study: Study) -> None:
     )  # fmt: skip
 
 
-def _arms(axes: Axes, study: Study) -> None:
+def _arms(axes: Axes, study: SweepAnalysis) -> None:
     """Control arms at the side, on the same scale; an arrow with the number where one lies outside it."""
     low, high = axes.get_ylim()
     for x, arm in enumerate(study.arms):
@@ -142,7 +142,7 @@ def _arms(axes: Axes, study: Study) -> None:
     axes.tick_params(left=False, labelleft=False)
 
 
-def _failures(axes: Axes, study: Study) -> None:
+def _failures(axes: Axes, study: SweepAnalysis) -> None:
     """Runs without a loss stay visible: a cross on the axis at their rho."""
     failed = study.sweep.failed["rho"]
     failed = failed[failed.between(*axes.get_xlim())]

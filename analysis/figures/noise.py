@@ -8,12 +8,12 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from analysis.figures.style import CURVE, INK, SEEDS, styled
-from analysis.sweep.sweep_analysis import Study
+from analysis.sweep.sweep_analysis import SweepAnalysis
 
 MISS = "#c0392b"
 
 
-def residuals_over_rho(study: Study) -> Figure:
+def residuals_over_rho(study: SweepAnalysis) -> Figure:
     """Every run's loss beyond its rho's mean and its seed's shift.
 
     Noise that differs along rho shows as a funnel; a seed that tilts, as a colour that goes from

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from analysis.curve.readings import Interval
 from analysis.figures.style import CURVE, DOTS, INK, NEAR, RHO, styled
 from analysis.literature import OPTIMA
-from analysis.scaling.joint import Joint
-from analysis.scaling.law import QUANTITIES, Scaling
+from analysis.scaling.joint import JointAnalysis
+from analysis.scaling.law import QUANTITIES, ScalingFit
 
 COLUMNS = 4  # panels side by side
 POINTS = 61  # of a law's line
@@ -21,7 +21,7 @@ NAMES = {
 }
 
 
-def losses_by_condition(joint: Joint, title: str) -> Figure:
+def losses_by_condition(joint: JointAnalysis, title: str) -> Figure:
     """Draws the loss against rho, a panel per condition, each on its own scale of losses.
 
     Args:
@@ -52,7 +52,7 @@ def losses_by_condition(joint: Joint, title: str) -> Figure:
     return figure
 
 
-def optimum_over_axes(law: Scaling, title: str) -> Figure:
+def optimum_over_axes(law: ScalingFit, title: str) -> Figure:
     """Draws rho* (above) and the gain (below) against every axis of the law.
 
     Line and band are the law with the interval of a new condition, the other axes at their mean.
@@ -107,7 +107,7 @@ def optimum_over_axes(law: Scaling, title: str) -> Figure:
     return figure
 
 
-def _law(panel: Panel, law: Scaling, column: int, quantity: str) -> None:
+def _law(panel: Panel, law: ScalingFit, column: int, quantity: str) -> None:
     ends = law.axes.positions[:, column]
     places = np.tile(law.axes.centre, (POINTS, 1))
     places[:, column] = np.linspace(ends.min(), ends.max(), POINTS)
@@ -125,7 +125,7 @@ def _law(panel: Panel, law: Scaling, column: int, quantity: str) -> None:
     )
 
 
-def _conditions(panel: Panel, law: Scaling, column: int, quantity: str) -> None:
+def _conditions(panel: Panel, law: ScalingFit, column: int, quantity: str) -> None:
     style: dict[str, Any] = {
         "fmt": "o",
         "ms": 5,

@@ -9,8 +9,8 @@ from analysis.curve.readings import Interval
 from analysis.report.numbers import as_json
 from analysis.runs.conditions import AXES
 from analysis.scaling.axes import Axes
-from analysis.scaling.joint import Joint
-from analysis.scaling.law import Reading, Scaling
+from analysis.scaling.joint import JointAnalysis
+from analysis.scaling.law import OptimumAndGain, ScalingFit
 from analysis.sweep.verdict import DOUBT
 from engram_sweep.errors import UserError
 
@@ -40,7 +40,7 @@ def parse_place(text: str) -> dict[str, float]:
     return place
 
 
-def sentences(joint: Joint) -> list[str]:
+def sentences(joint: JointAnalysis) -> list[str]:
     """What the conditions say together, in words; the first one says why where they say nothing."""
     law = joint.scaling
     lines = [_slope(law, axis) for axis in law.axes.names] if law else [joint.reason or ""]
@@ -58,7 +58,7 @@ def sentences(joint: Joint) -> list[str]:
     return lines
 
 
-def prediction_sentence(scaling: Scaling, place: Mapping[str, float]) -> str:
+def prediction_sentence(scaling: ScalingFit, place: Mapping[str, float]) -> str:
     """What to expect at values of the axes.
 
     Raises:
@@ -74,7 +74,7 @@ def prediction_sentence(scaling: Scaling, place: Mapping[str, float]) -> str:
     )
 
 
-def joint_json(joint: Joint, places: list[dict[str, float]]) -> dict[str, Any]:
+def joint_json(joint: JointAnalysis, places: list[dict[str, float]]) -> dict[str, Any]:
     """What `engram-sweep fit --json` prints for several conditions; losses and gains in nats/token.
 
     Args:
@@ -100,7 +100,7 @@ def joint_json(joint: Joint, places: list[dict[str, float]]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _law_json(law: Scaling, places: list[dict[str, float]]) -> dict[str, Any]:
+def _law_json(law: ScalingFit, places: list[dict[str, float]]) -> dict[str, Any]:
     predictions = []
     for place in places:
         position = law.axes.place(place)
@@ -129,7 +129,7 @@ def _law_json(law: Scaling, places: list[dict[str, float]]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _both(reading: Reading) -> dict[str, Any]:
+def _both(reading: OptimumAndGain) -> dict[str, Any]:
     return {
         "rho_star": reading.rho_star.as_dict(),
         "gain_over_moe": reading.gain_over_moe.as_dict(),
@@ -145,7 +145,7 @@ def _number(one: Interval, digits: int, sign: str = "") -> str:
     )
 
 
-def _slope(law: Scaling, axis: str) -> str:
+def _slope(law: ScalingFit, axis: str) -> str:
     values = 2 ** law.axes.positions[:, law.axes.names.index(axis)]
     count = len({f"{value:.2g}" for value in values})
     unit = f" {UNITS[axis]}" if axis in UNITS else ""
@@ -166,7 +166,7 @@ def _silent(axes: Axes) -> list[str]:
     return lines
 
 
-def _tests(law: Scaling) -> list[str]:
+def _tests(law: ScalingFit) -> list[str]:
     if law.spare == 0:
         return ["As many conditions as the law has parameters: nothing tests it."]
     lines = []

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.sweep.sweep_analysis import Study
+from analysis.sweep.sweep_analysis import SweepAnalysis
 from analysis.sweep.verdict import judge
 
 
-def as_json(study: Study) -> dict[str, Any]:
+def as_json(study: SweepAnalysis) -> dict[str, Any]:
     """What `engram-sweep fit --json` prints; null where a number does not exist, never NaN.
 
     Losses and gains are in nats/token. `near_optimal` is {rho : L(rho) - L_min < delta}: value is
@@ -62,7 +62,7 @@ def as_json(study: Study) -> dict[str, Any]:
     }
 
 
-def per_rho(study: Study) -> pd.DataFrame:
+def per_rho(study: SweepAnalysis) -> pd.DataFrame:
     """One row per measured rho; losses in nats/token.
 
     Columns: rho, runs, outliers, mean (seed-adjusted), se (of that mean, finite validation set

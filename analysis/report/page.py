@@ -10,7 +10,7 @@ from analysis.report.budget_tables import bill, ledger
 from analysis.report.numbers import as_json, per_rho
 from analysis.report.zoom import ZOOM
 from analysis.sweep.anchor_drift import anchor_drift
-from analysis.sweep.sweep_analysis import Study
+from analysis.sweep.sweep_analysis import SweepAnalysis
 from analysis.sweep.verdict import Verdict
 
 _CSS = """
@@ -43,7 +43,7 @@ ORIGIN_COLUMNS = (
 )  # fmt: skip
 
 
-def html_page(study: Study, verdict: Verdict, name: str, svg: str, beside: str) -> str:
+def html_page(study: SweepAnalysis, verdict: Verdict, name: str, svg: str, beside: str) -> str:
     """The page as text.
 
     Args:
@@ -66,7 +66,7 @@ def html_page(study: Study, verdict: Verdict, name: str, svg: str, beside: str) 
     return document(name, sections)
 
 
-def curve_sections(study: Study, verdict: Verdict, svg: str) -> list[str]:
+def curve_sections(study: SweepAnalysis, verdict: Verdict, svg: str) -> list[str]:
     """What one curve says: verdict, picture, numbers, arms."""
     drift = anchor_drift(study)
     return [
@@ -89,7 +89,7 @@ def curve_sections(study: Study, verdict: Verdict, svg: str) -> list[str]:
     ]
 
 
-def run_sections(studies: Sequence[Study], name: str) -> list[str]:
+def run_sections(studies: Sequence[SweepAnalysis], name: str) -> list[str]:
     """Every run of all curves, what failed, where they come from, how to make it again."""
     runs = pd.concat([_all_runs(one) for one in studies], ignore_index=True)
     failed = pd.concat([one.sweep.failed for one in studies], ignore_index=True)
@@ -121,7 +121,7 @@ def run_sections(studies: Sequence[Study], name: str) -> list[str]:
     ]
 
 
-def _all_runs(study: Study) -> pd.DataFrame:
+def _all_runs(study: SweepAnalysis) -> pd.DataFrame:
     sweep = study.sweep
     frames = (sweep.curve, sweep.arms, sweep.failed, sweep.repeats)
     return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
@@ -181,7 +181,7 @@ def _limits(low: float | None, high: float | None) -> str:
     return "none" if low is None and high is None else f"{_cell(low)} to {_cell(high)}"
 
 
-def _readings(study: Study) -> str:
+def _readings(study: SweepAnalysis) -> str:
     numbers = as_json(study)
     near = numbers["near_optimal"]
     rows = [
@@ -201,7 +201,7 @@ def _readings(study: Study) -> str:
     return table(pd.DataFrame(rows, columns=["", "value", f"{study.level:.0%} interval"]))
 
 
-def _arms(study: Study) -> str:
+def _arms(study: SweepAnalysis) -> str:
     if not study.arms:
         return "<p>None in this sweep.</p>"
     rows = [

@@ -10,7 +10,7 @@ from analysis.figures import loss_vs_rho, style
 from analysis.figures.literature import gains_over_rho
 from analysis.report import page
 from analysis.report.numbers import per_rho
-from analysis.sweep.sweep_analysis import DELTA, LEVEL, Study, study
+from analysis.sweep.sweep_analysis import DELTA, LEVEL, SweepAnalysis, analyse_sweep
 from analysis.sweep.verdict import Verdict, judge
 from engram_sweep.atomic_files import write_atomically
 from engram_sweep.errors import UserError
@@ -18,7 +18,7 @@ from engram_sweep.errors import UserError
 
 def write_report(
     table: pd.DataFrame, folder: Path, name: str, level: float = LEVEL, delta: float = DELTA
-) -> tuple[Study, Verdict]:
+) -> tuple[SweepAnalysis, Verdict]:
     """Analyses a table of runs and writes the results into `folder`.
 
     Files: loss_vs_rho.png, .pdf, .svg, summary.parquet and report.html; each appears whole or not
@@ -34,11 +34,11 @@ def write_report(
     Raises:
         UserError: the table cannot be analysed, or the folder not written.
     """
-    result = study(table, source=name, level=level, delta=delta)
-    return result, write_study(result, folder, name)
+    result = analyse_sweep(table, source=name, level=level, delta=delta)
+    return result, write_sweep_report(result, folder, name)
 
 
-def write_study(result: Study, folder: Path, name: str) -> Verdict:
+def write_sweep_report(result: SweepAnalysis, folder: Path, name: str) -> Verdict:
     """Writes the report of an analysed sweep.
 
     Args:

@@ -13,13 +13,13 @@ from analysis.report.joint_sentences import sentences
 from analysis.report.numbers import per_rho
 from analysis.report.write import writing
 from analysis.runs.conditions import AXES
-from analysis.scaling.joint import Joint
-from analysis.scaling.law import Scaling
+from analysis.scaling.joint import JointAnalysis
+from analysis.scaling.law import ScalingFit
 from analysis.sweep.verdict import judge
 from engram_sweep.atomic_files import write_atomically
 
 
-def write_joint_report(joint: Joint, folder: Path, name: str) -> list[str]:
+def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[str]:
     """Writes loss_vs_rho and, where an axis varies, optimum_over_axes (.png, .pdf, .svg), summary.parquet, report.html.
 
     Args:
@@ -78,7 +78,7 @@ def write_joint_report(joint: Joint, folder: Path, name: str) -> list[str]:
 _LAW_NOTE = "Gains in nats/token. Limits of the law are those of a new condition; a missed one was held out of the law."
 
 
-def law_table(law: Scaling) -> pd.DataFrame:
+def law_table(law: ScalingFit) -> pd.DataFrame:
     """One row per condition: measured by itself, said by the law, and by how much the law of the others misses it."""
     rows = []
     for i, (label, study, said) in enumerate(
@@ -98,7 +98,7 @@ def law_table(law: Scaling) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _summary(joint: Joint) -> pd.DataFrame:
+def _summary(joint: JointAnalysis) -> pd.DataFrame:
     parts = []
     for label, condition, study in zip(joint.labels, joint.conditions, joint.studies, strict=True):
         axes = {axis: condition.axes.get(axis, np.nan) for axis in AXES}

@@ -22,7 +22,7 @@ ARMS = (*CURVE_ARMS, "over_encoding", "one_row", "dense")
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepRuns:
     """The runs of one sweep, sorted into what each is for.
 
     Attributes:
@@ -40,7 +40,7 @@ class Sweep:
     source: str
 
 
-def check_table(table: pd.DataFrame, source: str) -> Sweep:
+def check_table(table: pd.DataFrame, source: str) -> SweepRuns:
     """Checks a table of runs and sorts it.
 
     Args:
@@ -110,7 +110,7 @@ def check_table(table: pd.DataFrame, source: str) -> Sweep:
         raise UserError(
             f"{source}: {points} values of rho have a loss; expected at least {MIN_POINTS} for a curve"
         )
-    return Sweep(
+    return SweepRuns(
         curve=curve,
         arms=table.loc[~on_curve & finite],
         failed=table.loc[~finite],

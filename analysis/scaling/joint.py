@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from analysis.runs.conditions import Condition, labels, split_conditions
-from analysis.scaling.law import Scaling, scaling, why_no_law
+from analysis.scaling.law import ScalingFit, scaling, why_no_law
 from analysis.sweep.anchor_drift import AnchorDrift, compare_anchors
-from analysis.sweep.sweep_analysis import DELTA, LEVEL, Study, study
+from analysis.sweep.sweep_analysis import DELTA, LEVEL, SweepAnalysis, analyse_sweep
 from engram_sweep.errors import UserError
 
 
 @dataclass(frozen=True)
-class Joint:
+class JointAnalysis:
     """What a table of several conditions says.
 
     Attributes:
@@ -30,9 +30,9 @@ class Joint:
 
     conditions: tuple[Condition, ...]
     labels: tuple[str, ...]
-    studies: tuple[Study, ...]
+    studies: tuple[SweepAnalysis, ...]
     left_out: tuple[str, ...]
-    scaling: Scaling | None
+    scaling: ScalingFit | None
     reason: str | None
     anchors: tuple[AnchorDrift, ...]
 
@@ -42,7 +42,9 @@ class Joint:
         return len(self.studies) == 1 and not self.left_out
 
 
-def analyse(table: pd.DataFrame, source: str, level: float = LEVEL, delta: float = DELTA) -> Joint:
+def analyse(
+    table: pd.DataFrame, source: str, level: float = LEVEL, delta: float = DELTA
+) -> JointAnalysis:
     """Splits a table into conditions and analyses them, by themselves and together.
 
     Args:
@@ -56,11 +58,11 @@ def analyse(table: pd.DataFrame, source: str, level: float = LEVEL, delta: float
     """
     split = split_conditions(table, source)
     if len(split) == 1:
-        return joined(split, [study(split[0].runs, source, level, delta)])
+        return joined(split, [analyse_sweep(split[0].runs, source, level, delta)])
     found, studies, refusals = [], [], []
     for condition, name in zip(split, labels(split), strict=True):
         try:
-            studies.append(study(condition.runs, f"{source}, {name}", level, delta))
+            studies.append(analyse_sweep(condition.runs, f"{source}, {name}", level, delta))
             found.append(condition)
         except UserError as error:
             refusals.append(error)
@@ -70,8 +72,10 @@ def analyse(table: pd.DataFrame, source: str, level: float = LEVEL, delta: float
 
 
 def joined(
-    conditions: Sequence[Condition], studies: Sequence[Study], left_out: tuple[str, ...] = ()
-) -> Joint:
+    conditions: Sequence[Condition],
+    studies: Sequence[SweepAnalysis],
+    left_out: tuple[str, ...] = (),
+) -> JointAnalysis:
     """What analysed conditions say together.
 
     Args:
@@ -81,7 +85,7 @@ def joined(
     """
     names = labels(conditions)
     reason = why_no_law(studies, names)
-    return Joint(
+    return JointAnalysis(
         conditions=tuple(conditions),
         labels=tuple(names),
         studies=tuple(studies),
@@ -92,7 +96,7 @@ def joined(
     )
 
 
-def _shared_anchors(studies: Sequence[Study]) -> tuple[AnchorDrift, ...]:
+def _shared_anchors(studies: Sequence[SweepAnalysis]) -> tuple[AnchorDrift, ...]:
     """Anchors of one spec, the seed aside, that more than one condition holds (the same geometry under two names)."""
     parts = []
     for number, one in enumerate(studies):

@@ -16,7 +16,7 @@ from analysis.curve.means import RhoMeans
 from analysis.curve.readings import Interval, draw_errors, read_curves
 from analysis.runs.conditions import Condition, labels
 from analysis.scaling.axes import Axes, axes_of
-from analysis.sweep.sweep_analysis import BOOTSTRAP_SEED, Study
+from analysis.sweep.sweep_analysis import BOOTSTRAP_SEED, SweepAnalysis
 from analysis.threads import one_thread
 
 DRAWS = 500  # curves of every condition; its own study has spent more on its own intervals
@@ -24,7 +24,7 @@ QUANTITIES = ("rho_star", "gain_over_moe")
 
 
 @dataclass(frozen=True)
-class Reading:
+class OptimumAndGain:
     """The two quantities of a condition, or their change per doubling, or an error of theirs.
 
     Attributes:
@@ -45,12 +45,12 @@ class HeldOut:
         error: measured minus predicted: of rho*, and of the gain in nats/token.
     """
 
-    predicted: Reading
+    predicted: OptimumAndGain
     error: tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Law:
+class ScalingLaw:
     """Both quantities at any position, with draws of what they could have been.
 
     Attributes:
@@ -80,7 +80,7 @@ class Law:
             "qnm,qmb->qnb", off, self.errors
         )
 
-    def without(self, i: int) -> "Law":
+    def without(self, i: int) -> "ScalingLaw":
         """The law of the other conditions, in the same coordinates."""
         weights = self.weights.copy()
         weights[:, i] = 0.0
@@ -94,7 +94,7 @@ class Law:
 
 
 @dataclass(frozen=True)
-class Scaling:
+class ScalingFit:
     """What several conditions say together.
 
     Attributes:
@@ -114,14 +114,14 @@ class Scaling:
     """
 
     labels: tuple[str, ...]
-    studies: tuple[Study, ...]
-    law: Law
+    studies: tuple[SweepAnalysis, ...]
+    law: ScalingLaw
     level: float
     spare: int
     p_law: tuple[float | None, float | None]
     scatter: tuple[float, float]
-    at_conditions: tuple[Reading, ...]
-    slopes: dict[str, Reading]
+    at_conditions: tuple[OptimumAndGain, ...]
+    slopes: dict[str, OptimumAndGain]
     held_out: tuple[HeldOut, ...]
 
     @property
@@ -129,7 +129,7 @@ class Scaling:
         """Where the conditions lie, and which axes are identified."""
         return self.law.axes
 
-    def predict(self, position: np.ndarray) -> Reading:
+    def predict(self, position: np.ndarray) -> OptimumAndGain:
         """What to expect of a condition at a position (axes.Axes.place), with the interval of a new condition."""
         row = self.axes.row(position)
         free = self.along(row, own_scatter=1.0)
@@ -138,12 +138,12 @@ class Scaling:
         # must have found it.
         alpha = (1 - self.level) / 2 / len(self.studies)
         found = any(study.test is not None and study.test.p_gain < alpha for study in self.studies)
-        return Reading(
+        return OptimumAndGain(
             _clipped(rho_star, min(study.means.rho[0] for study in self.studies), 1.0),
             _clipped(gain if found or gain.low is None else replace(gain, low=0.0), 0.0, np.inf),
         )
 
-    def along(self, row: np.ndarray, own_scatter: float) -> Reading:
+    def along(self, row: np.ndarray, own_scatter: float) -> OptimumAndGain:
         """The law along a row of the design, shape (1 + k,).
 
         Args:
@@ -161,7 +161,7 @@ class Scaling:
         return _reading(value, errors, self.level)
 
 
-def why_no_law(studies: Sequence[Study], names: Sequence[str]) -> str | None:
+def why_no_law(studies: Sequence[SweepAnalysis], names: Sequence[str]) -> str | None:
     """Why the conditions cannot be fitted together, in words; None where they can."""
     if len(studies) < 2:
         return "One condition cannot show how rho* and the gain depend on compute, sparsity or length of training."
@@ -173,8 +173,8 @@ def why_no_law(studies: Sequence[Study], names: Sequence[str]) -> str | None:
 
 @one_thread
 def scaling(
-    conditions: Sequence[Condition], studies: Sequence[Study], draws: int = DRAWS
-) -> Scaling:
+    conditions: Sequence[Condition], studies: Sequence[SweepAnalysis], draws: int = DRAWS
+) -> ScalingFit:
     """Fits one law to several conditions.
 
     Args:
@@ -191,9 +191,9 @@ def scaling(
     axes = axes_of(conditions)
     measured = np.array([[s.rho_star.value, s.gain_over_moe.value] for s in studies], dtype=float).T
     errors = _errors(studies, draws)
-    law = Law(axes, _weights(errors, len(studies)), measured, errors)
+    law = ScalingLaw(axes, _weights(errors, len(studies)), measured, errors)
     spare = len(studies) - 1 - len(axes.names)
-    bare = Scaling(
+    bare = ScalingFit(
         labels=tuple(names),
         studies=tuple(studies),
         law=law,
@@ -221,7 +221,7 @@ def scaling(
     )
 
 
-def _errors(studies: Sequence[Study], draws: int) -> np.ndarray | None:
+def _errors(studies: Sequence[SweepAnalysis], draws: int) -> np.ndarray | None:
     """Draws of how far rho* and the gain of every condition may be off, shape (2, n, B)."""
     dof = sum(max(study.means.dof, 0) for study in studies)
     if dof < 1:
@@ -237,7 +237,7 @@ def _errors(studies: Sequence[Study], draws: int) -> np.ndarray | None:
 
 
 def _errors_of(
-    study: Study, pooled: float, dof: int, draws: int, rng: np.random.Generator
+    study: SweepAnalysis, pooled: float, dof: int, draws: int, rng: np.random.Generator
 ) -> np.ndarray:
     fit = study.curve.chosen
     # A condition of one seed borrows the noise of the others.
@@ -262,7 +262,7 @@ def _weights(errors: np.ndarray | None, conditions: int) -> np.ndarray:
     return 1 / np.where(shrunk > 0, shrunk, 1.0)
 
 
-def _p_law(law: Law) -> tuple[float | None, float | None]:
+def _p_law(law: ScalingLaw) -> tuple[float | None, float | None]:
     """By simulation: the weighted squares of the distances against what noise makes of them."""
     off, drawn = law.distances()
     assert drawn is not None
@@ -276,7 +276,7 @@ def _p_law(law: Law) -> tuple[float | None, float | None]:
     return first, second
 
 
-def _scatter(law: Law, spare: int) -> tuple[float, float]:
+def _scatter(law: ScalingLaw, spare: int) -> tuple[float, float]:
     """By moments: the squared distances from the law, less what noise alone gives."""
     off, drawn = law.distances()
     assert drawn is not None
@@ -287,7 +287,7 @@ def _scatter(law: Law, spare: int) -> tuple[float, float]:
     return float(rho_star), float(gain)
 
 
-def _held_out(law: Law, level: float) -> tuple[HeldOut, ...]:
+def _held_out(law: ScalingLaw, level: float) -> tuple[HeldOut, ...]:
     columns = law.axes.columns
     if any(
         np.linalg.matrix_rank(np.delete(columns, i, axis=0)) < columns.shape[1]
@@ -302,12 +302,12 @@ def _held_out(law: Law, level: float) -> tuple[HeldOut, ...]:
     return tuple(found)
 
 
-def _reading(value: np.ndarray, errors: np.ndarray | None, level: float) -> Reading:
+def _reading(value: np.ndarray, errors: np.ndarray | None, level: float) -> OptimumAndGain:
     """Percentiles of values (2,) with draws of their errors (2, B)."""
     if errors is None:
-        return Reading(*(Interval(float(v), None, None) for v in value))
+        return OptimumAndGain(*(Interval(float(v), None, None) for v in value))
     low, high = np.quantile(value[:, None] + errors, [(1 - level) / 2, (1 + level) / 2], axis=1)
-    return Reading(
+    return OptimumAndGain(
         *(Interval(float(v), float(a), float(b)) for v, a, b in zip(value, low, high, strict=True))
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import special
 
 from analysis.simulation.sweeps import TRUTHS, Noise, Truth, simulate
-from analysis.sweep.sweep_analysis import DELTA, DRAWS, LEVEL, Study, study
+from analysis.sweep.sweep_analysis import DELTA, DRAWS, LEVEL, SweepAnalysis, analyse_sweep
 from analysis.sweep.verdict import judge
 
 QUANTITIES: tuple[str, ...] = ("gain", "rho_star", "near_low", "near_high", "break_even")
@@ -63,7 +63,7 @@ class Coverage:
         return tuple(found)
 
 
-def limits(result: Study) -> dict[str, tuple[float, float]]:
+def limits(result: SweepAnalysis) -> dict[str, tuple[float, float]]:
     """Interval of every quantity; a limit that lies below the measured range is -inf."""
     near = result.near_optimal
     return {
@@ -119,7 +119,9 @@ def measure(
     widths: dict[str, list[float]] = {name: [] for name in QUANTITIES}
     optima, words = [], Counter()
     for _ in range(sweeps):
-        result = study(simulate(truth, rho, seeds, noise, rng), truth.name, level, delta, draws)
+        result = analyse_sweep(
+            simulate(truth, rho, seeds, noise, rng), truth.name, level, delta, draws
+        )
         for name, (low, high) in limits(result).items():
             held[name] += bool(low - TOLERANCE <= values[name] <= high + TOLERANCE)
             widths[name].append(high - max(low, float(rho[0])) if name != "gain" else high - low)

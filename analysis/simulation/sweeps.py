@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize
 
-from analysis.curve.readings import Readings, read_curves
+from analysis.curve.readings import CurveReadings, read_curves
 
 LossOf = Callable[[np.ndarray], np.ndarray]
 PAPER_LOWEST, PAPER_END, PAPER_BEST, PAPER_TIE = 1.7109, 1.7248, 0.78, 0.4
@@ -33,7 +33,7 @@ class Truth:
     has_u: bool
     one_optimum: bool = True
 
-    def read(self, low: float, high: float, delta: float) -> Readings:
+    def read(self, low: float, high: float, delta: float) -> CurveReadings:
         """The true quantities on [low, high]; every field has shape (1,)."""
         grid = np.linspace(low, high, 4001)
         return read_curves(grid, self.loss(grid)[:, None], delta)

@@ -12,7 +12,7 @@ from scipy import special
 
 from analysis.runs.batches import PROVENANCE, batch_of
 from analysis.runs.table import CURVE_ARMS
-from analysis.sweep.sweep_analysis import Study
+from analysis.sweep.sweep_analysis import SweepAnalysis
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def compare_anchors(runs: pd.DataFrame, sigma: float, dof: int) -> AnchorDrift |
     )
 
 
-def anchor_drift(study: Study) -> AnchorDrift | None:
+def anchor_drift(study: SweepAnalysis) -> AnchorDrift | None:
     """Compares the batches of rho = 1 of one sweep, what was trained again elsewhere included; None if there is one."""
     runs = pd.concat([study.sweep.curve, study.sweep.repeats])
     at_anchor = (runs["rho"].to_numpy() == 1) & runs["arm"].isin(CURVE_ARMS).to_numpy()

@@ -8,7 +8,7 @@ from scipy import special
 
 from analysis.curve.means import RhoMeans
 from analysis.curve.readings import Interval
-from analysis.runs.table import Sweep
+from analysis.runs.table import SweepRuns
 
 ARM_NAMES = {"over_encoding": "over-encoding", "one_row": "one row", "dense": "dense"}
 
@@ -53,7 +53,7 @@ class GainParts:
     memory: Interval
 
 
-def arm_effects(sweep: Sweep, means: RhoMeans, level: float) -> tuple[ArmEffect, ...]:
+def arm_effects(sweep: SweepRuns, means: RhoMeans, level: float) -> tuple[ArmEffect, ...]:
     """Paired effects of every control arm that has a finite run, in order of arm and rho."""
     effects = []
     arms = sweep.arms.sort_values(by=["arm", "rho"])
@@ -71,7 +71,7 @@ def arm_effects(sweep: Sweep, means: RhoMeans, level: float) -> tuple[ArmEffect,
     return tuple(effects)
 
 
-def gain_parts(sweep: Sweep, means: RhoMeans, best: float, level: float) -> GainParts | None:
+def gain_parts(sweep: SweepRuns, means: RhoMeans, best: float, level: float) -> GainParts | None:
     """Splits the gain into compute and memory; None without finite runs of one_row, rho = 1 and a rho below it.
 
     Args:
@@ -92,13 +92,13 @@ def gain_parts(sweep: Sweep, means: RhoMeans, best: float, level: float) -> Gain
     )
 
 
-def runs_of(sweep: Sweep, arm: str, rho: float) -> pd.DataFrame:
+def runs_of(sweep: SweepRuns, arm: str, rho: float) -> pd.DataFrame:
     """The finite runs of a control arm at one rho (NaN where the arm has none)."""
     at_rho = sweep.arms["rho"].isna() if np.isnan(rho) else sweep.arms["rho"] == rho
     return sweep.arms.loc[(sweep.arms["arm"] == arm) & at_rho]
 
 
-def _losses_at(sweep: Sweep, rho: float) -> pd.Series:
+def _losses_at(sweep: SweepRuns, rho: float) -> pd.Series:
     at = sweep.curve.loc[np.isclose(sweep.curve["rho"], rho, atol=1e-6)]
     return _by_seed(at)
 

@@ -7,8 +7,8 @@ import pandas as pd
 
 from analysis.curve.fit import UCurve, fit_curve
 from analysis.curve.means import RhoMeans, rho_means, with_own_noise
-from analysis.curve.readings import DRAWS, Interval, Readings, draw_errors, read_curves
-from analysis.runs.table import Sweep, check_table
+from analysis.curve.readings import DRAWS, CurveReadings, Interval, draw_errors, read_curves
+from analysis.runs.table import SweepRuns, check_table
 from analysis.sweep.control_arms import ArmEffect, GainParts, arm_effects, gain_parts
 from analysis.sweep.diagnostics import Diagnostics, diagnose, unequal_noise
 from analysis.sweep.u_shape_test import UTest, u_test
@@ -42,7 +42,7 @@ class NearOptimal:
 
 
 @dataclass(frozen=True)
-class Study:
+class SweepAnalysis:
     """What one sweep says.
 
     Attributes:
@@ -68,7 +68,7 @@ class Study:
         diagnostics: whether the runs look like the model behind the intervals.
     """
 
-    sweep: Sweep
+    sweep: SweepRuns
     means: RhoMeans
     curve: UCurve
     level: float
@@ -107,14 +107,14 @@ class Study:
 
 
 @one_thread
-def study(
+def analyse_sweep(
     table: pd.DataFrame,
     source: str = "table",
     level: float = LEVEL,
     delta: float = DELTA,
     draws: int = DRAWS,
     form: str | None = None,
-) -> Study:
+) -> SweepAnalysis:
     """Analyses a table of runs.
 
     Args:
@@ -150,7 +150,7 @@ def study(
         high_arm = Interval(high_arm.value, 0.0, high_arm.high)
     none = Interval(None, None, None)
     at_moe = means.rho[-1] == 1.0
-    return Study(
+    return SweepAnalysis(
         sweep=sweep,
         means=means,
         curve=curve,
@@ -197,7 +197,7 @@ def _finite(value: float) -> float | None:
 
 
 def _near_optimal(
-    point: Readings, drawn: Readings | None, level: float, grid: np.ndarray
+    point: CurveReadings, drawn: CurveReadings | None, level: float, grid: np.ndarray
 ) -> NearOptimal:
     tails = [(1 - level) / 2, (1 + level) / 2]
     # With the optimum at an edge, a fit turns there by chance and a draw around it turns once more:

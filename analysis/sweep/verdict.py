@@ -6,7 +6,7 @@ from math import ceil
 from analysis.curve.readings import Interval
 from analysis.sweep.anchor_drift import anchor_drift
 from analysis.sweep.control_arms import ARM_NAMES
-from analysis.sweep.sweep_analysis import Study
+from analysis.sweep.sweep_analysis import SweepAnalysis
 
 VERDICTS = ("u_supported", "monotone_memory", "monotone_experts", "flat", "not_identified")
 MIN_POINTS = 5  # values of rho; fewer cannot place an optimum, whatever their noise
@@ -27,12 +27,12 @@ class Verdict:
     sentence: str
 
 
-def margin(study: Study) -> float:
+def margin(study: SweepAnalysis) -> float:
     """Rise at an end below which a curve counts as not turning there, nats/token: 5 delta or a tenth of its height."""
     return max(5 * study.delta, 0.1 * (study.height.value or 0.0))
 
 
-def judge(study: Study) -> Verdict:
+def judge(study: SweepAnalysis) -> Verdict:
     """Decides the verdict.
 
     With one seed, or fewer than MIN_POINTS values of rho, nothing is identified. Else, in this
@@ -69,16 +69,16 @@ def _with_interval(interval: Interval, digits: int) -> str:
     return f"{value} [{low}, {_number(interval.high, digits)}]"
 
 
-def _range(study: Study) -> str:
+def _range(study: SweepAnalysis) -> str:
     return f"rho {study.means.rho[0]:.2f} to {study.means.rho[-1]:.2f}"
 
 
-def _gain(study: Study) -> str:
+def _gain(study: SweepAnalysis) -> str:
     against = "rho = 1 (pure MoE)" if study.has_moe else f"rho = {study.means.rho[-1]:.2f}"
     return f"{_with_interval(study.high_arm, 4)} nats/token below {against}"
 
 
-def _u(study: Study) -> str:
+def _u(study: SweepAnalysis) -> str:
     near = study.near_optimal
     assert study.test is not None
     return (
@@ -89,7 +89,7 @@ def _u(study: Study) -> str:
     )
 
 
-def _monotone_memory(study: Study) -> str:
+def _monotone_memory(study: SweepAnalysis) -> str:
     return (
         f"The loss keeps falling towards memory: over {_range(study)} it is lowest at the memory end, {_gain(study)}, "
         f"and a turn there is at most {_number(study.low_arm.high, 4)} nats/token "
@@ -97,7 +97,7 @@ def _monotone_memory(study: Study) -> str:
     )
 
 
-def _monotone_experts(study: Study) -> str:
+def _monotone_experts(study: SweepAnalysis) -> str:
     return (
         f"The loss keeps falling towards experts: over {_range(study)} it is lowest at the expert end, "
         f"{_with_interval(study.low_arm, 4)} nats/token below the memory end; memory gains at most "
@@ -105,14 +105,14 @@ def _monotone_experts(study: Study) -> str:
     )
 
 
-def _flat(study: Study) -> str:
+def _flat(study: SweepAnalysis) -> str:
     return (
         f"Flat within noise: over {_range(study)} the losses differ by at most {_number(study.height.high, 4)} "
         f"nats/token ({study.level:.0%} limit, {study.means.seeds} seeds)."
     )
 
 
-def _not_identified(study: Study) -> str:
+def _not_identified(study: SweepAnalysis) -> str:
     lowest = (
         f"the fitted loss is lowest at rho = {_with_interval(study.rho_star, 2)}, {_gain(study)}"
     )
@@ -136,7 +136,7 @@ def _not_identified(study: Study) -> str:
     )
 
 
-def _advice(study: Study) -> str:
+def _advice(study: SweepAnalysis) -> str:
     """How many seeds, or which points, would settle it if the effect is what it looks like."""
     assert study.test is not None
     rho, best = study.means.rho, study.test.best
@@ -148,7 +148,7 @@ def _advice(study: Study) -> str:
     return f"add {more} seed{'s' if more > 1 else ''}, or {points}"
 
 
-def _notes(study: Study) -> list[str]:
+def _notes(study: SweepAnalysis) -> list[str]:
     """Everything a reader must know that the numbers do not show."""
     notes = []
     if len(study.sweep.failed):
@@ -192,7 +192,7 @@ def _notes(study: Study) -> list[str]:
     return notes
 
 
-def _arms(study: Study) -> list[str]:
+def _arms(study: SweepAnalysis) -> list[str]:
     """What the control arms say of the gain: how much is memory, how much is extra compute."""
     words, parts = [], study.parts
     if parts is not None:
@@ -211,7 +211,7 @@ def _arms(study: Study) -> list[str]:
     return words
 
 
-def _runs(study: Study) -> int:
+def _runs(study: SweepAnalysis) -> int:
     return len(study.sweep.curve) + len(study.sweep.arms) + len(study.sweep.failed)
 
 

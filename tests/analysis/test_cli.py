@@ -6,7 +6,7 @@ import pytest
 
 from analysis.cli import register_fit, register_report
 from analysis.report.numbers import as_json
-from analysis.sweep.sweep_analysis import study
+from analysis.sweep.sweep_analysis import analyse_sweep
 from analysis.sweep.verdict import judge
 from engram_sweep.errors import UserError
 from tests.analysis.tables import sweep, write_runs
@@ -34,7 +34,7 @@ def test_fit_prints_one_json_object(records, tmp_path, capsys):
     from_file = json.loads(capsys.readouterr().out)
     assert call("fit", "tiny", "--results", tmp_path, "--json") == 0
     assert json.loads(capsys.readouterr().out) == from_file
-    assert from_file["gain_over_moe"]["value"] == study(sweep()).gain_over_moe.value
+    assert from_file["gain_over_moe"]["value"] == analyse_sweep(sweep()).gain_over_moe.value
 
 
 def test_the_level_widens_the_interval(records, capsys):
@@ -53,13 +53,13 @@ def test_a_single_condition_has_nothing_to_predict_from(records):
 
 def test_fit_without_json_prints_the_sentence(records, capsys):
     call("fit", "--records", records)
-    assert capsys.readouterr().out.strip() == judge(study(sweep())).sentence
+    assert capsys.readouterr().out.strip() == judge(analyse_sweep(sweep())).sentence
 
 
 def test_report_prints_the_sentence_and_the_page(records, tmp_path, capsys):
     assert call("report", "tiny", "--results", tmp_path) == 0
     sentence, page = capsys.readouterr().out.splitlines()
-    assert sentence == judge(study(sweep())).sentence
+    assert sentence == judge(analyse_sweep(sweep())).sentence
     assert page == str(tmp_path / "tiny" / "report.html")
     assert (tmp_path / "tiny" / "report.html").is_file()
 
@@ -99,7 +99,7 @@ def lengths(tmp_path):
 def test_several_conditions_are_each_fitted_and_then_together(lengths, capsys):
     assert call("fit", "axes", "--results", lengths, "--json", "--at", "tokens_per_active=80") == 0
     found = json.loads(capsys.readouterr().out)
-    alone = as_json(study(sweep(), "axes, tokens_per_active 20"))
+    alone = as_json(analyse_sweep(sweep(), "axes, tokens_per_active 20"))
     assert len(found["conditions"]) == 2
     assert {key: found["conditions"][0][key] for key in alone} == json.loads(json.dumps(alone))
     assert found["conditions"][0]["axes"] == {

@@ -66,7 +66,7 @@ def shape(x: np.ndarray, tail: np.ndarray | float, steepness: np.ndarray | float
     return (law(x) - end) / (1 - end)
 
 
-class TwoPower:
+class DoublePowerLaw:
     """Fits at fixed rho and weights; the grid of shapes is prepared once and reused for every data set."""
 
     def __init__(self, rho: np.ndarray, unit_cov: np.ndarray):

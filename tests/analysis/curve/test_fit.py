@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from analysis.curve.fit import FORMS, fit_curve
 from analysis.curve.forms import smoothers
-from analysis.curve.forms.double_power_law import TwoPower, shape
+from analysis.curve.forms.double_power_law import DoublePowerLaw, shape
 from analysis.curve.forms.split_quadratic import SplitQuadratic
 from analysis.curve.means import rho_means
 from analysis.simulation.sweeps import TRUTHS, Noise
@@ -35,7 +35,7 @@ def test_parameters_are_recovered_without_noise():
     losses = (
         coefficients[0] + coefficients[1] * shape(rho, *s) + coefficients[2] * shape(1 - rho, *t)
     )
-    found = TwoPower(rho, np.eye(13)).refine(losses, rho)
+    found = DoublePowerLaw(rho, np.eye(13)).refine(losses, rho)
     assert found.converged
     assert found.rss < 1e-12
     np.testing.assert_allclose(found.coefficients, coefficients, rtol=0.05)
@@ -58,7 +58,7 @@ def test_the_optimum_is_unbiased_on_the_papers_curve():
     means = TRUTHS["paper"].loss(NINE)[:, None] + 0.002 / np.sqrt(3) * rng.standard_normal(
         (9, 4000)
     )
-    curves = TwoPower(NINE, np.eye(9) / 3).curves(means, GRID)
+    curves = DoublePowerLaw(NINE, np.eye(9) / 3).curves(means, GRID)
     optima = GRID[curves.argmin(axis=0)]
     assert abs(optima.mean() - 0.78) < 0.01
     assert optima.std() < 0.05
@@ -73,7 +73,7 @@ def test_many_data_sets_fit_between_the_plain_grid_and_the_local_optimiser():
     rng = np.random.default_rng(2)
     rho = np.array([0.0, 0.3, 0.5, 0.8, 1.0])
     losses = 1.7 + 0.02 * rng.standard_normal((5, 2))
-    model = TwoPower(rho, np.eye(5))
+    model = DoublePowerLaw(rho, np.eye(5))
     fitted = model.curves(losses, rho)
     shapes = [(tail, steepness) for tail in TAILS for steepness in STEEPNESS]
     for column in range(2):
@@ -93,7 +93,7 @@ def test_weights_count():
     losses[6] += 0.02
     cov = np.eye(9)
     cov[6, 6] = 1e6
-    ignoring = TwoPower(NINE, cov).curves(losses[:, None], GRID)[:, 0]
+    ignoring = DoublePowerLaw(NINE, cov).curves(losses[:, None], GRID)[:, 0]
     assert lowest(ignoring) == pytest.approx(0.78, abs=0.01)
 
 
@@ -106,7 +106,7 @@ def test_two_half_parabolas_are_recovered_where_smooth_forms_are_biased():
     noise = 0.001 * np.random.default_rng(4).standard_normal((9, 300))
     optima = [
         GRID[form(NINE, np.eye(9)).curves(truth + noise, GRID).argmin(axis=0)]
-        for form in (SplitQuadratic, TwoPower)
+        for form in (SplitQuadratic, DoublePowerLaw)
     ]
     assert abs(optima[0].mean() - 0.78) < 0.006 < 0.78 - optima[1].mean()
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from analysis.curve.means import rho_means, with_own_noise
 from analysis.simulation.sweeps import TRUTHS, Noise
-from analysis.sweep.sweep_analysis import study
+from analysis.sweep.sweep_analysis import analyse_sweep
 from tests.analysis.tables import sweep
 
 
@@ -116,7 +116,7 @@ def test_the_gain_over_a_loud_anchor_is_covered():
     truth = TRUTHS["paper"].read(0.2, 1.0, 0.001).gain[0]
     covered = 0
     for seed in range(30):
-        gain = study(loud_anchor(seed), draws=200).gain_over_moe
+        gain = analyse_sweep(loud_anchor(seed), draws=200).gain_over_moe
         assert gain.low is not None
         assert gain.high is not None
         covered += gain.low <= truth <= gain.high

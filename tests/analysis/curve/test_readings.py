@@ -4,7 +4,7 @@ import pytest
 from analysis.curve.means import rho_means
 from analysis.curve.readings import draw_errors, read_curves
 from analysis.simulation.sweeps import Noise
-from analysis.sweep.sweep_analysis import study
+from analysis.sweep.sweep_analysis import analyse_sweep
 from tests.analysis.tables import limits, sweep
 
 GRID = np.linspace(0, 1, 401)
@@ -44,7 +44,7 @@ def test_more_noise_and_fewer_seeds_widen_every_interval():
     def widths(noise: float, seeds: int) -> np.ndarray:
         """Of gain, rho* and break-even, averaged over sweeps: a single one's noise is itself uncertain."""
         found = [
-            study(sweep(seeds=seeds, noise=Noise(run=noise), seed=seed), draws=200)
+            analyse_sweep(sweep(seeds=seeds, noise=Noise(run=noise), seed=seed), draws=200)
             for seed in range(4)
         ]
         return np.mean(
@@ -62,7 +62,7 @@ def test_more_noise_and_fewer_seeds_widen_every_interval():
 
 def test_an_estimate_lies_in_its_interval():
     for truth in ("paper", "flat", "edge_memory", "edge_experts"):
-        found = study(sweep(truth, seeds=2), draws=100)
+        found = analyse_sweep(sweep(truth, seeds=2), draws=100)
         for one in (found.gain_over_moe, found.rho_star, found.low_arm, found.height):
             assert (np.diff(limits(one)) >= 0).all()
         near = found.near_optimal
@@ -73,6 +73,6 @@ def test_an_estimate_lies_in_its_interval():
 
 def test_the_same_table_gives_the_same_numbers_in_any_order():
     table = sweep()
-    first, second = study(table), study(table.sample(frac=1, random_state=3))
+    first, second = analyse_sweep(table), analyse_sweep(table.sample(frac=1, random_state=3))
     assert first.gain_over_moe == second.gain_over_moe
     assert first.rho_star == second.rho_star

@@ -8,7 +8,7 @@ from matplotlib import colors
 
 from analysis.figures.loss_vs_rho import loss_vs_rho
 from analysis.figures.style import DPI, FORMATS, METADATA, SEABORN, render, styled
-from analysis.sweep.sweep_analysis import study
+from analysis.sweep.sweep_analysis import analyse_sweep
 from tests.analysis.tables import sweep
 
 OURS = ("font.family", "font.sans-serif", "image.cmap")
@@ -38,7 +38,7 @@ def test_the_style_is_gone_after_drawing():
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_file_is_what_savefig_writes(kind):
-    result, buffer = study(sweep(), draws=20), BytesIO()
+    result, buffer = analyse_sweep(sweep(), draws=20), BytesIO()
     mine = render(loss_vs_rho(result, "title"), kind)
     with styled():
         loss_vs_rho(result, "title").savefig(buffer, format=kind, dpi=DPI, metadata=METADATA[kind])

@@ -10,7 +10,7 @@ from analysis.figures.loss_vs_rho import loss_vs_rho
 from analysis.figures.style import FORMATS, render
 from analysis.report.write import write_report
 from analysis.simulation.sweeps import Noise
-from analysis.sweep.sweep_analysis import study
+from analysis.sweep.sweep_analysis import analyse_sweep
 from engram_sweep.errors import UserError
 from tests.analysis.tables import sweep, with_arms
 
@@ -67,21 +67,21 @@ def test_the_page_is_well_formed(tmp_path):
 @pytest.mark.parametrize("kind", FORMATS)
 def test_figures_are_the_same_bytes_each_time(kind):
     table = full_table()
-    assert render(loss_vs_rho(study(table), "x"), kind) == render(
-        loss_vs_rho(study(table), "x"), kind
+    assert render(loss_vs_rho(analyse_sweep(table), "x"), kind) == render(
+        loss_vs_rho(analyse_sweep(table), "x"), kind
     )
 
 
 @pytest.mark.parametrize("truth", ["flat", "edge_memory", "edge_experts"])
 def test_every_shape_and_one_seed_can_be_drawn(truth):
     for seeds in (1, 2):
-        result = study(sweep(truth, seeds=seeds))
+        result = analyse_sweep(sweep(truth, seeds=seeds))
         assert render(loss_vs_rho(result, truth), "png").startswith(b"\x89PNG")
     assert render(gains_over_rho(result, truth), "svg").startswith(b"<?xml")
 
 
 def test_what_is_marked_can_be_seen():
-    axes = loss_vs_rho(study(full_table()), "title").axes
+    axes = loss_vs_rho(analyse_sweep(full_table()), "title").axes
     words = [text.get_text() for text in axes[0].texts]
     assert any(word.startswith("gain") for word in words)
     assert [tick.get_text() for tick in axes[1].get_xticklabels()] == [

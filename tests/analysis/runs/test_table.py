@@ -4,7 +4,7 @@ import pytest
 
 from analysis.runs.table import check_table
 from analysis.simulation.sweeps import Noise
-from analysis.sweep.sweep_analysis import study
+from analysis.sweep.sweep_analysis import analyse_sweep
 from engram_sweep.errors import UserError
 from tests.analysis.tables import sweep, with_arms
 
@@ -70,12 +70,12 @@ def test_a_run_that_says_it_diverged_is_no_result_even_with_a_number():
 
 def test_three_columns_are_enough():
     table = sweep().loc[:, ["rho", "seed", "validation_loss"]]
-    assert study(table).gain_over_moe == study(sweep()).gain_over_moe
+    assert analyse_sweep(table).gain_over_moe == analyse_sweep(sweep()).gain_over_moe
 
 
 def test_control_arms_are_paired_with_pure_moe():
     """Seeds that shift by far more than the effect do not blur it."""
-    result = study(with_arms(sweep(noise=Noise(run=0.002, seed=0.5))))
+    result = analyse_sweep(with_arms(sweep(noise=Noise(run=0.002, seed=0.5))))
     gains = {arm.arm: arm.gain_over_moe for arm in result.arms}
     assert gains["over_encoding"].value == pytest.approx(0.006)
     assert gains["one_row"].value == pytest.approx(0.001)

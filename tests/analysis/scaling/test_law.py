@@ -7,11 +7,11 @@ import pytest
 from analysis.curve.readings import Interval
 from analysis.report.joint_sentences import joint_json, parse_place, prediction_sentence, sentences
 from analysis.runs.conditions import split_conditions
-from analysis.scaling.joint import Joint, analyse, joined
-from analysis.scaling.law import Scaling, scaling
+from analysis.scaling.joint import JointAnalysis, analyse, joined
+from analysis.scaling.law import ScalingFit, scaling
 from analysis.simulation.conditions import AxesTruth, curve_with, simulate_axes
 from analysis.simulation.sweeps import Noise
-from analysis.sweep.sweep_analysis import study
+from analysis.sweep.sweep_analysis import analyse_sweep
 from engram_sweep.errors import UserError
 from tests.analysis.tables import EXACT, NINE
 
@@ -23,13 +23,13 @@ def table(truth=TRUTH, places=BUDGETS, seeds=3, noise=None, seed=0, rho=NINE) ->
     return simulate_axes(truth, places, rho, seeds, noise or Noise(), np.random.default_rng(seed))
 
 
-def quick(frame: pd.DataFrame) -> Joint:
+def quick(frame: pd.DataFrame) -> JointAnalysis:
     """`analyse` with fewer draws."""
     conditions = split_conditions(frame, "sim")
-    return joined(conditions, [study(one.runs, draws=200) for one in conditions])
+    return joined(conditions, [analyse_sweep(one.runs, draws=200) for one in conditions])
 
 
-def law(*args, **more) -> Scaling:
+def law(*args, **more) -> ScalingFit:
     found = quick(table(*args, **more)).scaling
     assert found is not None
     return found
@@ -87,7 +87,9 @@ def test_prediction_intervals_cover_the_truth():
     sweeps = 20
     for number in range(sweeps):
         conditions = split_conditions(table(rho=NINE[::2], seed=number), "sim")
-        found = scaling(conditions, [study(one.runs, draws=100) for one in conditions], draws=100)
+        found = scaling(
+            conditions, [analyse_sweep(one.runs, draws=100) for one in conditions], draws=100
+        )
         there = found.predict(found.axes.place({"budget": 24e20}))
         rho_star, gain = TRUTH.at({"budget": 24e20})
         hits["rho_star"] += holds(there.rho_star, rho_star)

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.simulation.power import power, register_power, scaled
 from analysis.simulation.sweeps import TRUTHS, Noise, simulate
-from analysis.sweep.sweep_analysis import study
+from analysis.sweep.sweep_analysis import analyse_sweep
 from engram_sweep.errors import UserError
 from tests.examples import SWEEPS, write_scale
 
@@ -51,7 +51,7 @@ def test_no_report_claims_a_gain_that_is_not_counted(noise, all_do):
         table = simulate(
             TRUTHS["paper"], RHO, 3, Noise(run=noise), np.random.default_rng([trial, 3, len(RHO)])
         )
-        low = study(table, draws=400).gain_over_moe.low
+        low = analyse_sweep(table, draws=400).gain_over_moe.low
         claims += low is not None and low > 0
     counted = power(0.0139, RHO, 3, Noise(run=noise), trials).gain
     assert claims / trials <= counted

@@ -11,7 +11,7 @@ from analysis.runs.batches import batch_of
 from analysis.scaling.joint import analyse
 from analysis.simulation.sweeps import Noise
 from analysis.sweep.anchor_drift import compare_anchors
-from analysis.sweep.sweep_analysis import study
+from analysis.sweep.sweep_analysis import analyse_sweep
 from analysis.sweep.verdict import DOUBT, judge
 from engram_sweep.errors import UserError
 from tests.analysis.tables import sweep
@@ -99,17 +99,20 @@ def twice(shift: float, commit: str = "b") -> pd.DataFrame:
 
 
 def test_a_sweep_trained_again_elsewhere_uses_the_first_and_says_what_drifted():
-    moved, still = (judge(study(twice(shift))).sentence for shift in (0.02, 0.0))
+    moved, still = (judge(analyse_sweep(twice(shift))).sentence for shift in (0.02, 0.0))
     assert "3 runs were trained again elsewhere; the first of each is in the fit." in moved
     assert "The anchor drifts: 2 batches of rho = 1 (other git_commit) differ by 0.02" in moved
     assert "paired (p = " in moved
     assert "drifts" not in still
-    assert study(twice(0.02)).gain_over_moe == study(sweep(noise=Noise(run=0.002))).gain_over_moe
+    assert (
+        analyse_sweep(twice(0.02)).gain_over_moe
+        == analyse_sweep(sweep(noise=Noise(run=0.002))).gain_over_moe
+    )
 
 
 def test_the_same_record_twice_is_still_refused():
     with pytest.raises(UserError, match="two runs of arm moe at rho 1, seed 0; expected one each"):
-        study(twice(0.0, commit="a"))
+        analyse_sweep(twice(0.0, commit="a"))
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.04])

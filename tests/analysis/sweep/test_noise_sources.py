@@ -6,7 +6,7 @@ from analysis.figures.noise import intervals_and_truth, power_over_gain, residua
 from analysis.figures.style import render
 from analysis.simulation.sweeps import Noise
 from analysis.sweep.noise_sources import noise_sources
-from analysis.sweep.sweep_analysis import study
+from analysis.sweep.sweep_analysis import analyse_sweep
 from tests.analysis.tables import NINE, sweep
 
 
@@ -36,7 +36,7 @@ def test_one_seed_shows_no_noise():
 def test_the_pictures_can_be_drawn():
     intervals = np.array([[0.0, 0.1, 0.2], [0.3, 0.4, 0.5]])
     for figure in (
-        residuals_over_rho(study(sweep(seeds=2), draws=20)),
+        residuals_over_rho(analyse_sweep(sweep(seeds=2), draws=20)),
         power_over_gain([0.1, 0.2], {"few": [0.2, 0.5], "many": [0.4, 0.9]}, 0.9),
         intervals_and_truth(intervals, 0.15, "gain"),
     ):

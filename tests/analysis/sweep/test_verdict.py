@@ -6,7 +6,7 @@ import pytest
 
 from analysis.report.numbers import as_json, per_rho
 from analysis.simulation.sweeps import TRUTHS, Noise
-from analysis.sweep.sweep_analysis import study
+from analysis.sweep.sweep_analysis import analyse_sweep
 from analysis.sweep.verdict import VERDICTS, judge
 from tests.analysis.tables import EXACT, NINE, limits, sweep, with_arms
 
@@ -21,24 +21,24 @@ CLEAR = {
 
 @pytest.mark.parametrize("truth", CLEAR)
 def test_clear_sweeps_get_their_word(truth):
-    verdict = judge(study(sweep(truth, seeds=5, noise=Noise(run=0.0008))))
+    verdict = judge(analyse_sweep(sweep(truth, seeds=5, noise=Noise(run=0.0008))))
     assert verdict.word == CLEAR[truth]
     assert "nats/token" in verdict.sentence
 
 
 @pytest.mark.parametrize("truth", ["paper", "edge_memory", "edge_experts", "flat"])
 def test_sweeps_without_noise_are_read_too(truth):
-    assert judge(study(sweep(truth, noise=EXACT))).word == CLEAR[truth]
+    assert judge(analyse_sweep(sweep(truth, noise=EXACT))).word == CLEAR[truth]
 
 
 def test_a_blurred_u_is_not_identified_and_says_what_would_help():
-    verdict = judge(study(sweep(seeds=2, noise=Noise(run=0.015), seed=1)))
+    verdict = judge(analyse_sweep(sweep(seeds=2, noise=Noise(run=0.015), seed=1)))
     assert verdict.word == "not_identified"
     assert "points at rho" in verdict.sentence
 
 
 def test_one_seed_gives_a_fit_without_intervals():
-    result = study(sweep(seeds=1))
+    result = analyse_sweep(sweep(seeds=1))
     verdict = judge(result)
     assert verdict.word == "not_identified"
     assert "one seed" in verdict.sentence
@@ -47,7 +47,7 @@ def test_one_seed_gives_a_fit_without_intervals():
 
 
 def test_three_points_cannot_place_an_optimum():
-    verdict = judge(study(sweep(rho=np.array([0.2, 0.8, 1.0]))))
+    verdict = judge(analyse_sweep(sweep(rho=np.array([0.2, 0.8, 1.0]))))
     assert verdict.word == "not_identified"
     assert "add at least 2 points" in verdict.sentence
 
@@ -56,24 +56,24 @@ def test_failed_and_outlying_runs_are_named():
     table = sweep(noise=Noise(run=0.001))
     table.loc[4, "validation_loss"] = np.nan
     table.loc[10, "validation_loss"] += 0.05
-    sentence = judge(study(table)).sentence
+    sentence = judge(analyse_sweep(table)).sentence
     assert "1 of 27 runs have no loss" in sentence
     assert "1 run marked as outlying, kept in the fit" in sentence
 
 
 def test_doubtful_runs_are_called_doubtful():
-    tilted = judge(study(sweep(seeds=4, noise=Noise(run=0.001, seed_tilt=0.02)))).sentence
+    tilted = judge(analyse_sweep(sweep(seeds=4, noise=Noise(run=0.001, seed_tilt=0.02)))).sentence
     assert "Seeds differ by a slope" in tilted
     drifting = sweep(noise=Noise(run=0.001))
     order = np.random.default_rng(0).permutation(len(drifting))
     drifting["started_at"] = pd.Timestamp("2026-01-01", tz="UTC") + pd.to_timedelta(order, unit="h")
     drifting["validation_loss"] += 0.001 * order
-    assert "drift with the time" in judge(study(drifting)).sentence
+    assert "drift with the time" in judge(analyse_sweep(drifting)).sentence
     unstable = sweep(noise=Noise(run=0.001))
     at_moe = unstable["rho"] == 1
     unstable.loc[at_moe, "validation_loss"] += np.array([0.0, 0.06, -0.06])
-    assert "The noise differs along rho" in judge(study(unstable)).sentence
-    clean = study(sweep()).diagnostics
+    assert "The noise differs along rho" in judge(analyse_sweep(unstable)).sentence
+    clean = analyse_sweep(sweep()).diagnostics
     assert all(
         p is None or p > 0.01
         for p in (clean.misfit, clean.seed_tilt, clean.unequal_noise, clean.drift)
@@ -81,7 +81,7 @@ def test_doubtful_runs_are_called_doubtful():
 
 
 def test_a_sweep_without_pure_moe_claims_no_gain_over_it():
-    result = study(sweep(rho=np.linspace(0.1, 0.9, 9)))
+    result = analyse_sweep(sweep(rho=np.linspace(0.1, 0.9, 9)))
     numbers = as_json(result)
     assert numbers["gain_over_moe"] == {"value": None, "low": None, "high": None}
     assert "No run at rho = 1" in numbers["sentence"]
@@ -91,7 +91,7 @@ def test_a_sweep_without_pure_moe_claims_no_gain_over_it():
 @pytest.mark.parametrize("truth", ["paper", "flat", "edge_memory"])
 def test_the_json_holds_every_field_and_no_nan(truth, seeds):
     numbers = json.loads(
-        json.dumps(as_json(study(with_arms(sweep(truth, seeds=seeds)))), allow_nan=False)
+        json.dumps(as_json(analyse_sweep(with_arms(sweep(truth, seeds=seeds)))), allow_nan=False)
     )
     for name in ("rho_star", "near_optimal", "gain_over_moe", "break_even"):
         assert {"value", "low", "high"} <= set(numbers[name])
@@ -101,7 +101,7 @@ def test_the_json_holds_every_field_and_no_nan(truth, seeds):
 
 
 def test_the_table_per_rho():
-    result = study(sweep(noise=Noise(diverged=0.1)))
+    result = analyse_sweep(sweep(noise=Noise(diverged=0.1)))
     table = per_rho(result)
     assert sum(table["runs"]) == len(result.sweep.curve)
     assert np.mean((table["low"] <= table["fitted"]) & (table["fitted"] <= table["high"])) > 0.8
@@ -112,7 +112,7 @@ def test_the_table_per_rho():
 
 
 def test_the_gain_is_split_into_compute_and_memory():
-    result = study(with_arms(sweep(noise=Noise(run=0.0005))))
+    result = analyse_sweep(with_arms(sweep(noise=Noise(run=0.0005))))
     parts = result.parts
     assert parts is not None
     assert parts.rho == pytest.approx(0.8)
@@ -138,6 +138,6 @@ def test_the_gain_is_split_into_compute_and_memory():
 def test_without_one_row_or_pure_moe_nothing_is_split():
     table = with_arms(sweep())
     for arm in ("one_row", "moe"):
-        result = study(table.loc[table["arm"] != arm])
+        result = analyse_sweep(table.loc[table["arm"] != arm])
         assert result.parts is None
         assert "Of the gain" not in judge(result).sentence
