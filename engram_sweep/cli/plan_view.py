@@ -9,15 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from engram_sweep.planning.axes import AXES
 from engram_sweep.planning.cost import components
 from engram_sweep.planning.plan import Plan, PlannedRun
-
-_AXES = {
-    "total_over_active": "P_tot/P_act asked",
-    "tokens_per_active": "tokens/P_act asked",
-    "budget": "FLOPs asked",
-    "rows_per_head_asked": "rows asked",
-}
 
 
 def console() -> Console:
@@ -41,7 +35,7 @@ def print_plan(plan: Plan, cost: dict[str, Any]) -> None:
         {(run.axes, run.spec.arm, run.allocation.rho_asked): run for run in plan.runs}.values()
     )
     rows = [run.row() for run in points]
-    axes = [axis for axis in _AXES if any(row[axis] is not None for row in rows)]
+    axes = [axis for axis in AXES.values() if any(row[axis.plan_key] is not None for row in rows)]
     columns = (
         "rho asked",
         "rho",
@@ -54,12 +48,12 @@ def print_plan(plan: Plan, cost: dict[str, Any]) -> None:
         "tokens",
     )
     title = f"plan of {plan.scale.name}: {escape(plan.scale.about)}"
-    table = _table(title, ("arm",), (*(_AXES[axis] for axis in axes), *columns))
+    table = _table(title, ("arm",), (*(axis.plan_label for axis in axes), *columns))
     for row in rows:
         span = row["rows_per_head"]
         table.add_row(
             row["arm"],
-            *(_number(row[axis]) for axis in axes),
+            *(_number(row[axis.plan_key]) for axis in axes),
             f"{row['rho_asked']:g}",
             f"{row['rho']:.3f}",
             str(row["routed_experts"]),

@@ -9,11 +9,14 @@ width, so that P_act and FLOPs per token agree along rho.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from engram_sweep.config.scale import Scale
 from engram_sweep.corpus.tokenizer import TOKENIZERS
 from engram_sweep.errors import UserError
+from engram_sweep.planning.arms import ARMS, ENGRAM, MOE, Arm
 from engram_sweep.planning.ledger import Ledger, ledger
 from engram_sweep.planning.primes import distinct_primes
 from engram_sweep.spec import EngramGeometry, Geometry, MLAGeometry
@@ -28,8 +31,6 @@ RATIO_TOLERANCE = 1e-2
 
 ALIGNMENT = 8
 """Shared widths come in multiples of this where the model is large enough."""
-
-ARMS = ("moe", "engram", "over_encoding", "one_row", "dense")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def allocate(
     Args:
         scale: the sweep.
         rho: asked share of P_sparse in routed experts; `engram` at rho = 1 is `moe`.
-        arm: one of `ARMS`; `moe`, `one_row` and `dense` ignore rho.
+        arm: a key of `ARMS`; an arm with a fixed rho ignores the asked one.
         rows_per_head: size of the Engram tables in place of what the experts give up; P_tot is then
             not held. `over_encoding` gets as many parameters. 0 leaves the memory out.
 
@@ -62,59 +63,67 @@ def allocate(
         UserError: no integer solution within the tolerances; says which constraint fails and by how
             much.
     """
-    if arm == "engram" and rho == 1 and not rows_per_head:
-        arm = "moe"
-    if arm in ("moe", "one_row"):
-        rho = 1.0
-    elif arm == "dense":
-        rho = 0.0
+    chosen = ARMS[arm]
+    if chosen is ENGRAM and rho == 1 and not rows_per_head:
+        chosen = MOE
+    if chosen.fixed_rho is not None:
+        rho = chosen.fixed_rho
     base = _moe(scale)
     target = ledger(base, scale.training.window)
-    model = scale.model
-    span = model.routed_experts - model.top_k
-    ideal = model.top_k + rho * span
-    candidates = sorted(
-        range(model.top_k, model.routed_experts + 1), key=lambda n: (abs(n - ideal), -n)
-    )
-    # The neighbours too: shared widths come in whole units, and a neighbour's remainder may be the
-    # smaller one.
-    if arm != "dense" and 0 < rho < 1:
-        candidates = [
-            n for n in candidates[:3] if model.top_k < n < model.routed_experts
-        ] or candidates[:1]
-    else:
-        candidates = candidates[:1]
+    solve = partial(_solve, scale, chosen, base, target)
+    # Try the expert counts nearest to the asked rho; the first that meets the tolerances is taken.
     problems = []
-    for experts in candidates:
+    for experts in _candidates(scale, rho):
         try:
-            geometry = _solve(scale, arm, experts, base, target, rows_per_head)
+            geometry = solve(experts, rows_per_head)
         except ValueError as error:
             problems.append(str(error))
             continue
-        realised = 0.0 if arm == "dense" else (experts - model.top_k) / span
-        return Allocation(
-            arm, rho, realised, geometry, ledger(geometry, scale.training.window), target
-        )
-    hint = (
-        _nearest_hint(scale, arm, base, target, ideal)
-        if 0 <= rho < 1 and arm in ("engram", "over_encoding")
-        else ""
-    )
+        realised = _rho_of(scale, experts) if chosen.fixed_rho is None else chosen.fixed_rho
+        built = ledger(geometry, scale.training.window)
+        return Allocation(chosen.key, rho, realised, geometry, built, target)
+    hint = ""
+    if chosen.splits_budget and 0 <= rho < 1:
+        hint = _nearest_hint(scale, rho, solve)
     raise UserError(
-        f"sweeps/{scale.name}.yaml: no integer solution at rho = {rho:g} ({arm}): {problems[0]}{hint}"
+        f"sweeps/{scale.name}.yaml: no integer solution at rho = {rho:g} ({chosen.key}): "
+        f"{problems[0]}{hint}"
     )
 
 
-def _nearest_hint(scale: Scale, arm: str, base: Geometry, target: Ledger, ideal: float) -> str:
-    """`; the nearest rho that works is ...`, or nothing where no expert count works."""
+def _experts_at(scale: Scale, rho: float) -> float:
+    """Return the routed experts per MoE layer at a rho, before rounding."""
+    return scale.model.top_k + rho * (scale.model.routed_experts - scale.model.top_k)
+
+
+def _rho_of(scale: Scale, experts: int) -> float:
+    """Return the rho that a number of routed experts realises."""
     model = scale.model
+    return (experts - model.top_k) / (model.routed_experts - model.top_k)
+
+
+def _candidates(scale: Scale, rho: float) -> list[int]:
+    """Return the expert counts to try at a rho, the nearest first."""
+    model, ideal = scale.model, _experts_at(scale, rho)
+    counts = range(model.top_k, model.routed_experts + 1)
+    nearest = sorted(counts, key=lambda n: (abs(n - ideal), -n))
+    if not 0 < rho < 1:
+        return nearest[:1]
+    # The neighbours too: shared widths come in whole units, and the remainder that a neighbour
+    # leaves may be the smaller one. The ends of the curve stay what they are.
+    inside = [n for n in nearest[:3] if model.top_k < n < model.routed_experts]
+    return inside or nearest[:1]
+
+
+def _nearest_hint(scale: Scale, rho: float, solve: Callable[[int, int | None], Geometry]) -> str:
+    """Return `; the nearest rho that works is ...`, or nothing if no expert count works."""
+    model, ideal = scale.model, _experts_at(scale, rho)
     for experts in sorted(range(model.top_k, model.routed_experts), key=lambda n: abs(n - ideal)):
         try:
-            _solve(scale, arm, experts, base, target, None)
+            solve(experts, None)
         except ValueError:
             continue
-        nearest = (experts - model.top_k) / (model.routed_experts - model.top_k)
-        return f"; the nearest rho that works is {nearest:.6f}"
+        return f"; the nearest rho that works is {_rho_of(scale, experts):.6f}"
     return ""
 
 
@@ -185,39 +194,41 @@ def _moe(scale: Scale) -> Geometry:
 
 
 def _solve(
-    scale: Scale, arm: str, experts: int, base: Geometry, target: Ledger, rows_per_head: int | None
+    scale: Scale,
+    arm: Arm,
+    base: Geometry,
+    target: Ledger,
+    experts: int,
+    rows_per_head: int | None,
 ) -> Geometry:
-    """The geometry of one arm with `experts` routed experts; ValueError says what cannot be met."""
-    if arm == "moe":
+    """Shape one arm with `experts` routed experts, then meet P_act and P_tot.
+
+    Raises:
+        ValueError: a quantity cannot be met; says which.
+    """
+    if arm is MOE:
         return base
-    geometry = replace(base, routed_experts=0 if arm == "dense" else experts)
-    if arm != "dense":
-        at_input = arm == "over_encoding"
-        geometry = replace(geometry, memory=_memory(scale, at_input), memory_at_input=at_input)
-    if arm == "dense" or scale.sweep.iso == "strict":
+    geometry = arm.shape(base, experts, _one_row_memory(scale))
+    if arm.always_meets_active or scale.sweep.iso == "strict":
         geometry = _meet_active(geometry, target, scale.training.window)
-    if arm in ("engram", "over_encoding"):
-        if rows_per_head:
-            m = scale.memory
-            geometry = _fill(
-                geometry, rows_per_head * len(m.layers) * (m.max_order - 1) * m.heads * m.head_dim
-            )
-        else:
-            geometry = _meet_total(geometry, target, scale.training.window)
-    return geometry
+    if not arm.splits_budget:
+        return geometry
+    if rows_per_head:
+        m = scale.memory
+        rows = rows_per_head * len(m.layers) * (m.max_order - 1) * m.heads
+        return _fill(geometry, rows * m.head_dim)
+    return _meet_total(geometry, target, scale.training.window)
 
 
-def _memory(scale: Scale, at_input: bool) -> EngramGeometry:
-    """The memory with one row per head; `_meet_total` fills it."""
+def _one_row_memory(scale: Scale) -> EngramGeometry:
+    """Return the memory of a scale with one row per head; `_fill` gives it its rows."""
     memory, tokenizer = scale.memory, TOKENIZERS[scale.corpus.tokenizer]
-    tables = 1 if at_input else len(memory.layers)
     return EngramGeometry(
-        layers=() if at_input else memory.layers,
+        layers=memory.layers,
         max_order=memory.max_order,
         heads=memory.heads,
-        # Over-encoding adds rows to the embedding, so they are as wide as it is.
-        head_dim=scale.model.d_model if at_input else memory.head_dim,
-        rows=(((1,) * memory.heads,) * (memory.max_order - 1),) * tables,
+        head_dim=memory.head_dim,
+        rows=(((1,) * memory.heads,) * (memory.max_order - 1),) * len(memory.layers),
         conv_kernel=memory.conv_kernel,
         signed_sqrt=memory.signed_sqrt,
         compress_tokenizer=memory.compress_tokenizer,

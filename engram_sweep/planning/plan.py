@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from engram_sweep.config.scale import Scale
 from engram_sweep.errors import UserError
-from engram_sweep.planning.allocation import Allocation, allocate, experts_for, with_experts
+from engram_sweep.planning.allocation import Allocation, allocate
+from engram_sweep.planning.arms import ARMS, asked_rhos, control_arms
+from engram_sweep.planning.axes import AxisValues, variants
 from engram_sweep.planning.ledger import Ledger
 from engram_sweep.spec import SPEC_SCHEMA, CorpusSpec, RunSpec, TrainingSpec, run_id
-
-
-@dataclass(frozen=True)
-class Axes:
-    """The values of the axes beside rho and seed that a run was asked for; None where the sweep has no such axis."""
-
-    total_over_active: float | None = None
-    tokens_per_active: float | None = None
-    budget: float | None = None
-    rows_per_head: int | None = None
 
 
 @dataclass(frozen=True)
@@ -31,7 +23,8 @@ class PlannedRun:
     run_id: str
     spec: RunSpec
     allocation: Allocation
-    axes: Axes = Axes()
+    axes: AxisValues = field(default_factory=AxisValues)
+    """What it was asked for on each axis."""
 
     @property
     def flops(self) -> int:
@@ -54,10 +47,7 @@ class PlannedRun:
             "rho_asked": a.rho_asked,
             "rho": a.rho,
             "seed": self.spec.seed,
-            "total_over_active": self.axes.total_over_active,
-            "tokens_per_active": self.axes.tokens_per_active,
-            "budget": self.axes.budget,
-            "rows_per_head_asked": self.axes.rows_per_head,
+            **self.axes.row(),
             "routed_experts": self.spec.geometry.routed_experts,
             "shared_width": list(self.spec.geometry.shared_width),
             "rows_per_head": [min(rows), max(rows)] if rows else None,
@@ -78,7 +68,7 @@ class Plan:
 
     def held(self) -> dict[str, float]:
         """Largest relative miss of rho = 1 along the curve (arms engram and over_encoding), by quantity."""
-        curve = [run.allocation for run in self.runs if run.spec.arm in ("engram", "over_encoding")]
+        curve = [run.allocation for run in self.runs if ARMS[run.spec.arm].splits_budget]
         return {
             key: max(
                 (abs(getattr(a.ledger, key) / getattr(a.anchor, key) - 1) for a in curve),
@@ -96,11 +86,7 @@ def make_plan(scale: Scale) -> Plan:
     Raises:
         UserError: a point has no integer solution, or the models miss the scale's budget.
     """
-    points = [
-        (axes, variant, allocation)
-        for axes, variant in _variants(scale)
-        for axes, allocation in _allocations(variant, axes)
-    ]
+    points = list(_points(scale))
     first = [_spec(variant, allocation, scale.sweep.seeds[0]) for _, variant, allocation in points]
     # As plain data once per point, not once per seed: of thousands of runs that is where the time
     # goes.
@@ -118,37 +104,30 @@ def make_plan(scale: Scale) -> Plan:
     return plan
 
 
-def _variants(scale: Scale) -> Iterator[tuple[Axes, Scale]]:
-    """The scale at every ratio and token budget: each one a scale with that many experts and tokens."""
-    sweep = scale.sweep
-    for ratio in sweep.total_over_active or (None,):
-        variant = scale if ratio is None else with_experts(scale, experts_for(scale, ratio))
-        if variant.training.tokens is not None:
-            yield Axes(ratio), variant
-            continue
-        # The anchor's P_act, so that all points of one curve see the same tokens.
-        active = allocate(variant, 1.0, "moe").ledger.params_active
-        lengths = [
-            (Axes(ratio, per_active), per_active * active) for per_active in sweep.tokens_per_active
-        ]
-        lengths += [(Axes(ratio, budget=budget), budget / (6 * active)) for budget in sweep.budgets]
-        for axes, tokens in lengths:
-            training = variant.training.model_copy(update={"tokens": max(1, round(tokens))})
-            yield axes, variant.model_copy(update={"training": training})
+def _points(scale: Scale) -> Iterator[tuple[AxisValues, Scale, Allocation]]:
+    """Yield every point of a scale: its place on the axes, the scale there, its allocation."""
+    for axes, variant in variants(scale):
+        for at, allocation in _allocations(variant, axes):
+            yield at, variant, allocation
 
 
-def _allocations(scale: Scale, axes: Axes) -> Iterator[tuple[Axes, Allocation]]:
+def _allocations(scale: Scale, axes: AxisValues) -> Iterator[tuple[AxisValues, Allocation]]:
     sweep = scale.sweep
-    for rows in sweep.rows_per_head or (None,):
-        here = replace(axes, rows_per_head=rows)
+    controls = [(arm, asked_rhos(sweep.arms, arm)) for arm in control_arms()]
+    for tables, _ in variants(scale, tables_only=True):
+        at = AxisValues((*axes.values, *tables.values))
+        rows = tables.rows_per_head
         for rho in sweep.rho:
-            yield here, allocate(scale, rho, rows_per_head=rows)
-        for rho in sweep.arms.over_encoding if rows != 0 else ():
-            yield here, allocate(scale, rho, "over_encoding", rows)
-    if sweep.arms.one_row:
-        yield axes, allocate(scale, 1.0, "one_row")
-    if sweep.arms.dense:
-        yield axes, allocate(scale, 0.0, "dense")
+            yield at, allocate(scale, rho, rows_per_head=rows)
+        for arm, rhos in controls:
+            # Without rows there is no memory to put anywhere.
+            if arm.fixed_rho is None and rows != 0:
+                for rho in rhos:
+                    yield at, allocate(scale, rho, arm.key, rows)
+    for arm, rhos in controls:
+        if arm.fixed_rho is not None:
+            for rho in rhos:
+                yield axes, allocate(scale, rho, arm.key)
 
 
 def _spec(scale: Scale, allocation: Allocation, seed: int) -> RunSpec:

@@ -7,7 +7,8 @@ import torch
 
 from engram_sweep.config.scale import scale_names
 from engram_sweep.model.transformer import Transformer
-from engram_sweep.planning.allocation import ARMS, Allocation, allocate
+from engram_sweep.planning.allocation import Allocation, allocate
+from engram_sweep.planning.arms import ARMS
 from engram_sweep.planning.cost import is_matrix
 from engram_sweep.planning.ledger import BACKWARD, ledger
 from engram_sweep.planning.plan import make_plan

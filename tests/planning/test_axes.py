@@ -1,0 +1,79 @@
+"""Axes: one object each, and the recipe of docs/architecture.md for a new one."""
+
+from __future__ import annotations
+
+import pytest
+
+from engram_sweep.config.scale import Scale, Sweep
+from engram_sweep.planning.axes import AXES, Axis, AxisValues, record_axes, variants
+from engram_sweep.planning.plan import make_plan
+from tests.examples import scale
+
+
+class SweepWithTopK(Sweep):
+    experts_per_token: tuple[int, ...] = ()
+
+
+def with_top_k(example: Scale, value: float) -> Scale:
+    model = example.model.model_copy(update={"top_k": int(value)})
+    return example.model_copy(update={"model": model})
+
+
+TOP_K = Axis(
+    key="top_k",
+    yaml_key="experts_per_token",
+    plan_key="top_k_asked",
+    plan_label="top_k asked",
+    change=with_top_k,
+)
+
+
+def test_every_axis_has_its_yaml_key():
+    assert {axis.yaml_key for axis in AXES.values()} <= set(Sweep.model_fields)
+    assert [axis.key for axis in record_axes()] == [
+        "total_over_active",
+        "tokens_per_active",
+        "budget",
+    ]
+
+
+def test_a_place_on_the_axes_and_its_columns():
+    at = AxisValues((("budget", 6e15), ("rows_per_head", 500)))
+    assert (at.get("budget"), at.rows_per_head, at.get("tokens_per_active")) == (6e15, 500, None)
+    assert at.row() == {
+        "total_over_active": None,
+        "tokens_per_active": None,
+        "budget": 6e15,
+        "rows_per_head_asked": 500,
+    }
+
+
+@pytest.mark.parametrize("key", [axis.key for axis in record_axes()])
+def test_a_record_shows_the_value_that_the_plan_was_asked_for(key: str):
+    """The two directions of an axis agree, up to whole experts and whole tokens."""
+    axis = AXES[key]
+    asked = {"total_over_active": 4.47, "tokens_per_active": 40.0, "budget": 2e12}[key]
+    tokens = {} if key == "total_over_active" else {"training__tokens": None}
+    example = scale(**tokens, **{f"sweep__{axis.yaml_key}": [asked]})
+    [(_, variant)] = list(variants(example))
+    anchor = make_plan(example).runs[0]
+    assert axis.of_record is not None
+    ledger = anchor.allocation.ledger
+    assert variant.training.tokens is not None
+    shown = axis.of_record(ledger.params_total, ledger.params_active, variant.training.tokens)
+    assert shown == pytest.approx(asked, rel=1e-2)
+
+
+def test_a_new_axis_is_one_object_and_one_yaml_key(monkeypatch: pytest.MonkeyPatch):
+    example = scale()
+    single = make_plan(example)
+    monkeypatch.setitem(AXES, TOP_K.key, TOP_K)
+    values = {name: getattr(example.sweep, name) for name in Sweep.model_fields}
+    sweep = SweepWithTopK.model_construct(**values, experts_per_token=(3, 4))
+    plan = make_plan(example.model_copy(update={"sweep": sweep}))
+
+    assert len(plan.runs) == 2 * len(single.runs)
+    assert {run.spec.geometry.top_k for run in plan.runs} == {3, 4}
+    assert {run.row()["top_k_asked"] for run in plan.runs} == {3, 4}
+    # The half at the scale's own top_k is the sweep without the axis: identities do not move.
+    assert {run.run_id for run in single.runs} < {run.run_id for run in plan.runs}
