@@ -35,7 +35,7 @@ def as_json(study: SweepAnalysis) -> dict[str, Any]:
         "p_u": test and test.p_u,
         "p_gain": test and test.p_gain,
         "form": chosen.form,
-        "converged": chosen.refined and chosen.refined.converged,
+        "converged": chosen.converged,
         "cv_error": {fit.form: _finite(fit.cv_error) for fit in (chosen, *study.curve.others)},
         "model_uncertainty": study.model_uncertainty(),
         "diagnostics": asdict(study.diagnostics),

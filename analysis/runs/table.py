@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.curve.fit import MIN_POINTS
 from analysis.runs.batches import batch_of
 from engram_sweep.errors import UserError
+
+MIN_POINTS = 3
+"""Values of rho that a curve needs."""
 
 REQUIRED = ("rho", "seed", "validation_loss")
 CURVE_ARMS = ("moe", "engram")

@@ -165,7 +165,7 @@ def _notes(study: SweepAnalysis) -> list[str]:
         )
     if study.means.seeds > 1 and not study.means.paired:
         notes.append("Seeds do not connect the values of rho, so nothing is paired.")
-    if study.curve.chosen.refined is not None and not study.curve.chosen.refined.converged:
+    if study.curve.chosen.converged is False:
         notes.append("The fit's starts did not agree: read the curve with care.")
     for p, text in (
         (study.diagnostics.misfit, "The curve misses the means by more than the noise"),

@@ -1,4 +1,4 @@
-"""The default form, L(rho) = L0 + A s(rho) + B t(1 - rho): two saturating power laws, fitted by projection.
+"""The default form, L(rho) = L0 + A s(rho) + B t(1 - rho): two saturating power laws.
 
 More experts help, more memory helps, each with diminishing returns, so s and t fall from 1 to 0 as
 their argument goes from 0 to 1, and A, B >= 0. Their shape is (1 + tail * steepness * x) ** (-1 /
@@ -10,51 +10,63 @@ points by a local optimiser for the data set itself.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy import optimize
 
-from analysis.curve.forms.variable_projection import Projection, heights
+from analysis.curve.forms.form import Fit, leave_one_out_error
+from analysis.curve.forms.variable_projection import (
+    ProjectedModel,
+    Projection,
+    heights,
+    predict_left_out,
+)
+from analysis.curve.means import RhoMeans
 
 TAILS = (3.0, 1.0, 0.2, -0.2, -0.5)
+"""Tails of the grid of shapes."""
 STEEPNESS = tuple(np.geomspace(0.5, 60.0, 16))
+"""Steepness values of the grid of shapes."""
 BOUNDS = (
     (min(TAILS), np.log(STEEPNESS[0])),
     (max(TAILS), np.log(STEEPNESS[-1])),
-)  # of (tail, log steepness)
+)
+"""Lower and upper bounds of (tail, log steepness)."""
 STARTS = 4
-CHUNK = 50  # data sets at a time, so that the work arrays stay in cache
-ROUNDS = 10  # of the search around the best grid point
-STEP = np.array(
-    [0.5, 0.25]
-)  # its first step in (tail, log steepness), about half of the grid's spacing
-MOVES = np.array(
-    [(tail, steepness) for tail in (0, -1, 1) for steepness in (0, -1, 1)]
-)  # the first stays
+"""Best grid points from which the local optimiser starts."""
+ROUNDS = 10
+"""Rounds of the search around the best grid point."""
+STEP = np.array([0.5, 0.25])
+"""First step of that search in (tail, log steepness), about half of the grid's spacing."""
+MOVES = np.array([(tail, steepness) for tail in (0, -1, 1) for steepness in (0, -1, 1)])
+"""Moves tried by that search, in steps, shape (M, 2); the first one stays."""
 
 
 @dataclass(frozen=True)
 class Refined:
-    """The continuous optimum for one data set.
-
-    Attributes:
-        curve: fitted loss at the asked rho, nats/token, shape (P,).
-        shapes: (tail, steepness) of s, then of t.
-        coefficients: (L0, A, B) in nats/token.
-        rss: weighted residual sum of squares.
-        converged: whether at least two starts reached the lowest residual, and no grid point beats
-            it.
-    """
+    """The continuous optimum for one data set."""
 
     curve: np.ndarray
+    """Fitted loss at the asked rho, nats/token, shape (P,)."""
     shapes: tuple[tuple[float, float], tuple[float, float]]
+    """(tail, steepness) of s, then of t."""
     coefficients: tuple[float, float, float]
+    """(L0, A, B) in nats/token."""
     rss: float
+    """Weighted residual sum of squares."""
     converged: bool
+    """Whether two starts or more reached the lowest residual, and no grid point beats it."""
 
 
 def shape(x: np.ndarray, tail: np.ndarray | float, steepness: np.ndarray | float) -> np.ndarray:
-    """A saturating law of x in [0, 1], scaled to 1 at x = 0 and 0 at x = 1; all arguments broadcast together."""
+    """Return a saturating law of x in [0, 1], scaled to 1 at x = 0 and 0 at x = 1.
+
+    Args:
+        x: where to evaluate the law; all arguments broadcast together.
+        tail: 0 for an exponential, above 0 for a power law, below 0 for a law spent at a finite x.
+        steepness: how fast the law falls at x = 0, before it is scaled.
+    """
     exponential = np.abs(tail) < 1e-6
     power = np.where(exponential, 1.0, tail)
 
@@ -66,11 +78,13 @@ def shape(x: np.ndarray, tail: np.ndarray | float, steepness: np.ndarray | float
     return (law(x) - end) / (1 - end)
 
 
-class DoublePowerLaw:
-    """Fits at fixed rho and weights; the grid of shapes is prepared once and reused for every data set."""
+class DoublePowerLaw(ProjectedModel):
+    """The model at fixed rho and weights, with its grid of shapes (K of them) prepared once."""
+
+    max_data_sets: ClassVar[int] = 50
 
     def __init__(self, rho: np.ndarray, unit_cov: np.ndarray):
-        """Prepares the projections.
+        """Prepare the projections of both sides for every shape of the grid.
 
         Args:
             rho: shares at which losses were measured, shape (R,).
@@ -81,58 +95,42 @@ class DoublePowerLaw:
         self._grid = np.array(
             [(tail, np.log(steepness)) for tail in TAILS for steepness in STEEPNESS]
         )
-        self._ws, self._wt = (
-            self._project(side) for side in _sides(rho[:, None], self._grid, self._grid)
-        )
-        self._ss, self._tt = (
-            (self._ws**2).sum(0)[:, None, None],
-            (self._wt**2).sum(0)[None, :, None],
-        )
+        s, t = _sides(rho[:, None], self._grid, self._grid)
+        self._ws = self._project(s)
+        self._wt = self._project(t)
+        self._ss = (self._ws**2).sum(0)[:, None, None]
+        self._tt = (self._wt**2).sum(0)[None, :, None]
         self._st = (self._ws.T @ self._wt)[:, :, None]
 
-    def curves(self, losses: np.ndarray, at: np.ndarray) -> np.ndarray:
-        """Best grid fit of many data sets.
+    def _fit_some(self, losses: np.ndarray, at: np.ndarray) -> np.ndarray:
+        y = self._project(losses)
+        gains = self._grid_gains(y)
+        # The best pair of the grid is where the search of every data set starts.
+        best = gains.reshape(-1, gains.shape[2]).argmax(axis=0)
+        k, m = np.unravel_index(best, gains.shape[:2])
+        s, t, a, b = self._search(y, self._grid[k], self._grid[m])
+        measured = np.stack(_sides(self.rho[:, None], s, t))
+        wanted = np.stack(_sides(at[:, None], s, t))
+        # The projection took the level out; with the sides known it is a mean again.
+        sides = np.stack([a, b])[:, None]
+        level = self._project.level(losses - (sides * measured).sum(axis=0))
+        return level + (sides * wanted).sum(axis=0)
 
-        Args:
-            losses: one data set per column, nats/token, shape (R, B).
-            at: shares at which the curves are wanted, shape (P,).
+    def _grid_gains(self, y: np.ndarray) -> np.ndarray:
+        """Return what every pair of the grid takes off the RSS of projected data sets (R, B).
 
         Returns:
-            Fitted losses in nats/token, shape (P, B).
+            Gains of shape (K, K, B), s along the first axis and t along the second.
         """
-        out = np.empty((len(at), losses.shape[1]))
-        for start in range(0, losses.shape[1], CHUNK):
-            part = losses[:, start : start + CHUNK]
-            k, m, _ = self._best(part)
-            s, t, a, b = self._search(self._project(part), self._grid[k], self._grid[m])
-            measured, wanted = (np.stack(_sides(rho[:, None], s, t)) for rho in (self.rho, at))
-            sides = np.stack([a, b])[:, None]
-            level = self._project.level(part - (sides * measured).sum(axis=0))
-            out[:, start : start + CHUNK] = level + (sides * wanted).sum(axis=0)
-        return out
-
-    def _best(self, losses: np.ndarray, keep: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Best shapes of the grid per data set: indices k and m, and the gain in RSS, each (B,).
-
-        With `keep` > 1 (one data set only) the `keep` best pairs instead.
-        """
-        y = self._project(losses)
         sy, ty = self._ws.T @ y, self._wt.T @ y  # (K, B)
-        gain = heights(self._ss, self._tt, self._st, sy[:, None], ty[None])[2]  # (K, K, B)
-        flat = gain.reshape(-1, gain.shape[2])
-        if keep > 1:
-            best, draw = np.argsort(-flat[:, 0])[:keep], 0
-        else:
-            best, draw = np.argmax(flat, axis=0), np.arange(flat.shape[1])
-        k, m = np.unravel_index(best, gain.shape[:2])
-        return k, m, flat[best, draw]
+        return heights(self._ss, self._tt, self._st, sy[:, None], ty[None])[2]
 
     def _search(self, y: np.ndarray, s: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Follows the residual down from given shapes, for many data sets at once.
+        """Follow the residual down from given shapes, for many data sets at once.
 
         Each round tries every pair of neighbouring shapes and moves to the best, or else halves the
-        step. Without it a draw would be as coarse as the grid, and the estimate, which is not,
-        would be judged by other draws than its own kind.
+        step. Without this search a draw would be as coarse as the grid, and the estimate, which is
+        not, would be judged by other draws than its own kind.
 
         Args:
             y: projected data sets, shape (R, B).
@@ -146,45 +144,52 @@ class DoublePowerLaw:
         draw = np.arange(y.shape[1])
         a = b = np.zeros(y.shape[1])
         for _ in range(ROUNDS):
-            near_s, near_t = (
-                np.clip(at + MOVES[:, None] * step, *BOUNDS) for at in (s, t)
-            )  # (M, B, 2)
-            ws, wt = (
-                self._project(side) for side in _sides(self.rho[:, None, None], near_s, near_t)
-            )  # (R, M, B)
+            # All neighbours of the present shapes, kept inside the bounds: (M, B, 2).
+            near_s = np.clip(s + MOVES[:, None] * step, *BOUNDS)
+            near_t = np.clip(t + MOVES[:, None] * step, *BOUNDS)
+            sides = _sides(self.rho[:, None, None], near_s, near_t)
+            ws, wt = self._project(sides[0]), self._project(sides[1])  # (R, M, B)
+            # The heights and the gain of all M x M pairs, from inner products alone.
             found = heights(
-                (ws**2).sum(0)[:, None], (wt**2).sum(0)[None], np.einsum("rib,rjb->ijb", ws, wt),
-                np.einsum("rib,rb->ib", ws, y)[:, None], np.einsum("rib,rb->ib", wt, y)[None],
-            )  # fmt: skip
+                (ws**2).sum(0)[:, None],
+                (wt**2).sum(0)[None],
+                np.einsum("rib,rjb->ijb", ws, wt),
+                np.einsum("rib,rb->ib", ws, y)[:, None],
+                np.einsum("rib,rb->ib", wt, y)[None],
+            )
             a, b, gain = (one.reshape(len(MOVES) ** 2, -1) for one in found)
-            best = gain.argmax(axis=0)  # the first of equals: staying, which is first, wins
+            # The first of equals wins, so a data set that gains nothing by moving stays.
+            best = gain.argmax(axis=0)
             i, j = np.divmod(best, len(MOVES))
-            s, t, a, b = near_s[i, draw], near_t[j, draw], a[best, draw], b[best, draw]
+            s, t = near_s[i, draw], near_t[j, draw]
+            a, b = a[best, draw], b[best, draw]
             step = np.where(best[:, None] == 0, step / 2, step)
         return s, t, a, b
 
     def refine(self, loss: np.ndarray, at: np.ndarray) -> Refined:
-        """The continuous optimum for one data set, from several starts.
+        """Find the continuous optimum for one data set, from several starts.
 
         Args:
             loss: nats/token, shape (R,).
             at: shares at which the curve is wanted, shape (P,).
         """
+        # The best pairs of the grid are the starts.
+        gains = self._grid_gains(self._project(loss[:, None]))[..., 0]
+        starts = np.argsort(-gains, axis=None)[:STARTS]
+        bounds = (np.tile(BOUNDS[0], 2), np.tile(BOUNDS[1], 2))
         y = self._project(loss)
-        k, m, gains = self._best(loss[:, None], keep=STARTS)
-        grid_rss = float(y @ y - gains.max())
         ends = []
-        for i, j in zip(k, m, strict=True):
-            start = np.concatenate([self._grid[i], self._grid[j]])
-            bounds = (np.tile(BOUNDS[0], 2), np.tile(BOUNDS[1], 2))
+        for k, m in zip(*np.unravel_index(starts, gains.shape), strict=True):
+            start = np.concatenate([self._grid[k], self._grid[m]])
             found = optimize.least_squares(
                 lambda theta: self._solve(theta, y)[1], start, bounds=bounds, max_nfev=60
             )
             ends.append((2 * found.cost, found.x))
         ends.sort(key=lambda end: end[0])
         (best, theta), (second, _) = ends[:2]
-        # Relative to the noise left, or to the whole signal where there is no noise.
+        # Two starts agree relative to the noise left, or to the whole signal if there is no noise.
         agree = second - best <= 0.01 * best + 1e-4 * float(y @ y)
+        grid_rss = float(y @ y - gains.max())
         curve, coefficients = self._curve(theta, loss, y, at)
         (s_tail, s_steepness), (t_tail, t_steepness) = theta.reshape(2, 2).tolist()
         return Refined(
@@ -196,7 +201,7 @@ class DoublePowerLaw:
         )
 
     def _solve(self, theta: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Non-negative coefficients for given shapes, and the whitened residual."""
+        """Return the non-negative heights for given shapes, and the whitened residual."""
         columns = self._project(_both(self.rho, theta))
         coefficients, _ = optimize.nnls(columns, y)
         return coefficients, columns @ coefficients - y
@@ -204,16 +209,44 @@ class DoublePowerLaw:
     def _curve(
         self, theta: np.ndarray, loss: np.ndarray, y: np.ndarray, at: np.ndarray
     ) -> tuple[np.ndarray, tuple[float, float, float]]:
+        """Return the curve at `at` for given shapes, and its (L0, A, B)."""
         (a, b), _ = self._solve(theta, y)
         level = float(self._project.level(loss - _both(self.rho, theta) @ (a, b)))
         return level + _both(at, theta) @ (a, b), (level, float(a), float(b))
 
 
+class DoublePowerLawForm:
+    """The form of this file."""
+
+    name = "two_power"
+
+    def fit(self, means: RhoMeans, grid: np.ndarray) -> Fit:
+        """Fit the form to the means.
+
+        Args:
+            means: at least three values of rho.
+            grid: shares at which the curve is wanted, ascending, shape (P,).
+        """
+        model = DoublePowerLaw(means.rho, means.unit_cov)
+        refined = model.refine(means.loss, np.concatenate([grid, means.rho]))
+        return Fit(
+            form=self.name,
+            curve=refined.curve[: len(grid)],
+            at_rho=refined.curve[len(grid) :],
+            curves_of=lambda losses: model.curves(losses, grid),
+            cv_error=float(leave_one_out_error(means, predict_left_out(DoublePowerLaw, means))),
+            converged=refined.converged,
+        )
+
+
 def _sides(rho: np.ndarray, s: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """s(rho) and t(1 - rho) for shapes (..., 2) of (tail, log steepness); rho broadcasts with `...`."""
+    """Return s(rho) and t(1 - rho) for shapes (..., 2) of (tail, log steepness).
+
+    rho broadcasts with the dimensions before the last one of the shapes.
+    """
     return shape(rho, s[..., 0], np.exp(s[..., 1])), shape(1 - rho, t[..., 0], np.exp(t[..., 1]))
 
 
 def _both(rho: np.ndarray, theta: np.ndarray) -> np.ndarray:
-    """The two sides at rho (P,) as columns, shape (P, 2)."""
+    """Return the two sides at rho (P,) as columns, shape (P, 2)."""
     return np.stack(_sides(rho, theta[:2], theta[2:]), axis=1)

@@ -1,18 +1,27 @@
-"""Least squares with a free level and two non-negative heights, in closed form for many data sets at once.
+"""Least squares with a free level and two non-negative heights, in closed form.
 
 Every form that is "a level plus one side in rho plus one side in 1 - rho" is fitted by these two
-steps: take the level out and whiten (Projection), then solve for the heights (heights). What is
-left to search is the sides' shape.
+steps, for many data sets at once: take the level out and whiten (Projection), then solve for the
+heights (heights). What is left to search is the shape of the sides.
 """
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
 
 import numpy as np
 
+from analysis.curve.means import RhoMeans
+
 
 class Projection:
-    """Takes the level out of vectors over rho and whitens them, so that plain sums of squares can be compared."""
+    """The map that takes the level out of vectors over rho and whitens them.
+
+    Plain sums of squares of projected vectors can be compared.
+    """
 
     def __init__(self, unit_cov: np.ndarray):
-        """Prepares the projection.
+        """Prepare the projection.
 
         Args:
             unit_cov: covariance of the losses up to a factor, shape (R, R).
@@ -22,21 +31,69 @@ class Projection:
         self._mean = ones @ self._whiten / (ones @ ones)
 
     def __call__(self, columns: np.ndarray) -> np.ndarray:
-        """Vectors over rho without their level, whitened, shape (R, ...) -> (R, ...)."""
+        """Return vectors over rho without their level, whitened, shape (R, ...) -> (R, ...)."""
         return np.tensordot(self._whiten, columns - self.level(columns), axes=1)
 
     def level(self, columns: np.ndarray) -> np.ndarray:
-        """Generalised least squares mean over rho, shape (R, ...) -> (...)."""
+        """Return the generalised least squares mean over rho, shape (R, ...) -> (...)."""
         return np.tensordot(self._mean, columns, axes=1)
+
+
+class ProjectedModel(ABC):
+    """A model of a level and two sides, prepared once for fixed rho and weights."""
+
+    max_data_sets: ClassVar[int]
+    """Data sets fitted at a time, so that the work arrays stay in cache."""
+
+    @abstractmethod
+    def __init__(self, rho: np.ndarray, unit_cov: np.ndarray):
+        """Prepare the projections.
+
+        Args:
+            rho: shares at which losses were measured, ascending, shape (R,).
+            unit_cov: covariance of those losses up to a factor, shape (R, R).
+        """
+
+    @abstractmethod
+    def _fit_some(self, losses: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Fit at most `max_data_sets` data sets, losses (R, B) -> curves (P, B)."""
+
+    def curves(self, losses: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """Fit many data sets.
+
+        Args:
+            losses: one data set per column, nats/token, shape (R, B).
+            at: shares at which the curves are wanted, shape (P,).
+
+        Returns:
+            Fitted losses in nats/token, shape (P, B).
+        """
+        curves = np.empty((len(at), losses.shape[1]))
+        for start in range(0, losses.shape[1], self.max_data_sets):
+            some = slice(start, start + self.max_data_sets)
+            curves[:, some] = self._fit_some(losses[:, some], at)
+        return curves
+
+
+def predict_left_out(model: type[ProjectedModel], means: RhoMeans) -> Callable[[int], float]:
+    """Return a function that predicts the loss at one rho, by index, from all others."""
+
+    def predict(i: int) -> float:
+        keep = np.delete(np.arange(len(means.rho)), i)
+        part = model(means.rho[keep], means.unit_cov[np.ix_(keep, keep)])
+        return float(part.curves(means.loss[keep, None], means.rho[[i]])[0, 0])
+
+    return predict
 
 
 def heights(
     ss: np.ndarray, tt: np.ndarray, st: np.ndarray, sy: np.ndarray, ty: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Non-negative a and b that minimise |y - a s - b t|^2, from inner products of projected vectors.
+    """Solve for the non-negative a and b that minimise |y - a s - b t|^2.
 
-    Where one height would be negative, the optimum lies on an axis; a side that vanishes, or two
-    that are mirror images to rounding, get no second height.
+    All that is needed are inner products of projected vectors. If one height would be negative, the
+    optimum lies on an axis; a side that vanishes, or two that are mirror images to rounding, get no
+    second height.
 
     Args:
         ss: s with itself; all arguments broadcast together.
@@ -48,9 +105,12 @@ def heights(
     Returns:
         a, b and the reduction of the sum of squares.
     """
+    # The free optimum of both heights, by Cramer's rule.
     det = ss * tt - st**2
     inv_det = _inverse(det, 1e-9 * ss * tt)
-    a, b = (tt * sy - st * ty) * inv_det, (ss * ty - st * sy) * inv_det
+    a = (tt * sy - st * ty) * inv_det
+    b = (ss * ty - st * sy) * inv_det
+    # The optimum on each axis, taken if the free one is not inside the quadrant.
     only_s = np.maximum(sy, 0) * _inverse(ss, 1e-12 * np.max(ss))
     only_t = np.maximum(ty, 0) * _inverse(tt, 1e-12 * np.max(tt))
     inside = (a > 0) & (b > 0)
@@ -61,6 +121,6 @@ def heights(
 
 
 def _inverse(values: np.ndarray, floor: np.ndarray) -> np.ndarray:
-    """1 / values, and 0 where they do not exceed `floor`."""
+    """Return 1 / values, and 0 for those that do not exceed `floor`."""
     present = values > floor
     return np.where(present, 1 / np.where(present, values, 1.0), 0.0)

@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.curve.fit import FORMS, fit_curve
-from analysis.curve.forms import smoothers
+from analysis.curve.fit import fit_curve
+from analysis.curve.forms import FORMS
+from analysis.curve.forms.local_quadratic import local_quadratic
+from analysis.curve.forms.spline import spline
 from analysis.curve.forms.double_power_law import DoublePowerLaw, shape
 from analysis.curve.forms.split_quadratic import SplitQuadratic
 from analysis.curve.means import rho_means
@@ -140,7 +142,7 @@ def test_every_form_in_play_refits_an_equal_share():
         )
 
 
-@pytest.mark.parametrize("operator", [smoothers.local_quadratic, smoothers.spline])
+@pytest.mark.parametrize("operator", [local_quadratic, spline])
 def test_smoothers_keep_straight_lines(operator):
     for weights in operator(NINE, GRID, np.ones(9), [0.5, 0.01]):
         np.testing.assert_allclose(weights @ (2 - 0.3 * NINE), 2 - 0.3 * GRID, atol=1e-8)
@@ -151,7 +153,7 @@ def test_the_spline_is_scipys():
 
     x = (NINE - 0.2) / 0.8
     losses = TRUTHS["paper"].loss(NINE) + 0.002 * np.sin(40 * NINE)
-    mine = smoothers.spline(NINE, GRID, np.ones(9), [1e-3])[0] @ losses
+    mine = spline(NINE, GRID, np.ones(9), [1e-3])[0] @ losses
     np.testing.assert_allclose(
         mine, make_smoothing_spline(x, losses, lam=9e-3)((GRID - 0.2) / 0.8), atol=1e-8
     )
