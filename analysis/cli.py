@@ -8,11 +8,11 @@ import pandas as pd
 
 from analysis.report.joint_sentences import joint_json, parse_place, prediction_sentence, sentences
 from analysis.report.numbers import as_json
+from analysis.report.verdict_sentences import state_verdict
 from analysis.report.write import write_sweep_report
 from analysis.report.write_joint import write_joint_report
 from analysis.scaling.joint import analyse
 from analysis.sweep.sweep_analysis import DELTA, LEVEL
-from analysis.sweep.verdict import judge
 from engram_sweep.errors import UserError
 from engram_sweep.runs.records import read_parquet, read_runs
 
@@ -89,7 +89,7 @@ def run_fit(options: argparse.Namespace) -> int:
             [prediction_sentence(joint.scaling, place) for place in places] if joint.scaling else []
         )
         for name, one in zip(joint.labels, joint.studies, strict=True):
-            print(f"{name}: {judge(one).sentence}")
+            print(f"{name}: {state_verdict(one).sentence}")
         print("\n".join([*sentences(joint), *told]))
     return 0
 

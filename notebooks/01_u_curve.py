@@ -29,8 +29,8 @@ from analysis.figures.literature import gains_over_rho
 from analysis.figures.loss_vs_rho import loss_vs_rho
 from analysis.figures.style import render
 from analysis.report.numbers import as_json, per_rho
+from analysis.report.verdict_sentences import state_verdict
 from analysis.sweep.sweep_analysis import analyse_sweep
-from analysis.sweep.verdict import judge
 from engram_sweep.runs.records import read_runs
 
 SCALE = os.environ.get("SCALE", "tiny")
@@ -42,7 +42,7 @@ RESULTS = Path(os.environ.get("RESULTS", "../results"))
 # %%
 runs = read_runs(SCALE, RESULTS)
 result = analyse_sweep(runs, SCALE)
-verdict = judge(result)
+verdict = state_verdict(result)
 Markdown(f"**{verdict.word}**: {verdict.sentence}")
 
 # %% [markdown]

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.report.verdict_sentences import state_verdict
 from analysis.sweep.sweep_analysis import SweepAnalysis
-from analysis.sweep.verdict import judge
 
 
 def as_json(study: SweepAnalysis) -> dict[str, Any]:
@@ -18,7 +18,8 @@ def as_json(study: SweepAnalysis) -> dict[str, Any]:
     curve never rises to the loss at rho = 1 in the measured range; a limit of null lies below that
     range.
     """
-    verdict, near, chosen, test = judge(study), study.near_optimal, study.curve.chosen, study.test
+    verdict, near, chosen = state_verdict(study), study.near_optimal, study.curve.chosen
+    test = study.test
     return {
         "verdict": verdict.word,
         "sentence": verdict.sentence,

@@ -8,10 +8,9 @@ import pandas as pd
 from analysis.literature import POINTS
 from analysis.report.budget_tables import bill, ledger
 from analysis.report.numbers import as_json, per_rho
+from analysis.report.verdict_sentences import StatedVerdict
 from analysis.report.zoom import ZOOM
-from analysis.sweep.anchor_drift import anchor_drift
 from analysis.sweep.sweep_analysis import SweepAnalysis
-from analysis.sweep.verdict import Verdict
 
 _CSS = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #22223b; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -43,7 +42,9 @@ ORIGIN_COLUMNS = (
 )  # fmt: skip
 
 
-def html_page(study: SweepAnalysis, verdict: Verdict, name: str, svg: str, beside: str) -> str:
+def html_page(
+    study: SweepAnalysis, verdict: StatedVerdict, name: str, svg: str, beside: str
+) -> str:
     """The page as text.
 
     Args:
@@ -66,9 +67,9 @@ def html_page(study: SweepAnalysis, verdict: Verdict, name: str, svg: str, besid
     return document(name, sections)
 
 
-def curve_sections(study: SweepAnalysis, verdict: Verdict, svg: str) -> list[str]:
+def curve_sections(study: SweepAnalysis, verdict: StatedVerdict, svg: str) -> list[str]:
     """What one curve says: verdict, picture, numbers, arms."""
-    drift = anchor_drift(study)
+    drift = study.anchor_drift
     return [
         f'<p class="verdict"><span class="word">{verdict.word}</span><br>{escape(verdict.sentence)}</p>',
         figure(svg, verdict.sentence) + _HINT,

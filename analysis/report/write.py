@@ -10,15 +10,15 @@ from analysis.figures import loss_vs_rho, style
 from analysis.figures.literature import gains_over_rho
 from analysis.report import page
 from analysis.report.numbers import per_rho
+from analysis.report.verdict_sentences import StatedVerdict, state_verdict
 from analysis.sweep.sweep_analysis import DELTA, LEVEL, SweepAnalysis, analyse_sweep
-from analysis.sweep.verdict import Verdict, judge
 from engram_sweep.atomic_files import write_atomically
 from engram_sweep.errors import UserError
 
 
 def write_report(
     table: pd.DataFrame, folder: Path, name: str, level: float = LEVEL, delta: float = DELTA
-) -> tuple[SweepAnalysis, Verdict]:
+) -> tuple[SweepAnalysis, StatedVerdict]:
     """Analyses a table of runs and writes the results into `folder`.
 
     Files: loss_vs_rho.png, .pdf, .svg, summary.parquet and report.html; each appears whole or not
@@ -38,7 +38,7 @@ def write_report(
     return result, write_sweep_report(result, folder, name)
 
 
-def write_sweep_report(result: SweepAnalysis, folder: Path, name: str) -> Verdict:
+def write_sweep_report(result: SweepAnalysis, folder: Path, name: str) -> StatedVerdict:
     """Writes the report of an analysed sweep.
 
     Args:
@@ -49,7 +49,7 @@ def write_sweep_report(result: SweepAnalysis, folder: Path, name: str) -> Verdic
     Raises:
         UserError: the folder cannot be written.
     """
-    verdict = judge(result)
+    verdict = state_verdict(result)
     figure = loss_vs_rho.loss_vs_rho(result, f"Loss over the share of experts, {name}")
     with writing(folder):
         style.save(figure, folder, "loss_vs_rho")

@@ -11,11 +11,11 @@ from analysis.figures.scaling import losses_by_condition, optimum_over_axes
 from analysis.report import page
 from analysis.report.joint_sentences import sentences
 from analysis.report.numbers import per_rho
+from analysis.report.verdict_sentences import state_verdict
 from analysis.report.write import writing
 from analysis.runs.conditions import AXES
 from analysis.scaling.joint import JointAnalysis
 from analysis.scaling.law import ScalingFit
-from analysis.sweep.verdict import judge
 from engram_sweep.atomic_files import write_atomically
 
 
@@ -33,7 +33,7 @@ def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[st
     Raises:
         UserError: the folder cannot be written.
     """
-    verdicts = [judge(one) for one in joint.studies]
+    verdicts = [state_verdict(one) for one in joint.studies]
     together = sentences(joint)
     pictures = {
         "loss_vs_rho": losses_by_condition(joint, f"Loss over the share of experts, {name}")

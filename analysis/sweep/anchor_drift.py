@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from analysis.curve.means import RhoMeans
 from analysis.runs.batches import PROVENANCE, batch_of
-from analysis.runs.table import CURVE_ARMS
-from analysis.sweep.sweep_analysis import SweepAnalysis
+from analysis.runs.table import CURVE_ARMS, SweepRuns
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,14 @@ def compare_anchors(runs: pd.DataFrame, sigma: float, dof: int) -> AnchorDrift |
     )
 
 
-def anchor_drift(study: SweepAnalysis) -> AnchorDrift | None:
+def anchor_drift(sweep: SweepRuns, means: RhoMeans) -> AnchorDrift | None:
     """Compares the batches of rho = 1 of one sweep, what was trained again elsewhere included; None if there is one."""
-    runs = pd.concat([study.sweep.curve, study.sweep.repeats])
+    runs = pd.concat([sweep.curve, sweep.repeats])
     at_anchor = (runs["rho"].to_numpy() == 1) & runs["arm"].isin(CURVE_ARMS).to_numpy()
     return compare_anchors(
         runs.iloc[np.flatnonzero(at_anchor)].reset_index(drop=True),
-        study.means.sigma,
-        study.means.dof,
+        means.sigma,
+        means.dof,
     )
 
 

@@ -9,6 +9,7 @@ from analysis.curve.fit import UCurve, fit_curve
 from analysis.curve.means import RhoMeans, rho_means, with_own_noise
 from analysis.curve.readings import DRAWS, CurveReadings, Interval, draw_errors, read_curves
 from analysis.runs.table import SweepRuns, check_table
+from analysis.sweep.anchor_drift import AnchorDrift, anchor_drift
 from analysis.sweep.control_arms import ArmEffect, GainParts, arm_effects, gain_parts
 from analysis.sweep.diagnostics import Diagnostics, diagnose, unequal_noise
 from analysis.sweep.u_shape_test import UTest, u_test
@@ -85,6 +86,7 @@ class SweepAnalysis:
     arms: tuple[ArmEffect, ...]
     parts: GainParts | None
     diagnostics: Diagnostics
+    anchor_drift: AnchorDrift | None
 
     @property
     def has_moe(self) -> bool:
@@ -170,6 +172,7 @@ def analyse_sweep(
         arms=arm_effects(sweep, means, level),
         parts=gain_parts(sweep, means, float(point.optimum[0]), level),
         diagnostics=diagnose(sweep.curve, means, curve, unequal),
+        anchor_drift=anchor_drift(sweep, means),
     )
 
 

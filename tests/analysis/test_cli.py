@@ -6,8 +6,8 @@ import pytest
 
 from analysis.cli import register_fit, register_report
 from analysis.report.numbers import as_json
+from analysis.report.verdict_sentences import state_verdict
 from analysis.sweep.sweep_analysis import analyse_sweep
-from analysis.sweep.verdict import judge
 from engram_sweep.errors import UserError
 from tests.analysis.tables import sweep, write_runs
 
@@ -53,13 +53,13 @@ def test_a_single_condition_has_nothing_to_predict_from(records):
 
 def test_fit_without_json_prints_the_sentence(records, capsys):
     call("fit", "--records", records)
-    assert capsys.readouterr().out.strip() == judge(analyse_sweep(sweep())).sentence
+    assert capsys.readouterr().out.strip() == state_verdict(analyse_sweep(sweep())).sentence
 
 
 def test_report_prints_the_sentence_and_the_page(records, tmp_path, capsys):
     assert call("report", "tiny", "--results", tmp_path) == 0
     sentence, page = capsys.readouterr().out.splitlines()
-    assert sentence == judge(analyse_sweep(sweep())).sentence
+    assert sentence == state_verdict(analyse_sweep(sweep())).sentence
     assert page == str(tmp_path / "tiny" / "report.html")
     assert (tmp_path / "tiny" / "report.html").is_file()
 

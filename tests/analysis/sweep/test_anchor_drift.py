@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from analysis.report.joint_sentences import sentences
+from analysis.report.verdict_sentences import state_verdict
 from analysis.runs.batches import batch_of
 from analysis.scaling.joint import analyse
 from analysis.simulation.sweeps import Noise
 from analysis.sweep.anchor_drift import compare_anchors
 from analysis.sweep.sweep_analysis import analyse_sweep
-from analysis.sweep.verdict import DOUBT, judge
+from analysis.sweep.verdict import DOUBT
 from engram_sweep.errors import UserError
 from tests.analysis.tables import sweep
 
@@ -99,7 +100,7 @@ def twice(shift: float, commit: str = "b") -> pd.DataFrame:
 
 
 def test_a_sweep_trained_again_elsewhere_uses_the_first_and_says_what_drifted():
-    moved, still = (judge(analyse_sweep(twice(shift))).sentence for shift in (0.02, 0.0))
+    moved, still = (state_verdict(analyse_sweep(twice(shift))).sentence for shift in (0.02, 0.0))
     assert "3 runs were trained again elsewhere; the first of each is in the fit." in moved
     assert "The anchor drifts: 2 batches of rho = 1 (other git_commit) differ by 0.02" in moved
     assert "paired (p = " in moved

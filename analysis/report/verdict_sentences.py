@@ -1,0 +1,232 @@
+"""The verdict in English: what was decided, with numbers and everything that puts it in doubt."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from analysis.curve.readings import Interval
+from analysis.sweep.control_arms import ARM_NAMES
+from analysis.sweep.sweep_analysis import SweepAnalysis
+from analysis.sweep.u_shape_test import UTest
+from analysis.sweep.verdict import DOUBT, MIN_POINTS_TO_JUDGE, judge
+
+MAX_ADVISED_SEEDS = 30
+"""If more seeds would be needed, points or longer training are advised instead."""
+
+
+@dataclass(frozen=True)
+class StatedVerdict:
+    """A verdict and what a reader is shown of it."""
+
+    word: str
+    """One of `analysis.sweep.verdict.VERDICTS`."""
+    sentence: str
+    """The same with numbers, in nats/token, and with notes on what puts it in doubt."""
+
+
+def state_verdict(result: SweepAnalysis) -> StatedVerdict:
+    """Judge a sweep and put the verdict into words."""
+    verdict = judge(result)
+    if verdict.lacks is not None:
+        sentence = f"Not identified: {_lowest(result)}, but {_LACKING[verdict.lacks](result)}."
+    else:
+        sentence = _SENTENCES[verdict.word](result)
+    return StatedVerdict(verdict.word, " ".join([sentence, *_notes(result)]))
+
+
+# ---- Numbers and intervals
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "none" if value is None else f"{value:.{digits}f}"
+
+
+def _with_interval(interval: Interval, digits: int) -> str:
+    value = _number(interval.value, digits)
+    if interval.low is None and interval.high is None:
+        return value
+    low = "below the range" if interval.low is None else _number(interval.low, digits)
+    return f"{value} [{low}, {_number(interval.high, digits)}]"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def _range(result: SweepAnalysis) -> str:
+    return f"rho {result.means.rho[0]:.2f} to {result.means.rho[-1]:.2f}"
+
+
+def _intervals_and_seeds(result: SweepAnalysis) -> str:
+    return f"{result.level:.0%} intervals, {result.means.seeds} seeds"
+
+
+def _gain(result: SweepAnalysis) -> str:
+    against = "rho = 1 (pure MoE)" if result.has_moe else f"rho = {result.means.rho[-1]:.2f}"
+    return f"{_with_interval(result.high_arm, 4)} nats/token below {against}"
+
+
+def _test(result: SweepAnalysis) -> UTest:
+    """Return the tests of a sweep that has some: its verdict was decided by them."""
+    assert result.test is not None
+    return result.test
+
+
+# ---- One sentence for every verdict
+
+
+def _u(result: SweepAnalysis) -> str:
+    near = result.near_optimal
+    return (
+        f"A U is supported (p = {_test(result).p_u:.2g}): the loss is lowest at "
+        f"rho = {_with_interval(result.rho_star, 2)}, {_gain(result)}; every rho from "
+        f"{near.low:.2f} to {near.high:.2f} is within {result.delta:g} nats/token of the lowest "
+        f"({_intervals_and_seeds(result)})."
+    )
+
+
+def _monotone_memory(result: SweepAnalysis) -> str:
+    return (
+        f"The loss keeps falling towards memory: over {_range(result)} it is lowest at the memory "
+        f"end, {_gain(result)}, and a turn there is at most {_number(result.low_arm.high, 4)} "
+        f"nats/token ({_intervals_and_seeds(result)})."
+    )
+
+
+def _monotone_experts(result: SweepAnalysis) -> str:
+    return (
+        f"The loss keeps falling towards experts: over {_range(result)} it is lowest at the expert "
+        f"end, {_with_interval(result.low_arm, 4)} nats/token below the memory end; memory gains "
+        f"at most {_number(result.high_arm.high, 4)} nats/token ({_intervals_and_seeds(result)})."
+    )
+
+
+def _flat(result: SweepAnalysis) -> str:
+    return (
+        f"Flat within noise: over {_range(result)} the losses differ by at most "
+        f"{_number(result.height.high, 4)} nats/token ({result.level:.0%} limit, "
+        f"{result.means.seeds} seeds)."
+    )
+
+
+_SENTENCES = {
+    "u_supported": _u,
+    "monotone_memory": _monotone_memory,
+    "monotone_experts": _monotone_experts,
+    "flat": _flat,
+}
+"""The sentence of each verdict that identifies something."""
+
+
+# ---- Why nothing is identified, and what would help
+
+
+def _lowest(result: SweepAnalysis) -> str:
+    return (
+        f"the fitted loss is lowest at rho = {_with_interval(result.rho_star, 2)}, {_gain(result)}"
+    )
+
+
+def _lacks_seeds(result: SweepAnalysis) -> str:
+    if result.means.seeds == 1:
+        why = "one seed tells nothing of the noise"
+    else:
+        why = "too few runs share a seed or a rho"
+    return f"{why}; add at least 2 seeds at every rho"
+
+
+def _lacks_points(result: SweepAnalysis) -> str:
+    points = len(result.means.rho)
+    return (
+        f"{points} values of rho cannot place an optimum; "
+        f"add at least {_count(MIN_POINTS_TO_JUDGE - points, 'point')}"
+    )
+
+
+def _lacks_power(result: SweepAnalysis) -> str:
+    return (
+        f"no interior rho beats both ends beyond noise (p = {_test(result).p_u:.2g}, "
+        f"{_intervals_and_seeds(result)}, noise {result.means.sigma:.4f} nats/token); "
+        f"{_advice(result)}"
+    )
+
+
+def _advice(result: SweepAnalysis) -> str:
+    """Return how many seeds, or which points, would settle it if the effect is what it seems."""
+    test, rho = _test(result), result.means.rho
+    before, best, after = rho[test.best - 1 : test.best + 2]
+    points = f"points at rho = {(before + best) / 2:.2f} and {(best + after) / 2:.2f}"
+    if test.seeds_needed > MAX_ADVISED_SEEDS:
+        return (
+            f"an end as good as this needs over {MAX_ADVISED_SEEDS} seeds to tell apart: "
+            f"add {points} or train longer"
+        )
+    more = max(1, ceil(test.seeds_needed) - result.means.seeds)
+    return f"add {_count(more, 'seed')}, or {points}"
+
+
+_LACKING = {"seeds": _lacks_seeds, "points": _lacks_points, "power": _lacks_power}
+"""The clause for each thing that a verdict can lack."""
+
+
+# ---- Everything a reader must know that the numbers do not show
+
+
+def _notes(result: SweepAnalysis) -> list[str]:
+    notes = []
+    runs = result.sweep
+    if len(runs.failed):
+        total = len(runs.curve) + len(runs.arms) + len(runs.failed)
+        notes.append(f"{len(runs.failed)} of {total} runs have no loss (failed or diverged).")
+    notes += _arms(result)
+    if not result.has_moe:
+        notes.append("No run at rho = 1, so no gain over pure MoE.")
+    outliers = int(result.means.outliers.sum())
+    if outliers:
+        notes.append(f"{_count(outliers, 'run')} marked as outlying, kept in the fit.")
+    if result.means.seeds > 1 and not result.means.paired:
+        notes.append("Seeds do not connect the values of rho, so nothing is paired.")
+    if result.curve.chosen.converged is False:
+        notes.append("The fit's starts did not agree: read the curve with care.")
+    notes += _doubts(result)
+    if len(runs.repeats):
+        notes.append(
+            f"{len(runs.repeats)} runs were trained again elsewhere; "
+            "the first of each is in the fit."
+        )
+    drift = result.anchor_drift
+    if drift is not None and drift.p_value is not None and drift.p_value < DOUBT:
+        notes.append(f"The anchor drifts: {drift.sentence}")
+    return notes
+
+
+def _doubts(result: SweepAnalysis) -> list[str]:
+    """Return a sentence for every diagnostic with a p-value below DOUBT."""
+    found = result.diagnostics
+    treated = "take as equal" if result.means.own_noise is None else "go by"
+    doubts = (
+        (found.misfit, "The curve misses the means by more than the noise"),
+        (found.seed_tilt, "Seeds differ by a slope in rho, so the intervals are too narrow"),
+        (found.unequal_noise, f"The noise differs along rho, which the intervals {treated}"),
+        (found.drift, "Losses drift with the time of training"),
+    )
+    return [f"{text} (p = {p:.2g})." for p, text in doubts if p is not None and p < DOUBT]
+
+
+def _arms(result: SweepAnalysis) -> list[str]:
+    """Return what the control arms show of the gain: how much is memory, how much is compute."""
+    notes, others = [], []
+    parts = result.parts
+    if parts is not None:
+        notes.append(
+            f"Of the gain at rho = {parts.rho:.2f}, {_with_interval(parts.compute, 4)} is compute "
+            f"that one row gets too, {_with_interval(parts.memory, 4)} is memory."
+        )
+    for arm in result.arms:
+        # The gain of one_row is the compute part, if there is one.
+        if arm.gain_over_moe.value is None or (parts is not None and arm.arm == "one_row"):
+            continue
+        where = f" at rho = {arm.rho:.2f}" if arm.arm == "over_encoding" else ""
+        others.append(f"{ARM_NAMES[arm.arm]}{where} {_with_interval(arm.gain_over_moe, 4)}")
+    if others:
+        notes.append(f"Gain of other arms over rho = 1: {', '.join(others)}.")
+    return notes

@@ -1,0 +1,71 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.report.verdict_sentences import state_verdict
+from analysis.simulation.sweeps import Noise
+from analysis.sweep.sweep_analysis import analyse_sweep
+from analysis.sweep.verdict import judge
+from tests.analysis.tables import sweep, with_arms
+
+
+def stated(table: pd.DataFrame) -> str:
+    return state_verdict(analyse_sweep(table)).sentence
+
+
+@pytest.mark.parametrize(
+    ("truth", "start"),
+    {
+        "paper": "A U is supported (p = ",
+        "edge_memory": "The loss keeps falling towards memory: over rho 0.20 to 1.00",
+        "edge_experts": "The loss keeps falling towards experts: over rho 0.20 to 1.00",
+        "flat": "Flat within noise: over rho 0.20 to 1.00",
+    }.items(),
+)
+def test_every_word_has_its_sentence(truth, start):
+    result = analyse_sweep(sweep(truth, seeds=5, noise=Noise(run=0.0008)))
+    verdict = state_verdict(result)
+    assert verdict.word == judge(result).word
+    assert verdict.sentence.startswith(start)
+    assert "nats/token" in verdict.sentence
+
+
+def test_an_unidentified_sweep_is_advised_what_would_help():
+    assert "points at rho" in stated(sweep(seeds=2, noise=Noise(run=0.015), seed=1))
+    assert "add at least 2 points." in stated(sweep(rho=np.array([0.2, 0.8, 1.0])))
+    assert "add at least 1 point." in stated(sweep(rho=np.array([0.2, 0.5, 0.8, 1.0])))
+    assert "one seed tells nothing of the noise" in stated(sweep(seeds=1))
+
+
+def test_failed_and_outlying_runs_are_named():
+    table = sweep(noise=Noise(run=0.001))
+    table.loc[4, "validation_loss"] = np.nan
+    table.loc[10, "validation_loss"] += 0.05
+    sentence = stated(table)
+    assert "1 of 27 runs have no loss" in sentence
+    assert "1 run marked as outlying, kept in the fit" in sentence
+
+
+def test_doubtful_runs_are_called_doubtful():
+    assert "Seeds differ by a slope" in stated(
+        sweep(seeds=4, noise=Noise(run=0.001, seed_tilt=0.02))
+    )
+    drifting = sweep(noise=Noise(run=0.001))
+    order = np.random.default_rng(0).permutation(len(drifting))
+    drifting["started_at"] = pd.Timestamp("2026-01-01", tz="UTC") + pd.to_timedelta(order, unit="h")
+    drifting["validation_loss"] += 0.001 * order
+    assert "drift with the time" in stated(drifting)
+    unstable = sweep(noise=Noise(run=0.001))
+    at_moe = unstable["rho"] == 1
+    unstable.loc[at_moe, "validation_loss"] += np.array([0.0, 0.06, -0.06])
+    assert "The noise differs along rho" in stated(unstable)
+
+
+def test_the_parts_of_the_gain_and_the_other_arms_are_named():
+    table = with_arms(sweep(noise=Noise(run=0.0005)))
+    sentence = stated(table)
+    assert "Of the gain at rho = 0.80, 0.0010 [" in sentence
+    assert "over-encoding at rho = 0.80 0.0060 [" in sentence
+    assert "dense -0.4000 [" in sentence
+    for arm in ("one_row", "moe"):
+        assert "Of the gain" not in stated(table.loc[table["arm"] != arm])
