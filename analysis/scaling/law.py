@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from analysis.curve.bootstrap import draw_errors
 from analysis.curve.means import RhoMeans
-from analysis.curve.readings import Interval, draw_errors, read_curves
+from analysis.curve.readings import Interval, read_curves
 from analysis.runs.conditions import Condition, labels
 from analysis.scaling.axes import Axes, axes_of
 from analysis.sweep.sweep_analysis import BOOTSTRAP_SEED, SweepAnalysis

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.curve.bootstrap import draw_errors
 from analysis.curve.means import rho_means
-from analysis.curve.readings import draw_errors
 from analysis.simulation.sweeps import TRUTHS, Noise, Truth, simulate
 from analysis.sweep.sweep_analysis import LEVEL
 from analysis.sweep.u_shape_test import u_test

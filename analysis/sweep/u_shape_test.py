@@ -46,7 +46,7 @@ def u_test(means: RhoMeans, errors: np.ndarray, alpha: float) -> UTest:
 
     Args:
         means: at least three values of rho and two seeds.
-        errors: draws of the error of the means, shape (R, B) (intervals.draw_errors).
+        errors: draws of the error of the means, shape (R, B) (bootstrap.draw_errors).
         alpha: one-sided level that `seeds_needed` plans for.
     """
     last = len(means.rho) - 1

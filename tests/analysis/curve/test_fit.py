@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from analysis.curve.fit import fit_curve
 from analysis.curve.forms import FORMS
+from analysis.curve.forms.double_power_law import DoublePowerLaw, shape
 from analysis.curve.forms.local_quadratic import local_quadratic
 from analysis.curve.forms.spline import spline
-from analysis.curve.forms.double_power_law import DoublePowerLaw, shape
 from analysis.curve.forms.split_quadratic import SplitQuadratic
 from analysis.curve.means import rho_means
 from analysis.simulation.sweeps import TRUTHS, Noise

@@ -3,8 +3,8 @@ from math import ceil
 
 import numpy as np
 
+from analysis.curve.bootstrap import draw_errors
 from analysis.curve.means import rho_means
-from analysis.curve.readings import draw_errors
 from analysis.simulation.sweeps import TRUTHS, Noise, Truth, simulate
 from analysis.sweep.u_shape_test import u_test
 from tests.analysis.tables import NINE
