@@ -6,7 +6,7 @@ from math import ceil
 from analysis.curve.readings import Interval
 from analysis.sweep.control_arms import ARM_NAMES
 from analysis.sweep.sweep_analysis import SweepAnalysis
-from analysis.sweep.u_shape_test import UTest
+from analysis.sweep.u_shape_test import UShapeTest
 from analysis.sweep.verdict import DOUBT, MIN_POINTS_TO_JUDGE, judge
 
 MAX_ADVISED_SEEDS = 30
@@ -65,7 +65,7 @@ def _gain(result: SweepAnalysis) -> str:
     return f"{_with_interval(result.high_arm, 4)} nats/token below {against}"
 
 
-def _test(result: SweepAnalysis) -> UTest:
+def _test(result: SweepAnalysis) -> UShapeTest:
     """Return the tests of a sweep that has some: its verdict was decided by them."""
     assert result.test is not None
     return result.test

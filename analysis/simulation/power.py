@@ -19,7 +19,7 @@ from analysis.curve.bootstrap import draw_errors
 from analysis.curve.means import rho_means
 from analysis.simulation.sweeps import TRUTHS, Noise, Truth, simulate
 from analysis.sweep.sweep_analysis import LEVEL
-from analysis.sweep.u_shape_test import u_test
+from analysis.sweep.u_shape_test import u_shape_test
 from analysis.threads import one_thread
 from engram_sweep.config.scale import load_scale
 from engram_sweep.errors import UserError
@@ -76,7 +76,7 @@ def power(
     for trial in range(trials):
         rng = np.random.default_rng([trial, seeds, len(rho)])
         means = rho_means(simulate(truth, rho, seeds, noise, rng))
-        test = u_test(means, draw_errors(means, DRAWS, rng), alpha)
+        test = u_shape_test(means, draw_errors(means, DRAWS, rng), alpha)
         claims += (test.p_gain < alpha, test.p_u < alpha)
     return Power(*(claims / trials).tolist())
 

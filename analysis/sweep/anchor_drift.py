@@ -17,37 +17,51 @@ from analysis.runs.table import CURVE_ARMS, SweepRuns
 
 @dataclass(frozen=True)
 class AnchorDrift:
-    """What batches of one anchor say; every loss in nats/token.
-
-    Attributes:
-        batches: how many.
-        runs: finite runs in all of them.
-        seeds: what was compared: "paired" (common seeds) or "unpaired".
-        difference: mean loss of the highest batch minus that of the lowest, seeds taken out where
-            paired.
-        p_value: that the batches differ by noise only; None where nothing measures the noise.
-        changed: which columns of PROVENANCE differ between the batches; "started_at" where none
-            does.
-    """
+    """What batches of one anchor show; every loss in nats/token."""
 
     batches: int
+    """Number of batches."""
     runs: int
+    """Finite runs in all of them."""
     seeds: str
+    """What was compared: "paired" (common seeds) or "unpaired"."""
     difference: float
+    """Mean loss of the highest batch minus that of the lowest, seeds taken out if paired."""
     p_value: float | None
+    """That the batches differ by noise only; None if nothing measures the noise."""
     changed: tuple[str, ...]
+    """Columns of PROVENANCE that differ between the batches; "started_at" if none does."""
 
     @property
     def sentence(self) -> str:
         """The same in words."""
-        differ = f"{self.batches} batches of rho = 1 (other {', '.join(self.changed)}) differ by {self.difference:.4f}"
+        differ = (
+            f"{self.batches} batches of rho = 1 (other {', '.join(self.changed)}) differ by "
+            f"{self.difference:.4f}"
+        )
         if self.p_value is None:
             return f"{differ} nats/token; too few runs to say whether that is noise."
         return f"{differ} nats/token, {self.seeds} (p = {self.p_value:.2g})."
 
 
+def anchor_drift(sweep: SweepRuns, means: RhoMeans) -> AnchorDrift | None:
+    """Compare the batches of rho = 1 of one sweep, what was trained again elsewhere included.
+
+    Args:
+        sweep: the runs.
+        means: their means and noise.
+
+    Returns:
+        The comparison; None if all runs are one batch.
+    """
+    runs = pd.concat([sweep.curve, sweep.repeats])
+    at_anchor = (runs["rho"].to_numpy() == 1) & runs["arm"].isin(CURVE_ARMS).to_numpy()
+    anchors = runs.iloc[np.flatnonzero(at_anchor)].reset_index(drop=True)
+    return compare_anchors(anchors, means.sigma, means.dof)
+
+
 def compare_anchors(runs: pd.DataFrame, sigma: float, dof: int) -> AnchorDrift | None:
-    """Compares the batches among runs that differ in seed and provenance only.
+    """Compare the batches among runs that differ in seed and provenance only.
 
     Args:
         runs: finite runs at rho = 1 of one spec, columns `seed`, `validation_loss` and what is
@@ -56,7 +70,7 @@ def compare_anchors(runs: pd.DataFrame, sigma: float, dof: int) -> AnchorDrift |
         dof: degrees of freedom behind it.
 
     Returns:
-        The comparison; None where all runs are one batch.
+        The comparison; None if all runs are one batch.
     """
     batch = batch_of(runs)
     count = int(batch.max(initial=0)) + 1
@@ -66,9 +80,14 @@ def compare_anchors(runs: pd.DataFrame, sigma: float, dof: int) -> AnchorDrift |
     seeds = np.unique(runs["seed"].to_numpy(), return_inverse=True)[1]
     columns = np.eye(count)[batch]
     of_seed = np.eye(seeds.max() + 1)[seeds]
+
+    # Batches can be paired if common seeds connect all of them: then seeds and batches together
+    # have full rank, but for the one level that they share.
     paired = np.linalg.matrix_rank(np.hstack([of_seed, columns])) == of_seed.shape[1] + count - 1
     null = of_seed if paired else np.ones((len(loss), 1))
     explained, effects = _explained(null, columns, loss)
+
+    # The noise to judge by: of the whole sweep, or else the scatter within the batches.
     if paired:
         variance, spare = sigma**2, dof
     else:
@@ -84,24 +103,19 @@ def compare_anchors(runs: pd.DataFrame, sigma: float, dof: int) -> AnchorDrift |
         seeds="paired" if paired else "unpaired",
         difference=float(np.ptp(effects)),
         p_value=p_value,
-        changed=tuple(c for c in PROVENANCE if c in runs and len(set(map(str, runs[c]))) > 1)
-        or ("started_at",),
+        changed=_changed(runs),
     )
 
 
-def anchor_drift(sweep: SweepRuns, means: RhoMeans) -> AnchorDrift | None:
-    """Compares the batches of rho = 1 of one sweep, what was trained again elsewhere included; None if there is one."""
-    runs = pd.concat([sweep.curve, sweep.repeats])
-    at_anchor = (runs["rho"].to_numpy() == 1) & runs["arm"].isin(CURVE_ARMS).to_numpy()
-    return compare_anchors(
-        runs.iloc[np.flatnonzero(at_anchor)].reset_index(drop=True),
-        means.sigma,
-        means.dof,
-    )
+def _changed(runs: pd.DataFrame) -> tuple[str, ...]:
+    """Return the columns of PROVENANCE with more than one value, or else "started_at"."""
+    changed = (c for c in PROVENANCE if c in runs and len(set(map(str, runs[c]))) > 1)
+    return tuple(changed) or ("started_at",)
 
 
 def _explained(null: np.ndarray, columns: np.ndarray, loss: np.ndarray) -> tuple[float, np.ndarray]:
-    """Sum of squares that the columns explain beyond `null`, and their effects."""
+    """Return the sum of squares that the columns explain beyond `null`, and their effects."""
     both = np.hstack([null, columns])
-    fit, short = np.linalg.lstsq(both, loss)[0], np.linalg.lstsq(null, loss)[0]
+    fit = np.linalg.lstsq(both, loss)[0]
+    short = np.linalg.lstsq(null, loss)[0]
     return float(np.sum((both @ fit - null @ short) ** 2)), fit[null.shape[1] :]

@@ -1,4 +1,7 @@
-"""What the control arms get, paired with pure MoE: how much of the gain is memory, how much extra compute."""
+"""What the control arms get, paired with pure MoE.
+
+They show how much of the gain is memory and how much is extra compute.
+"""
 
 from dataclasses import dataclass
 
@@ -11,74 +14,85 @@ from analysis.curve.readings import Interval
 from analysis.runs.table import SweepRuns
 
 ARM_NAMES = {"over_encoding": "over-encoding", "one_row": "one row", "dense": "dense"}
+"""Names of the control arms in sentences and figures."""
 
 
 @dataclass(frozen=True)
 class ArmEffect:
-    """One arm at one rho.
-
-    Attributes:
-        arm: over_encoding, one_row or dense.
-        rho: realised share in experts; NaN where the arm has none.
-        runs: finite runs.
-        loss: mean validation loss, nats/token.
-        gain_over_moe: loss at rho = 1 minus this arm's, same seeds, nats/token (negative: the arm
-            is worse).
-        gain_over_hybrid: loss of the hybrid at the same rho minus this arm's, same seeds,
-            nats/token; only where the arm splits the budget as a hybrid does (over_encoding), else
-            all None.
-    """
+    """One arm at one rho."""
 
     arm: str
+    """Key of the arm: over_encoding, one_row or dense."""
     rho: float
+    """Realised share in experts; NaN if the arm has none."""
     runs: int
+    """Number of finite runs."""
     loss: float
+    """Mean validation loss, nats/token."""
     gain_over_moe: Interval
+    """Loss at rho = 1 minus this arm's, same seeds, nats/token (negative: the arm is worse)."""
     gain_over_hybrid: Interval
+    """Loss of the hybrid at the same rho minus this arm's, same seeds, nats/token.
+
+    Only for an arm that splits the budget as a hybrid does (over_encoding), else all None.
+    """
 
 
 @dataclass(frozen=True)
 class GainParts:
-    """The gain of the best measured hybrid over rho = 1, in two steps that add up to it.
-
-    Attributes:
-        rho: share at which that hybrid was measured.
-        compute: loss at rho = 1 minus that of one_row, nats/token: the module's compute and gates
-            without a memory.
-        memory: loss of one_row minus the hybrid's, nats/token: what the table adds.
-    """
+    """The gain of the best measured hybrid over rho = 1, in two steps that add up to it."""
 
     rho: float
+    """Share at which that hybrid was measured."""
     compute: Interval
+    """Loss at rho = 1 minus that of one_row, nats/token: compute and gates without a memory."""
     memory: Interval
+    """Loss of one_row minus the hybrid's, nats/token: what the table adds."""
 
 
 def arm_effects(sweep: SweepRuns, means: RhoMeans, level: float) -> tuple[ArmEffect, ...]:
-    """Paired effects of every control arm that has a finite run, in order of arm and rho."""
-    effects = []
+    """Return the paired effects of every control arm with a finite run, in order of arm and rho.
+
+    Args:
+        sweep: the runs.
+        means: their means and noise.
+        level: coverage of the intervals, for example 0.9.
+    """
+    moe = _losses_at(sweep, 1.0)
     arms = sweep.arms.sort_values(by=["arm", "rho"])
-    for arm, rho in dict.fromkeys(zip(arms["arm"], arms["rho"].fillna(-1), strict=True)):
-        rho = rho if rho >= 0 else float("nan")  # NaN is no key: it differs from itself
-        runs = runs_of(sweep, arm, rho)
-        losses = _by_seed(runs)
-        moe, hybrid = (
-            _paired(_losses_at(sweep, 1.0), losses, means, level),
-            Interval(None, None, None),
-        )
+    # A dictionary keeps each pair once and in order. NaN differs from itself, so -1 stands for it.
+    pairs = dict.fromkeys(zip(arms["arm"], arms["rho"].fillna(-1), strict=True))
+    effects = []
+    for arm, known in pairs:
+        rho = known if known >= 0 else float("nan")
+        losses = _by_seed(runs_of(sweep, arm, rho))
+        hybrid = Interval(None, None, None)
         if arm == "over_encoding":
             hybrid = _paired(_losses_at(sweep, rho), losses, means, level)
-        effects.append(ArmEffect(arm, rho, len(runs), float(np.mean(losses)), moe, hybrid))
+        effects.append(
+            ArmEffect(
+                arm=arm,
+                rho=rho,
+                runs=len(losses),
+                loss=float(np.mean(losses)),
+                gain_over_moe=_paired(moe, losses, means, level),
+                gain_over_hybrid=hybrid,
+            )
+        )
     return tuple(effects)
 
 
 def gain_parts(sweep: SweepRuns, means: RhoMeans, best: float, level: float) -> GainParts | None:
-    """Splits the gain into compute and memory; None without finite runs of one_row, rho = 1 and a rho below it.
+    """Split the gain into compute and memory.
 
     Args:
         sweep: the runs.
         means: their means and noise.
         best: where the fitted loss is lowest; the nearest measured rho below 1 stands for it.
         level: coverage of the intervals.
+
+    Returns:
+        The parts; None without finite runs of one_row, at rho = 1 and at a rho below 1.
     """
     one_row = _by_seed(sweep.arms.loc[sweep.arms["arm"] == "one_row"])
     below = means.rho[means.rho < 1]
@@ -87,20 +101,20 @@ def gain_parts(sweep: SweepRuns, means: RhoMeans, best: float, level: float) -> 
     rho = float(below[np.abs(below - best).argmin()])
     compute = _paired(_losses_at(sweep, 1.0), one_row, means, level)
     memory = _paired(one_row, _losses_at(sweep, rho), means, level)
-    return (
-        None if compute.value is None or memory.value is None else GainParts(rho, compute, memory)
-    )
+    if compute.value is None or memory.value is None:
+        return None
+    return GainParts(rho, compute, memory)
 
 
 def runs_of(sweep: SweepRuns, arm: str, rho: float) -> pd.DataFrame:
-    """The finite runs of a control arm at one rho (NaN where the arm has none)."""
+    """Return the finite runs of a control arm at one rho (NaN if the arm has none)."""
     at_rho = sweep.arms["rho"].isna() if np.isnan(rho) else sweep.arms["rho"] == rho
     return sweep.arms.loc[(sweep.arms["arm"] == arm) & at_rho]
 
 
 def _losses_at(sweep: SweepRuns, rho: float) -> pd.Series:
-    at = sweep.curve.loc[np.isclose(sweep.curve["rho"], rho, atol=1e-6)]
-    return _by_seed(at)
+    """Return the losses of the curve at one rho, by seed; none for NaN."""
+    return _by_seed(sweep.curve.loc[np.isclose(sweep.curve["rho"], rho, atol=1e-6)])
 
 
 def _by_seed(runs: pd.DataFrame) -> pd.Series:
@@ -108,20 +122,22 @@ def _by_seed(runs: pd.DataFrame) -> pd.Series:
 
 
 def _paired(other: pd.Series, losses: pd.Series, means: RhoMeans, level: float) -> Interval:
-    """Mean difference over common seeds; its error from the run noise, or its own where that is unequal."""
+    """Return the mean of `other` minus `losses` over common seeds, with a Student-t interval.
+
+    The error comes from the run noise of the sweep, or from the differences themselves if the noise
+    differs along rho. Limits are None if neither measures an error.
+    """
     common = other.index.intersection(losses.index)
     if not len(common):
         return Interval(None, None, None)
-    difference = float(np.mean(other[common] - losses[common]))
-    if means.dof < 1:
-        return Interval(difference, None, None)
-    dof, variance = means.dof, 2 * means.sigma**2
-    if means.own_noise is not None:
-        dof, variance = (
-            len(common) - 1,
-            float(np.var(other[common] - losses[common], ddof=1)) if len(common) > 1 else 0,
-        )
-    if dof < 1:
-        return Interval(difference, None, None)
+    differences = other[common] - losses[common]
+    mean = float(np.mean(differences))
+    dof = means.dof if means.own_noise is None else len(common) - 1
+    if means.dof < 1 or dof < 1:
+        return Interval(mean, None, None)
+    if means.own_noise is None:
+        variance = 2 * means.sigma**2
+    else:
+        variance = float(np.var(differences, ddof=1))
     reach = float(special.stdtrit(dof, (1 + level) / 2) * np.sqrt(variance / len(common)))
-    return Interval(difference, difference - reach, difference + reach)
+    return Interval(mean, mean - reach, mean + reach)

@@ -14,7 +14,7 @@ from analysis.sweep.anchor_drift import AnchorDrift, anchor_drift
 from analysis.sweep.control_arms import ArmEffect, GainParts, arm_effects, gain_parts
 from analysis.sweep.diagnostics import Diagnostics, diagnose, unequal_noise
 from analysis.sweep.near_optimal import NearOptimal, near_optimal
-from analysis.sweep.u_shape_test import UTest, u_test
+from analysis.sweep.u_shape_test import UShapeTest, u_shape_test
 from analysis.threads import one_thread
 
 LEVEL = 0.9
@@ -68,7 +68,7 @@ class SweepAnalysis:
     """Loss at the smallest rho minus the lowest, nats/token."""
     height: Interval
     """Highest minus lowest loss of the curve, nats/token."""
-    test: UTest | None
+    test: UShapeTest | None
     """P-values of the tests for a U; None with one seed."""
     arms: tuple[ArmEffect, ...]
     """What the control arms got, paired with rho = 1."""
@@ -140,7 +140,7 @@ def analyse_sweep(
     if errors.shape[1]:
         tails = [(1 - level) / 2, (1 + level) / 2]
         band = np.quantile(curves, tails, axis=1)
-        test = u_test(means, errors, tails[0])
+        test = u_shape_test(means, errors, tails[0])
         if test.p_gain >= tails[0]:
             # A minimum is never above the end, so draws alone would always claim a gain, also on a
             # flat curve.

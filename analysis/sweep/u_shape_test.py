@@ -11,46 +11,48 @@ import numpy as np
 
 from analysis.curve.means import RhoMeans
 
-POWER_Z = (
-    0.84  # a repeat with the advised number of seeds finds a true effect of this size 4 times in 5
-)
+POWER_Z = 0.84
+"""Standard normal quantile of power 0.8.
+
+A repeat with the advised number of seeds finds a true effect of this size 4 times in 5.
+"""
 
 
 @dataclass(frozen=True)
-class UTest:
-    """One-sided p-values and what they rest on.
-
-    Attributes:
-        p_u: that no interior rho beats both ends (small: a U is supported).
-        p_gain: that no rho beats the largest rho.
-        p_high_worse: that the largest rho is no worse than the smallest (a single contrast).
-        p_low_worse: that the smallest rho is no worse than the largest.
-        best: index of the interior rho that beats both ends by most standard errors.
-        statistic: those standard errors, for the weaker end.
-        seeds_needed: seeds at which an effect as large as the one seen would be found with power
-            0.8 or more (neighbours of the best point help, which is left out here); inf where the
-            weaker end is not worse at all.
-    """
+class UShapeTest:
+    """One-sided p-values and what they rest on."""
 
     p_u: float
+    """That no interior rho beats both ends (small: a U is supported)."""
     p_gain: float
+    """That no rho beats the largest rho."""
     p_high_worse: float
+    """That the largest rho is no worse than the smallest (a single contrast)."""
     p_low_worse: float
+    """That the smallest rho is no worse than the largest."""
     best: int
+    """Index of the interior rho that beats both ends by most standard errors."""
     statistic: float
+    """Those standard errors, for the weaker end."""
     seeds_needed: float
+    """Seeds at which an effect as large as the one seen would be found with power 0.8 or more.
+
+    Neighbours of the best point help, which is left out here; inf if the weaker end is not worse at
+    all.
+    """
 
 
-def u_test(means: RhoMeans, errors: np.ndarray, alpha: float) -> UTest:
-    """Tests for an interior minimum.
+def u_shape_test(means: RhoMeans, errors: np.ndarray, alpha: float) -> UShapeTest:
+    """Test for an interior minimum.
 
     Args:
         means: at least three values of rho and two seeds.
         errors: draws of the error of the means, shape (R, B) (bootstrap.draw_errors).
-        alpha: one-sided level that `seeds_needed` plans for.
+        alpha: one-sided level that `seeds_needed` plans for, for example 0.05.
     """
     last = len(means.rho) - 1
     interior = np.arange(1, last)
+    # How much every interior point beats its weaker end; the best of them is the statistic.
     left, left_null = _many_to_one(means, errors, 0, interior)
     right, right_null = _many_to_one(means, errors, last, interior)
     weaker = np.minimum(left, right)
@@ -59,33 +61,48 @@ def u_test(means: RhoMeans, errors: np.ndarray, alpha: float) -> UTest:
     # Least favourable truths: every interior point ties with one end while the other end is
     # hopeless.
     null = left_null if _share(left_null, statistic) > _share(right_null, statistic) else right_null
+    # The ends against all others and against each other, for the gain and for monotone curves.
     gain, gain_null = _many_to_one(means, errors, last, np.arange(last))
     down, down_null = _many_to_one(means, errors, last, np.array([0]))
     up, up_null = _many_to_one(means, errors, 0, np.array([last]))
+    # Standard errors shrink with the root of the number of seeds.
     wanted = float(np.quantile(null, 1 - alpha)) + POWER_Z
-    return UTest(
+    seeds_needed = means.seeds * (wanted / statistic) ** 2 if statistic > 0 else float("inf")
+    return UShapeTest(
         p_u=_share(null, statistic),
         p_gain=_share(gain_null, float(gain.max())),
         p_high_worse=_share(down_null, float(down[0])),
         p_low_worse=_share(up_null, float(up[0])),
         best=int(interior[best]),
         statistic=statistic,
-        seeds_needed=means.seeds * (wanted / statistic) ** 2 if statistic > 0 else float("inf"),
+        seeds_needed=seeds_needed,
     )
 
 
 def _many_to_one(
     means: RhoMeans, errors: np.ndarray, one: int, many: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How many standard errors `one` lies above each of `many`, and draws of the largest if all were equal."""
+    """Compare one rho with many.
+
+    Args:
+        means: the means.
+        errors: draws of their error, shape (R, B).
+        one: index of the one.
+        many: indices of the others, shape (M,).
+
+    Returns:
+        How many standard errors `one` lies above each of `many`, shape (M,), and draws of the
+        largest of these if all were equal, shape (B,).
+    """
     cov = means.cov
     variance = cov[one, one] + np.diag(cov)[many] - 2 * cov[one, many]
-    error = np.sqrt(np.maximum(variance, 1e-24))  # noise-free tables have none
+    # Runs without noise have no error to divide by.
+    error = np.sqrt(np.maximum(variance, 1e-24))
     contrasts = (means.loss[one] - means.loss[many]) / error
     null = ((errors[one] - errors[many]) / error[:, None]).max(axis=0)
     return contrasts, null
 
 
 def _share(null: np.ndarray, statistic: float) -> float:
-    """Monte Carlo p-value, never zero."""
+    """Return the Monte Carlo p-value, never zero."""
     return float((1 + np.sum(null >= statistic)) / (1 + len(null)))

@@ -1,4 +1,4 @@
-"""`engram-sweep tune`: is the learning rate fair to pure MoE and to the hybrid?"""
+"""`engram-sweep tune`: check whether the learning rate is fair to pure MoE and to the hybrid."""
 
 from __future__ import annotations
 

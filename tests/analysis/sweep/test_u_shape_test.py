@@ -6,7 +6,7 @@ import numpy as np
 from analysis.curve.bootstrap import draw_errors
 from analysis.curve.means import rho_means
 from analysis.simulation.sweeps import TRUTHS, Noise, Truth, simulate
-from analysis.sweep.u_shape_test import u_test
+from analysis.sweep.u_shape_test import u_shape_test
 from tests.analysis.tables import NINE
 
 
@@ -15,7 +15,7 @@ def share_called_u(truth: Truth, noise: Noise, sweeps: int, seeds: int = 3) -> f
     called = 0
     for _ in range(sweeps):
         means = rho_means(simulate(truth, NINE, seeds, noise, rng))
-        called += u_test(means, draw_errors(means, 400, rng), 0.05).p_u < 0.05
+        called += u_shape_test(means, draw_errors(means, 400, rng), 0.05).p_u < 0.05
     return called / sweeps
 
 
@@ -49,7 +49,7 @@ def test_the_advised_number_of_seeds_finds_the_effect():
     rng, noise = np.random.default_rng(3), Noise(run=0.02)
     shown = rho_means(simulate(TRUTHS["paper"], NINE, 3, noise, rng))
     shown = replace(shown, loss=TRUTHS["paper"].loss(NINE), sigma=noise.run)
-    advice = u_test(shown, draw_errors(shown, 4000, rng), 0.05).seeds_needed
+    advice = u_shape_test(shown, draw_errors(shown, 4000, rng), 0.05).seeds_needed
     assert advice > 3
     assert share_called_u(TRUTHS["paper"], noise, 100, seeds=ceil(advice)) > 0.7
     assert share_called_u(TRUTHS["paper"], noise, 100, seeds=ceil(advice / 4)) < 0.8
