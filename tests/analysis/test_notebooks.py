@@ -54,14 +54,14 @@ def test_the_scaling_notebook_says_what_one_condition_cannot_show(smoke_results,
 @pytest.mark.filterwarnings("default")
 def test_the_noise_notebook_says_the_noise_it_was_given(tmp_path, monkeypatch):
     write_runs(tmp_path, "demo", sweep(seeds=8, noise=Noise(run=0.003, windows=16)))
-    outputs = executed("04_power_and_noise", "demo", tmp_path, monkeypatch)
+    outputs = executed("03_power_and_noise", "demo", tmp_path, monkeypatch)
     [said] = re.findall(r"Run noise (\d\.\d+) nats", outputs)
     assert float(said) == pytest.approx(0.004, abs=0.001)
     assert outputs.count("image/png") >= 3
 
 
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("name", ["01_u_curve", "04_power_and_noise"])
+@pytest.mark.parametrize("name", ["01_u_curve", "03_power_and_noise"])
 def test_notebooks_run_on_a_sweep_that_was_trained(name, smoke_results, monkeypatch):
     assert "image/png" in executed(name, "smoke", smoke_results, monkeypatch)
 
