@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.style import CURVE, DOTS, INK, NEAR, RHO, styled
-from analysis.sweep.control_arms import ARM_NAMES, runs_of
+from analysis.sweep.control_arms import runs_of
 from analysis.sweep.sweep_analysis import SweepAnalysis
+from engram_sweep.planning.arms import ARMS
 
 MANY_RUNS = 2000
 """Of more, seeds are not joined, and dots are pixels in vector formats too: as shapes they take seconds."""
@@ -133,7 +134,7 @@ def _arms(axes: Axes, study: SweepAnalysis) -> None:
                 ha="center", va="top" if above else "bottom", fontsize=8,
             )  # fmt: skip
     axes.set_xlim(-0.6, len(study.arms) - 0.4)
-    names = [ARM_NAMES.get(arm.arm, arm.arm) for arm in study.arms]
+    names = [ARMS[arm.arm].label for arm in study.arms]
     names = [
         name if names.count(name) == 1 else f"{name}, ρ = {arm.rho:.2f}"
         for name, arm in zip(names, study.arms, strict=True)

@@ -11,14 +11,10 @@ from analysis.figures.style import CURVE, DOTS, INK, NEAR, RHO, styled
 from analysis.literature import OPTIMA
 from analysis.scaling.joint import JointAnalysis
 from analysis.scaling.law import QUANTITIES, ScalingFit
+from engram_sweep.planning.axes import AXES
 
 COLUMNS = 4  # panels side by side
 POINTS = 61  # of a law's line
-NAMES = {
-    "total_over_active": r"$P_{tot} / P_{act}$",
-    "tokens_per_active": r"training tokens / $P_{act}$",
-    "budget": r"$C = 6\,P_{act}$ tokens (FLOPs)",
-}
 
 
 def losses_by_condition(joint: JointAnalysis, title: str) -> Figure:
@@ -88,7 +84,7 @@ def optimum_over_axes(law: ScalingFit, title: str) -> Figure:
                     panel.minorticks_off()
                 if column == 0:
                     panel.set_ylabel(label)
-            panels[1, column].set_xlabel(NAMES[axis])
+            panels[1, column].set_xlabel(AXES[axis].label)
         panels[0, 0].set_ylim(-0.03, 1.03)
         figure.suptitle(title, x=0.01, ha="left", color=INK)
         handles = {

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from engram_sweep.planning.arms import MOE
+
 HELD = ("params_total", "params_active", "flops_per_token")
 SPLIT = ("routed_experts", "params_table")
 
@@ -19,7 +21,7 @@ def ledger(runs: pd.DataFrame) -> pd.DataFrame:
     columns = [column for column in (*SPLIT, *HELD) if column in runs]
     table = runs.groupby(["arm", "rho"], dropna=False)[columns].first().reset_index()
     table = table.sort_values(["rho", "arm"], ascending=[False, True], ignore_index=True)
-    anchor = table.loc[table["arm"] == "moe"]
+    anchor = table.loc[table["arm"] == MOE.key]
     if len(anchor):
         for column in held:
             miss = 100 * (table[column] / anchor[column].iloc[0] - 1)

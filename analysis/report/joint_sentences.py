@@ -13,9 +13,10 @@ from analysis.scaling.joint import JointAnalysis
 from analysis.scaling.law import OptimumAndGain, ScalingFit
 from analysis.sweep.verdict import DOUBT
 from engram_sweep.errors import UserError
+from engram_sweep.planning.axes import AXES as ALL_AXES
+from engram_sweep.planning.axes import record_axes
 
-SHORT = {"C": "budget"}
-UNITS = {"budget": "FLOPs"}
+ALIASES = {axis.alias: axis.key for axis in record_axes() if axis.alias}
 
 
 def parse_place(text: str) -> dict[str, float]:
@@ -27,7 +28,7 @@ def parse_place(text: str) -> dict[str, float]:
     place: dict[str, float] = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
-        axis = SHORT.get(name.strip(), name.strip())
+        axis = ALIASES.get(name.strip(), name.strip())
         try:
             number = float(value)
         except ValueError:
@@ -148,7 +149,7 @@ def _number(one: Interval, digits: int, sign: str = "") -> str:
 def _slope(law: ScalingFit, axis: str) -> str:
     values = 2 ** law.axes.positions[:, law.axes.names.index(axis)]
     count = len({f"{value:.2g}" for value in values})
-    unit = f" {UNITS[axis]}" if axis in UNITS else ""
+    unit = f" {ALL_AXES[axis].unit}" if ALL_AXES[axis].unit else ""
     bend = "; two values tell no bend" if count == 2 else ""
     reading = law.slopes[axis]
     return (

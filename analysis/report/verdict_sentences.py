@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from math import ceil
 
 from analysis.curve.readings import Interval
-from analysis.sweep.control_arms import ARM_NAMES
 from analysis.sweep.sweep_analysis import SweepAnalysis
 from analysis.sweep.u_shape_test import UShapeTest
 from analysis.sweep.verdict import DOUBT, MIN_POINTS_TO_JUDGE, judge
+from engram_sweep.planning.arms import ARMS, ONE_ROW
 
 MAX_ADVISED_SEEDS = 30
 """If more seeds would be needed, points or longer training are advised instead."""
@@ -223,10 +223,10 @@ def _arms(result: SweepAnalysis) -> list[str]:
         )
     for arm in result.arms:
         # The gain of one_row is the compute part, if there is one.
-        if arm.gain_over_moe.value is None or (parts is not None and arm.arm == "one_row"):
+        if arm.gain_over_moe.value is None or (parts is not None and arm.arm == ONE_ROW.key):
             continue
-        where = f" at rho = {arm.rho:.2f}" if arm.arm == "over_encoding" else ""
-        others.append(f"{ARM_NAMES[arm.arm]}{where} {_with_interval(arm.gain_over_moe, 4)}")
+        where = f" at rho = {arm.rho:.2f}" if ARMS[arm.arm].fixed_rho is None else ""
+        others.append(f"{ARMS[arm.arm].label}{where} {_with_interval(arm.gain_over_moe, 4)}")
     if others:
         notes.append(f"Gain of other arms over rho = 1: {', '.join(others)}.")
     return notes

@@ -13,10 +13,13 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow.json import ParseOptions, read_json
 
-from analysis.runs.table import numbers
+from analysis.runs.table import CURVE_ARMS, numbers
 from engram_sweep.errors import UserError
+from engram_sweep.planning.arms import DENSE, ENGRAM
+from engram_sweep.planning.axes import record_axes
 
-AXES = ("total_over_active", "tokens_per_active", "budget")
+AXES = tuple(axis.key for axis in record_axes())
+"""Axes on which a finished run shows its place (`engram_sweep.planning.axes`)."""
 SIZES = ("params_total", "params_active", "tokens")
 _ASKED = ParseOptions(
     explicit_schema=pa.schema([("training", pa.struct([("tokens", pa.float64())]))]),
@@ -98,9 +101,9 @@ def _positive(table: pd.DataFrame, column: str, source: str) -> np.ndarray:
 
 def _size_keys(table: pd.DataFrame, scale: np.ndarray, source: str) -> dict[str, np.ndarray]:
     """Tokens and P_tot as keys, so that all rows of a curve share them."""
-    arm = table["arm"].to_numpy() if "arm" in table else np.full(len(table), "engram")
+    arm = table["arm"].to_numpy() if "arm" in table else np.full(len(table), ENGRAM.key)
     if "spec" not in table:
-        curve = np.where(np.isin(arm, ("moe", "engram")), "curve", arm)
+        curve = np.where(np.isin(arm, CURVE_ARMS), "curve", arm)
         points = {"scale": scale, "arm": curve, "rho": table["rho"].round(9), "seed": table["seed"]}
         if not pd.DataFrame(points).duplicated().any():
             return {}  # a foreign table with one run for each point is one curve, whatever it holds fixed
@@ -108,12 +111,12 @@ def _size_keys(table: pd.DataFrame, scale: np.ndarray, source: str) -> dict[str,
     total, active = (
         np.log(_positive(table, column, source)) for column in ("params_total", "params_active")
     )
-    sparse = np.flatnonzero(arm != "dense")
+    sparse = np.flatnonzero(arm != DENSE.key)
     order = sparse[np.argsort(total[sparse], kind="stable")]
     size = np.full(len(table), -1)
     size[order] = np.cumsum(np.diff(total[order], prepend=total[order[:1]]) > GAP)
     # A dense model has no sparse parameters: its P_tot says nothing, its P_act and its tokens do.
-    for row in np.flatnonzero(arm == "dense"):
+    for row in np.flatnonzero(arm == DENSE.key):
         near = sparse[(tokens[sparse] == tokens[row]) & (scale[sparse] == scale[row])]
         if len(near):
             size[row] = size[near[np.argmin(np.abs(active[near] - active[row]))]]
@@ -141,10 +144,12 @@ def _axes(rows: pd.DataFrame) -> dict[str, float]:
         return {}
     # The anchor, or the largest rho there is; a control arm stands in only where nothing else is
     # there.
-    on_curve = rows["arm"].isin(("moe", "engram")) if "arm" in rows else True
+    on_curve = rows["arm"].isin(CURVE_ARMS) if "arm" in rows else True
     anchor = rows.assign(on_curve=on_curve).sort_values(by=["on_curve", "rho"]).index[-1]
     total, active = (
         float(rows[column].to_numpy(float)[anchor]) for column in ("params_total", "params_active")
     )
     tokens = float(rows["tokens"].to_numpy(float).max())
-    return dict(zip(AXES, (total / active, tokens / active, 6 * active * tokens), strict=True))
+    return {
+        axis.key: axis.of_record(total, active, tokens) for axis in record_axes() if axis.of_record
+    }

@@ -14,13 +14,14 @@ import pandas as pd
 
 from analysis.runs.batches import batch_of
 from engram_sweep.errors import UserError
+from engram_sweep.planning.arms import ARMS, curve_arms
 
 MIN_POINTS = 3
 """Values of rho that a curve needs."""
 
 REQUIRED = ("rho", "seed", "validation_loss")
-CURVE_ARMS = ("moe", "engram")
-ARMS = (*CURVE_ARMS, "over_encoding", "one_row", "dense")
+CURVE_ARMS = curve_arms()
+"""Arms whose runs lie on the U-curve."""
 
 
 @dataclass(frozen=True)

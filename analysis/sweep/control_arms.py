@@ -12,8 +12,8 @@ from scipy import special
 from analysis.curve.means import RhoMeans
 from analysis.curve.readings import Interval
 from analysis.runs.table import SweepRuns
+from engram_sweep.planning.arms import ARMS, ONE_ROW
 
-ARM_NAMES = {"over_encoding": "over-encoding", "one_row": "one row", "dense": "dense"}
 """Names of the control arms in sentences and figures."""
 
 
@@ -67,7 +67,7 @@ def arm_effects(sweep: SweepRuns, means: RhoMeans, level: float) -> tuple[ArmEff
         rho = known if known >= 0 else float("nan")
         losses = _by_seed(runs_of(sweep, arm, rho))
         hybrid = Interval(None, None, None)
-        if arm == "over_encoding":
+        if ARMS[arm].splits_budget:
             hybrid = _paired(_losses_at(sweep, rho), losses, means, level)
         effects.append(
             ArmEffect(
@@ -94,7 +94,7 @@ def gain_parts(sweep: SweepRuns, means: RhoMeans, best: float, level: float) -> 
     Returns:
         The parts; None without finite runs of one_row, at rho = 1 and at a rho below 1.
     """
-    one_row = _by_seed(sweep.arms.loc[sweep.arms["arm"] == "one_row"])
+    one_row = _by_seed(sweep.arms.loc[sweep.arms["arm"] == ONE_ROW.key])
     below = means.rho[means.rho < 1]
     if one_row.empty or means.rho[-1] != 1 or not len(below):
         return None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
+from analysis.runs.table import check_table
 from engram_sweep.config.scale import Arms
 from engram_sweep.planning.arms import ARMS, Arm, asked_rhos, control_arms, curve_arms
 from engram_sweep.planning.plan import make_plan
@@ -55,3 +57,8 @@ def test_a_new_control_arm_is_one_object_and_one_yaml_key(monkeypatch: pytest.Mo
         assert (
             abs(run.allocation.ledger.params_total / run.allocation.anchor.params_total - 1) < 1e-4
         )
+
+    table = pd.DataFrame(
+        [{**run.row(), "validation_loss": 2.0 + run.spec.rho} for run in plan.runs]
+    )
+    assert set(check_table(table, "plan").arms["arm"]) == {"halved"}
