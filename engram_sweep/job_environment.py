@@ -1,10 +1,61 @@
-"""How a SLURM job puts itself back into the queue when it is preempted or out of time."""
+"""What a worker process knows of the job that it is part of: its rank, its peers, its queue.
+
+It reads environment variables that submitit and SLURM set, and nothing of `engram_sweep.launch`:
+a worker does not know who launched it.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
+
+from engram_sweep.runs.work_order import WorkOrder
+
+if TYPE_CHECKING:
+    from engram_sweep.training.train import Place
+
+TIMEOUT_SECONDS = 60
+"""A SLURM client that has not answered for so long is given up."""
+FIRST_PORT, PORTS = 20_000, 20_000
+"""Range of the ports at which the processes of a run on one machine meet."""
+
+
+def rank_of(order: WorkOrder) -> int:
+    """Return the rank of this process among those of its run; 0 if it is alone."""
+    if order.processes == 1:
+        return 0
+    import submitit
+
+    return submitit.JobEnvironment().global_rank
+
+
+def place_of(order: WorkOrder) -> Place:
+    """Return where this process stands among those of its run, as training needs it.
+
+    On one machine without SLURM this also sets LOCAL_RANK, MASTER_ADDR and MASTER_PORT.
+    """
+    from engram_sweep.training.train import Place
+
+    if order.processes == 1:
+        return Place()
+    import submitit
+
+    there = submitit.JobEnvironment()
+    if not in_slurm():
+        # Lightning takes a process that has a LOCAL_RANK for one that was started for it.
+        os.environ |= {
+            "LOCAL_RANK": str(there.local_rank),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(FIRST_PORT + int(there.job_id) % PORTS),
+        }
+    return Place(order.nodes, order.devices, there.global_rank, in_slurm())
+
+
+def in_slurm() -> bool:
+    """Return whether this process belongs to a SLURM job that our executor submitted."""
+    return os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
 
 
 def requeue() -> bool:
@@ -14,28 +65,24 @@ def requeue() -> bool:
     cancelled gets the same signals and must not come back.
 
     Returns:
-        Whether SLURM took it; False outside a job of ours and where the cluster does not allow it.
+        Whether SLURM took it; False outside a job of ours and if the cluster does not allow it.
     """
-    if os.environ.get("SUBMITIT_EXECUTOR") != "slurm":
+    if not in_slurm():
         return False
     job = os.environ["SLURM_JOB_ID"]
     try:
-        asked = subprocess.run(
-            ["squeue", "--noheader", "--jobs", job, "--format", "%T"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        if asked.stdout.split() != ["RUNNING"]:
+        if _client("squeue", "--noheader", "--jobs", job, "--format", "%T").split() != ["RUNNING"]:
             return False
-        subprocess.run(
-            ["scontrol", "requeue", job], check=True, capture_output=True, text=True, timeout=60
-        )
+        _client("scontrol", "requeue", job, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        print(
-            f"could not requeue job {job}: {getattr(error, 'stderr', None) or error}",
-            file=sys.stderr,
-            flush=True,
-        )
+        reason = getattr(error, "stderr", None) or error
+        print(f"could not requeue job {job}: {reason}", file=sys.stderr, flush=True)
         return False
     return True
+
+
+def _client(*words: str, check: bool = False) -> str:
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=check
+    )
+    return done.stdout

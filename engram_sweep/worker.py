@@ -1,4 +1,6 @@
-"""What a worker process does with one run folder: train, write the record. Returns nothing; the folder says it all.
+"""What a worker process does with one run folder: train and write the record.
+
+A worker returns nothing: whatever it has to report is in the folder.
 
 A run on several devices has a worker for each. The first of them, rank 0, holds the lock and
 writes; the others train.
@@ -6,8 +8,6 @@ writes; the others train.
 
 from __future__ import annotations
 
-import errno
-import os
 import platform
 import sys
 import time
@@ -17,21 +17,17 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from engram_sweep.job_environment import requeue
+from engram_sweep.job_environment import place_of, rank_of, requeue
+from engram_sweep.runs.failures import FailureKind, kind_of, tries_allowed
 from engram_sweep.runs.folder import Busy, RunFolder
-from engram_sweep.runs.provenance import code_state, driver, versions
+from engram_sweep.runs.provenance import code_state, gpu_driver_version, versions
 from engram_sweep.runs.records import write_record
-from engram_sweep.spec import RunSpec, canonical_json
 from engram_sweep.training.signals import SIGNALS, Interrupted, StopFlag
-
-if TYPE_CHECKING:
-    from engram_sweep.training.train import Place
 
 
 def run(folder: str, inline: bool = False) -> None:
-    """Train the run of a folder, from its last checkpoint on, unless it is done or another worker is at it.
+    """Train the run of a folder from its last checkpoint on, unless it is done or being trained.
 
     A failure is noted in the folder (class, message, last lines); the driver reads it there.
     SIGTERM and SIGUSR2 make training stop after the step, with a checkpoint; a SLURM job then
@@ -50,7 +46,7 @@ def run(folder: str, inline: bool = False) -> None:
     # Inline, the driver's process goes on after the run, so its signals stay its own.
     stop = StopFlag(() if inline else SIGNALS)
     stop.own()
-    rank, several = _rank_of(here)
+    rank, several = _standing(here)
     try:
         if here.is_done():
             return
@@ -67,30 +63,18 @@ def run(folder: str, inline: bool = False) -> None:
             sys.exit(1)
 
 
-def failure_kind(error: BaseException) -> str:
-    """The class of a failure: out of memory, node (disk), bad data or bug."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return "out of memory"
-    if isinstance(error, OSError):
-        return "out of memory" if error.errno == errno.ENOMEM else "node"
-    return "bad data" if isinstance(error, ValueError) else "bug"
-
-
-def _rank_of(here: RunFolder) -> tuple[int, bool]:
-    """Rank of this worker, and whether it has others beside it."""
+def _standing(here: RunFolder) -> tuple[int, bool]:
+    """Return the rank of this worker, and whether it has others beside it."""
     try:
-        _, job = here.read_job()
-    except (ValueError, KeyError, TypeError):
-        return 0, False  # told of where the job is needed
-    if job["nodes"] * job["devices"] == 1:
+        order = here.read_work_order()
+    except ValueError:
+        # An unreadable run.json is reported by _train, which needs it.
         return 0, False
-    import submitit
-
-    return submitit.JobEnvironment().global_rank, True
+    return rank_of(order), order.processes > 1
 
 
 def _attempt(here: RunFolder, rank: int, several: bool, stop: StopFlag, inline: bool) -> None:
-    """Train, and whatever happens leave word of it."""
+    """Train and record the outcome (done, interrupted, failed) in the run folder."""
     clock = time.monotonic()
 
     def seconds() -> float:
@@ -106,7 +90,8 @@ def _attempt(here: RunFolder, rank: int, several: bool, stop: StopFlag, inline: 
     except Exception as error:
         traceback.print_exc()
         sys.stderr.flush()
-        kind, message = failure_kind(error), f"{type(error).__name__}: {error}".splitlines()[0]
+        kind = kind_of(error)
+        message = f"{type(error).__name__}: {error}".splitlines()[0]
     # A full disk takes no last words either; the driver then finds a worker that vanished.
     with suppress(OSError):
         # When one rank fails, the others fail at the next thing they do together: the first to
@@ -120,20 +105,18 @@ def _attempt(here: RunFolder, rank: int, several: bool, stop: StopFlag, inline: 
 
 
 def _stopped(here: RunFolder, message: str, seconds: float) -> None:
-    """Note an attempt that was asked to stop, and bring the job back into the queue if it is in one."""
-    _, job = here.read_job()
+    """Note an attempt that was asked to stop, and requeue its job if it is in a queue."""
+    order = here.read_work_order()
     # The same signals announce preemption and the time limit; only the clock tells them apart.
-    kind = (
-        "timed out"
-        if 60 * job["timeout_minutes"] - seconds < 2 * job["signal_seconds"]
-        else "preempted"
-    )
+    near_limit = 60 * order.timeout_minutes - seconds < 2 * order.signal_seconds
+    kind = FailureKind.TIMED_OUT if near_limit else FailureKind.PREEMPTED
     step = here.checkpoint_step()
     here.write_failure(kind, f"{message}; goes on from step {step}")
     here.end_attempt(kind, seconds, step)
     ended = [attempt for attempt in here.attempts() if attempt["ended"] == kind]
-    stuck = kind == "timed out" and len(ended) > 1 and ended[-2]["step"] == step
-    if len(ended) <= job["retries"][kind.replace(" ", "_")] and not stuck:
+    # An attempt that left no later checkpoint than the one before would only repeat itself.
+    stuck = kind == FailureKind.TIMED_OUT and len(ended) > 1 and ended[-2].get("step") == step
+    if len(ended) <= tries_allowed(order.retries, kind) and not stuck:
         requeue()
 
 
@@ -145,13 +128,13 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
     from engram_sweep.training.checkpoints import Checkpoints
     from engram_sweep.training.train import train
 
-    spec, job = here.read_job()
-    torch.set_num_threads(job["threads"])
-    shards = load(Path(job["shards"]))
-    place = _place(job)
-    checkpoints = Checkpoints(here.checkpoints, 60 * job["checkpoint_minutes"])
+    order = here.read_work_order()
+    torch.set_num_threads(order.threads)
+    shards = load(Path(order.shards))
+    place = place_of(order)
+    checkpoints = Checkpoints(here.checkpoints, 60 * order.checkpoint_minutes)
     result = train(
-        spec,
+        order.spec,
         shards,
         here.path / "logs",
         report=lambda progress: here.write_progress(asdict(progress)),
@@ -166,7 +149,7 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
     wall = seconds() + sum(attempt["seconds"] or 0 for attempt in before)
     values = {
         **asdict(result),
-        **_asked(here, spec, job),
+        **order.record_columns(),
         **code_state(),
         "restarts": len(before),
         "wall_seconds": wall,
@@ -176,7 +159,7 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
         "tokenizer_fingerprint": shards.tokenizer_fingerprint(),
         "versions": versions(),
         "host": platform.node(),
-        "driver": driver(),
+        "driver": gpu_driver_version(),
         "started_at": datetime.fromisoformat((before or [this])[0]["started_at"]),
         "finished_at": datetime.now(UTC),
     }
@@ -185,40 +168,3 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
     with suppress(OSError):
         here.end_attempt("done", seconds(), result.steps)
         checkpoints.clear()
-
-
-def _place(job: dict[str, Any]) -> Place:
-    """Where this process stands, as submitit's variables or SLURM's tell it."""
-    from engram_sweep.training.train import Place
-
-    if job["nodes"] * job["devices"] == 1:
-        return Place()
-    import submitit
-
-    there = submitit.JobEnvironment()
-    slurm = os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
-    if not slurm:
-        # All on this machine: Lightning takes a process that has a LOCAL_RANK for one that was
-        # started for it.
-        port = 20_000 + int(there.job_id) % 20_000
-        os.environ |= {
-            "LOCAL_RANK": str(there.local_rank),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-        }
-    return Place(job["nodes"], job["devices"], there.global_rank, slurm)
-
-
-def _asked(here: RunFolder, spec: RunSpec, job: dict[str, Any]) -> dict[str, Any]:
-    """The record's columns that were known before the run."""
-    return {
-        "run_id": here.run_id,
-        "scale": job["scale"],
-        "arm": spec.arm,
-        "rho_asked": job["rho_asked"],
-        "rho": spec.rho,
-        "seed": spec.seed,
-        "routed_experts": spec.geometry.routed_experts,
-        "spec": canonical_json(spec),
-        **job["ledger"],
-    }

@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 
 from engram_sweep.config.scale import Scale, load_scale
+from engram_sweep.planning.plan import PlannedRun
+from engram_sweep.runs.work_order import WorkOrder
 
 ROOT = Path(__file__).resolve().parent.parent
 SWEEPS = ROOT / "sweeps"
@@ -65,3 +67,23 @@ def write_scale(folder: Path, name: str = "example", **changes: Any) -> Path:
 def load(name: str) -> Scale:
     """A scale of this repository."""
     return load_scale(name, SWEEPS)
+
+
+def work_order(run: PlannedRun, shards: Path, devices: int = 1, **changes: Any) -> WorkOrder:
+    """What a worker of a planned run is given."""
+    values: dict[str, Any] = {
+        "run_id": run.run_id,
+        "scale": run.scale,
+        "rho_asked": run.allocation.rho_asked,
+        "ledger": run.allocation.ledger.sums(),
+        "shards": str(shards),
+        "threads": 1,
+        "nodes": 1,
+        "devices": devices,
+        "timeout_minutes": 60,
+        "signal_seconds": 30,
+        "checkpoint_minutes": 10.0,
+        "retries": {"preempted": 3},
+        "spec": run.spec,
+    }
+    return WorkOrder(**values | changes)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from engram_sweep.planning.plan import make_plan
 from engram_sweep.runs.folder import RunFolder
-from tests.examples import ROOT
+from tests.examples import ROOT, scale, work_order
 
 FILES = sorted(
     path
@@ -92,5 +93,5 @@ def test_what_is_allowed_is_not_found() -> None:
 
 def test_run_folders_are_private(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "runs" / "0")
-    folder.write_job({"spec": {}})
+    folder.write_work_order(work_order(make_plan(scale()).runs[0], tmp_path))
     assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700

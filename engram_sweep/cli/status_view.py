@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,6 +14,7 @@ from engram_sweep.cli.plan_view import console
 from engram_sweep.config.scale import Scale
 from engram_sweep.launch.status import RunStatus, counts
 from engram_sweep.planning.plan import Plan
+from engram_sweep.runs.failures import Failure
 from engram_sweep.search.learning_rate import Trial, best
 
 _COLOURS = {
@@ -113,7 +113,7 @@ def _label(s: RunStatus) -> str:
     return f"{s.run.spec.arm} rho {s.run.spec.rho:.3f} seed {s.run.spec.seed}"
 
 
-def _reason(failure: dict[str, Any]) -> str:
+def _reason(failure: Failure) -> str:
     return f"{failure['kind']}: {failure['message']}"
 
 

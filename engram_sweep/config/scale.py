@@ -130,10 +130,6 @@ class Retries(Section):
     bug: Tries = 0
     bad_data: Tries = 0
 
-    def of(self, kind: str) -> int:
-        """The cap of a failure's class as a run folder names it, such as "out of memory"; 0 for one not known."""
-        return getattr(self, kind.replace(" ", "_"), 0)
-
 
 class Launch(Section):
     """Where runs go and how fast they are expected to be; not part of any run's identity."""

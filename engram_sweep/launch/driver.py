@@ -12,7 +12,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engram_sweep.config.scale import Launch, Retries
@@ -24,9 +24,11 @@ from engram_sweep.launch.executors.local import Executor, ended_by, stop_jobs
 from engram_sweep.launch.jobs import Job
 from engram_sweep.launch.status import RunStatus, Survey, folder_of
 from engram_sweep.planning.plan import Plan
+from engram_sweep.runs.failures import FailureKind, tries_allowed
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.record_cache import collect
 from engram_sweep.runs.records import FILE_NAME, runs_folder, write_members
+from engram_sweep.runs.work_order import WorkOrder
 
 POLL_SECONDS = 0.5
 LOOKING_SHARE = 0.2
@@ -122,20 +124,22 @@ class Driver:
             status = self._vanished(status, folder, watched)
         elif (
             status.failure
-            and status.failure["kind"] == "preempted"
-            and ended_by(status.job) == "cancelled"
+            and status.failure["kind"] == FailureKind.PREEMPTED
+            and ended_by(status.job) == FailureKind.CANCELLED
         ):
             # A worker cannot tell: preemption and cancellation send the same signal.
-            folder.write_failure("cancelled", "cancelled in its queue")
+            folder.write_failure(FailureKind.CANCELLED, "cancelled in its queue")
             status = replace(status, state="failed", failure=folder.failure())
         assert status.failure
         kind = status.failure["kind"]
         self.judged[run_id] = _failed_at(status)
         self.tries[run_id, kind] += 1
         stuck = (
-            kind == "timed out" and watched is not None and folder.checkpoint_step() <= watched.step
+            kind == FailureKind.TIMED_OUT
+            and watched is not None
+            and folder.checkpoint_step() <= watched.step
         )
-        if stuck or self.tries[run_id, kind] > self.retries.of(kind):
+        if stuck or self.tries[run_id, kind] > tries_allowed(self.retries.model_dump(), kind):
             self.given_up.add(run_id)
         return status
 
@@ -146,12 +150,14 @@ class Driver:
             folder.write_failure(kind, f"ended by its queue: {kind}")
         elif lasted > 60 * self.timeout_minutes - placement.LOCAL_SIGNAL_SECONDS:
             folder.write_failure(
-                "timed out", f"stopped at launch.timeout_minutes = {self.timeout_minutes:g}"
+                FailureKind.TIMED_OUT,
+                f"stopped at launch.timeout_minutes = {self.timeout_minutes:g}",
             )
         else:
-            times = self.tries[status.run.run_id, "node"] + 1
+            times = self.tries[status.run.run_id, FailureKind.NODE] + 1
             folder.write_failure(
-                "node", "the worker vanished without a word" + f" {times} times" * (times > 1)
+                FailureKind.NODE,
+                "the worker vanished without a word" + f" {times} times" * (times > 1),
             )
         return replace(status, state="failed", failure=folder.failure())
 
@@ -260,24 +266,21 @@ def _lay_out(
     """Tokenise the corpus once and write what to train to the folder of every run that nobody is at."""
     shards = prepare(todo[0].run.spec.corpus, results / "corpora", corpus)
     for run in (status.run for status in todo if not status.live):
-        folder, ledger = folder_of(run, results), run.allocation.ledger
-        folder.write_job(
-            {
-                "run_id": run.run_id,
-                "scale": run.scale,
-                "rho_asked": run.allocation.rho_asked,
-                "ledger": {
-                    name: getattr(ledger, name)
-                    for name in ("params_total", "params_active", "params_table", "flops_per_token")
-                },
-                "shards": str(shards.resolve()),
-                "threads": 1,
-                "nodes": where.shape.nodes,
-                "devices": where.shape.devices,
-                "signal_seconds": where.signal_seconds,
-                "timeout_minutes": launch.timeout_minutes,
-                "checkpoint_minutes": launch.checkpoint_minutes,
-                "retries": launch.retries.model_dump(),
-                "spec": asdict(run.spec),
-            }
+        folder = folder_of(run, results)
+        folder.write_work_order(
+            WorkOrder(
+                run_id=run.run_id,
+                scale=run.scale,
+                rho_asked=run.allocation.rho_asked,
+                ledger=run.allocation.ledger.sums(),
+                shards=str(shards.resolve()),
+                threads=1,
+                nodes=where.shape.nodes,
+                devices=where.shape.devices,
+                signal_seconds=where.signal_seconds,
+                timeout_minutes=launch.timeout_minutes,
+                checkpoint_minutes=launch.checkpoint_minutes,
+                retries=launch.retries.model_dump(),
+                spec=run.spec,
+            )
         )

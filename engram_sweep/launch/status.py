@@ -9,6 +9,7 @@ from typing import Any
 from engram_sweep.launch.executors.local import job_states
 from engram_sweep.launch.jobs import Job, State, noted_job
 from engram_sweep.planning.plan import Plan, PlannedRun
+from engram_sweep.runs.failures import Failure, FailureKind
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.record_cache import FOLDER, collect, is_grown
 from engram_sweep.runs.records import FILE_NAME, runs_folder
@@ -29,7 +30,7 @@ class RunStatus:
     step: int | None = None
     steps: int | None = None
     tokens_per_second: float | None = None
-    failure: dict[str, Any] | None = None
+    failure: Failure | None = None
     job: Job | None = None
     """The job last submitted for it, if it is not finished."""
     live: bool = False
@@ -150,7 +151,7 @@ class Survey:
                 run, "running", step=step, steps=steps, tokens_per_second=speed, job=job, live=True
             )
         failure = folder.failure()
-        if failure is not None and failure["kind"] == "preempted":
+        if failure is not None and failure["kind"] == FailureKind.PREEMPTED:
             step = folder.checkpoint_step()
             return RunStatus(
                 run, "preempted", step=step, steps=steps, failure=failure, job=job, live=live

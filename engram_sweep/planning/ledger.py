@@ -78,6 +78,15 @@ class Ledger:
         """FLOPs per trained token, forward and backward."""
         return (1 + BACKWARD) * self.flops_forward
 
+    def sums(self) -> dict[str, int]:
+        """Return the sums that plans, work orders and records name."""
+        return {
+            "params_total": self.params_total,
+            "params_active": self.params_active,
+            "params_table": self.params_table,
+            "flops_per_token": self.flops_per_token,
+        }
+
 
 def ledger(geometry: Geometry, window: int) -> Ledger:
     """Count one model.

@@ -51,10 +51,7 @@ class PlannedRun:
             "routed_experts": self.spec.geometry.routed_experts,
             "shared_width": list(self.spec.geometry.shared_width),
             "rows_per_head": [min(rows), max(rows)] if rows else None,
-            "params_total": a.ledger.params_total,
-            "params_active": a.ledger.params_active,
-            "params_table": a.ledger.params_table,
-            "flops_per_token": a.ledger.flops_per_token,
+            **a.ledger.sums(),
             "tokens": self.tokens,
         }
 

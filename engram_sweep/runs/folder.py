@@ -28,8 +28,9 @@ from pathlib import Path
 from typing import Any
 
 from engram_sweep.atomic_files import read_json, write_json
+from engram_sweep.runs.failures import Attempt, Failure, FailureKind
 from engram_sweep.runs.records import FILE_NAME, is_done
-from engram_sweep.spec import RunSpec, from_json
+from engram_sweep.runs.work_order import WorkOrder, read_work_order
 
 
 class Busy(Exception):
@@ -56,21 +57,22 @@ class RunFolder:
         """Whether a valid record of this run is there."""
         return is_done(self.path, self.run_id)
 
-    def write_job(self, job: dict[str, Any]) -> None:
-        """Lay down what the worker needs: `spec`, `scale`, `rho_asked`, ledger sums, `shards`."""
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_json(self.path / "run.json", job)
-
-    def read_job(self) -> tuple[RunSpec, dict[str, Any]]:
-        """The spec and the whole job.
+    def write_work_order(self, order: WorkOrder) -> None:
+        """Create the folder, for this user only, and write what its worker is to do.
 
         Raises:
-            ValueError: there is no whole job, or it was written by another version.
+            OSError: it cannot be written.
         """
-        job = read_json(self.path / "run.json")
-        if not job:
-            raise ValueError(f"{self.path / 'run.json'}: expected a job, found none")
-        return from_json(RunSpec, job["spec"]), job
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        order.write(self.path)
+
+    def read_work_order(self) -> WorkOrder:
+        """Read what the worker is to do.
+
+        Raises:
+            ValueError: there is no whole work order, or another version wrote it.
+        """
+        return read_work_order(self.path)
 
     @contextmanager
     def held(self, patience: float = 2.0) -> Iterator[None]:
@@ -117,7 +119,7 @@ class RunFolder:
         return read_json(self.path / "progress.json") or {}
 
     def write_progress(self, progress: dict[str, Any]) -> None:
-        """Tell where the run stands; a disk that is full for now costs the telling, not the run."""
+        """Note where the run stands. Best effort: a full disk loses this update, not the run."""
         with suppress(OSError):
             write_json(self.path / "progress.json", progress)
 
@@ -126,22 +128,19 @@ class RunFolder:
         """Where the run's checkpoints lie, while it is not done."""
         return self.path / "checkpoints"
 
-    def attempts(self) -> list[dict[str, Any]]:
-        """`started_at`, `host`, `seconds`, `ended` and `step` of every attempt; an unfinished one ended None."""
+    def attempts(self) -> list[Attempt]:
+        """Return every attempt, the first one first."""
         return read_json(self.path / "attempts.json") or []
 
-    def failure(self) -> dict[str, Any] | None:
-        """`kind`, `message`, `log` (last lines) and `at` (ISO 8601, UTC) of the last failed attempt, if it failed."""
+    def failure(self) -> Failure | None:
+        """Return the failure of the last attempt, None if it did not fail."""
         return read_json(self.path / "failure.json")
 
     def write_failure(self, kind: str, message: str) -> None:
-        """Note how an attempt failed, with the worker's last lines."""
-        failure = {
-            "kind": kind,
-            "message": message,
-            "log": self.last_lines(),
-            "at": datetime.now(UTC).isoformat(),
-        }
+        """Note how an attempt failed, with the last lines of the worker's output."""
+        failure = Failure(
+            kind=kind, message=message, log=self.last_lines(), at=datetime.now(UTC).isoformat()
+        )
         write_json(self.path / "failure.json", failure)
 
     def checkpoint_step(self) -> int:
@@ -152,23 +151,17 @@ class RunFolder:
     def start_attempt(self) -> None:
         """Note a new attempt and forget the last one's failure.
 
-        An attempt before it that nobody ended was killed: it lasted as long as its progress was
-        told of.
+        An attempt before it that nobody ended was killed; its last progress update gives its
+        duration.
         """
         attempts = self.attempts()
         if attempts and attempts[-1]["ended"] is None:
             started = datetime.fromisoformat(attempts[-1]["started_at"]).timestamp()
-            told = self.path / "progress.json"
-            last = told.stat().st_mtime if told.exists() else started
-            attempts[-1] |= {"ended": "node", "seconds": max(0.0, last - started)}
-        attempts.append(
-            {
-                "started_at": datetime.now(UTC).isoformat(),
-                "host": platform.node(),
-                "seconds": None,
-                "ended": None,
-            }
-        )
+            progress = self.path / "progress.json"
+            last = progress.stat().st_mtime if progress.exists() else started
+            attempts[-1] |= {"ended": FailureKind.NODE, "seconds": max(0.0, last - started)}
+        now = datetime.now(UTC).isoformat()
+        attempts.append(Attempt(started_at=now, host=platform.node(), seconds=None, ended=None))
         write_json(self.path / "attempts.json", attempts)
         for name in ("failure.json", "progress.json"):
             (self.path / name).unlink(missing_ok=True)

@@ -51,7 +51,7 @@ def code_state() -> dict[str, str | None]:
     return {"git_commit": f"{commit}+dirty", "git_diff": xxhash.xxh3_128_hexdigest(diff.encode())}
 
 
-def driver() -> str | None:
+def gpu_driver_version() -> str | None:
     """Version of the NVIDIA driver; None where there is none."""
     if shutil.which("nvidia-smi") is None:
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +18,13 @@ from engram_sweep.corpus.shards import prepare
 from engram_sweep.planning.plan import Plan, PlannedRun
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.records import read_parquet
+from tests.examples import work_order
 
 
 def lay_out(run: PlannedRun, folder: Path, corpora: Path, devices: int) -> RunFolder:
     here = RunFolder(folder / run.run_id)
-    ledger = {n: getattr(run.allocation.ledger, n) for n in LEDGER}
-    here.write_job(
-        {
-            "run_id": run.run_id, "scale": run.scale, "rho_asked": run.allocation.rho_asked, "ledger": ledger,
-            "shards": str(prepare(run.spec.corpus, corpora)), "threads": 1, "nodes": 1, "devices": devices,
-            "timeout_minutes": 60, "signal_seconds": 30, "checkpoint_minutes": 10, "retries": {"preempted": 3},
-            "spec": asdict(run.spec),
-        }
-    )  # fmt: skip
+    here.write_work_order(work_order(run, prepare(run.spec.corpus, corpora), devices))
     return here
-
-
-LEDGER = ("params_total", "params_active", "params_table", "flops_per_token")
 
 
 def start(here: RunFolder, devices: int) -> submitit.Job:

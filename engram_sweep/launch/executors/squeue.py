@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from engram_sweep.errors import UserError
 from engram_sweep.launch.jobs import Job, State
+from engram_sweep.runs.failures import FailureKind
 
 CLIENT_SECONDS = 30
 """A client that says nothing for so long is stopped: one without its server may hang for ever."""
@@ -28,16 +29,16 @@ _QUEUED = frozenset(
     {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"}
 )
 _ENDED = {
-    "BOOT_FAIL": "node",
-    "CANCELLED": "cancelled",
+    "BOOT_FAIL": FailureKind.NODE,
+    "CANCELLED": FailureKind.CANCELLED,
     "COMPLETED": None,
-    "DEADLINE": "timed out",
+    "DEADLINE": FailureKind.TIMED_OUT,
     "FAILED": None,
-    "NODE_FAIL": "node",
-    "OUT_OF_MEMORY": "out of memory",
-    "PREEMPTED": "preempted",
+    "NODE_FAIL": FailureKind.NODE,
+    "OUT_OF_MEMORY": FailureKind.OUT_OF_MEMORY,
+    "PREEMPTED": FailureKind.PREEMPTED,
     "REVOKED": None,
-    "TIMEOUT": "timed out",
+    "TIMEOUT": FailureKind.TIMED_OUT,
 }
 """The class of failure that a final state of SLURM stands for; None where it says no more than that the job ended."""
 

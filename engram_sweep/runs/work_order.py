@@ -1,0 +1,76 @@
+"""The work order of a run (`run.json`): all that a worker needs, written by the driver."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from engram_sweep.atomic_files import read_json, write_json
+from engram_sweep.spec import RunSpec, canonical_json, from_json
+
+FILE_NAME = "run.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkOrder:
+    """What to train, where its text lies, and under which limits. Its fields are the file's keys."""
+
+    run_id: str
+    scale: str
+    rho_asked: float
+    ledger: dict[str, int]
+    """The sums of the run's ledger (`Ledger.sums`): parameters, and FLOPs per token."""
+    shards: str
+    """Folder of token shards."""
+    threads: int
+    """CPU threads of each process."""
+    nodes: int
+    devices: int
+    """Processes on each node."""
+    signal_seconds: float
+    """How long before its time is up a worker is asked to stop."""
+    timeout_minutes: float
+    checkpoint_minutes: float
+    retries: dict[str, int]
+    """`launch.retries`: how often the run starts again, by kind of failure."""
+    spec: RunSpec
+
+    @property
+    def processes(self) -> int:
+        """Ranks of the run."""
+        return self.nodes * self.devices
+
+    def record_columns(self) -> dict[str, Any]:
+        """Return the columns of the record that are known before the run."""
+        return {
+            "run_id": self.run_id,
+            "scale": self.scale,
+            "arm": self.spec.arm,
+            "rho_asked": self.rho_asked,
+            "rho": self.spec.rho,
+            "seed": self.spec.seed,
+            "routed_experts": self.spec.geometry.routed_experts,
+            "spec": canonical_json(self.spec),
+            **self.ledger,
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write the order into a run folder, atomically.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        write_json(folder / FILE_NAME, asdict(self))
+
+
+def read_work_order(folder: Path) -> WorkOrder:
+    """Read the order of a run folder.
+
+    Raises:
+        ValueError: there is no whole order, or another version wrote it.
+    """
+    data = read_json(folder / FILE_NAME)
+    if not data:
+        raise ValueError(f"{folder / FILE_NAME}: expected a work order, got none")
+    return from_json(WorkOrder, data)

@@ -1,0 +1,47 @@
+"""Kinds of failure: one definition for exceptions, files and the YAML of retries."""
+
+from __future__ import annotations
+
+import errno
+import json
+
+import pytest
+
+from engram_sweep.config.scale import Retries
+from engram_sweep.runs.failures import FailureKind, kind_of, tries_allowed
+
+
+class OutOfMemoryError(RuntimeError):
+    """torch's own, by its name."""
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (MemoryError(), "out of memory"),
+        (OutOfMemoryError(), "out of memory"),
+        (OSError(errno.ENOMEM, "no memory"), "out of memory"),
+        (OSError(errno.ENOSPC, "disk full"), "node"),
+        (ValueError("shards"), "bad data"),
+        (RuntimeError("what"), "bug"),
+    ],
+)
+def test_an_exception_has_a_kind(error: Exception, kind: str) -> None:
+    assert kind_of(error) == kind
+
+
+def test_files_hold_a_kind_as_a_plain_string() -> None:
+    assert json.dumps({"kind": FailureKind.TIMED_OUT}) == '{"kind": "timed out"}'
+
+
+def test_every_key_of_retries_is_a_kind_and_cancelled_is_never_tried_again() -> None:
+    keys = {kind.yaml_key for kind in FailureKind}
+    assert keys - set(Retries.model_fields) == {"cancelled"}
+    assert set(Retries.model_fields) <= keys
+
+
+def test_how_often_a_run_starts_again() -> None:
+    retries = Retries(out_of_memory=4).model_dump()
+    assert tries_allowed(retries, "out of memory") == 4
+    assert tries_allowed(retries, "cancelled") == 0
+    assert tries_allowed(retries, "of another version") == 0
