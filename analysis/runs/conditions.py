@@ -1,7 +1,7 @@
-"""One table of several sweeps -> its conditions: what is held fixed along one curve, and where it lies on the axes.
+"""One table of several sweeps -> its conditions: what is fixed along a curve, and its axes.
 
-A condition is a scale at one P_tot, one P_act and one number of tokens. What a record says of them
-is enough; a foreign table may name the axes itself, in columns called as in AXES.
+A condition is a scale at one P_tot, one P_act and one number of tokens. What a record contains is
+enough to find them; a foreign table may name the axes itself, in columns called as in AXES.
 """
 
 from collections.abc import Sequence
@@ -21,74 +21,89 @@ from engram_sweep.planning.axes import record_axes
 AXES = tuple(axis.key for axis in record_axes())
 """Axes on which a finished run shows its place (`engram_sweep.planning.axes`)."""
 SIZES = ("params_total", "params_active", "tokens")
+"""Columns from which a record's place on the axes is computed."""
+SIZE_GAP = 5e-4
+"""Difference in log P_tot above which two runs are of two sizes.
+
+Along rho P_tot is held to 1e-4, while one expert more adds over ten times that.
+"""
 _ASKED = ParseOptions(
     explicit_schema=pa.schema([("training", pa.struct([("tokens", pa.float64())]))]),
     unexpected_field_behavior="ignore",
 )
-GAP = 5e-4  # in log P_tot: along rho it is held to 1e-4, while one expert more adds over ten times that
+"""The one field of a spec that is read here."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """The runs of one curve.
-
-    Attributes:
-        scale: name of the sweep; empty where the table names none.
-        axes: what is known of AXES, all read at rho = 1: P_tot / P_act; training tokens per
-            activated parameter; and the budget C = 6 P_act tokens in FLOPs (paper section 3.1:
-            attention scores and LM head are left out).
-        runs: its rows.
-    """
+    """The runs of one curve."""
 
     scale: str
+    """Name of the sweep; empty if the table names none."""
     axes: dict[str, float]
+    """What is known of AXES, all read at rho = 1.
+
+    P_tot / P_act; training tokens per activated parameter; and the budget C = 6 P_act tokens in
+    FLOPs (paper section 3.1: attention scores and LM head are left out).
+    """
     runs: pd.DataFrame
+    """Rows of the table."""
 
 
 def split_conditions(table: pd.DataFrame, source: str) -> tuple[Condition, ...]:
-    """Splits a table, in order of scale and axes; a table with nothing to split by is one condition.
+    """Split a table into conditions, in order of scale and axes.
+
+    A table with nothing to split by is one condition.
 
     Args:
         table: one row per run, with `rho`.
-        source: what to call it in messages.
+        source: what to call the table in messages.
 
     Raises:
         UserError: a column that tells conditions apart holds something else.
     """
     table = table.reset_index(drop=True)
-    scale = (
-        table["scale"].fillna("").map(str).to_numpy()
-        if "scale" in table
-        else np.full(len(table), "")
-    )
+    scale = np.full(len(table), "")
+    if "scale" in table:
+        scale = table["scale"].fillna("").map(str).to_numpy()
+    # Axes that a table names itself are keys as they are; else the sizes are.
     explicit = {axis: _positive(table, axis, source) for axis in AXES if axis in table}
     keys = {"scale": scale, **explicit}
     if not explicit and set(SIZES) <= set(table):
         keys |= _size_keys(table, scale, source)
-    found = []
+    conditions = []
     for _, at in sorted(pd.DataFrame(keys).groupby(list(keys)).indices.items()):
         axes = {axis: float(column[at[0]]) for axis, column in explicit.items()}
         rows = table.iloc[at].reset_index(drop=True)
-        found.append(Condition(str(scale[at[0]]), axes or _axes(rows), rows))
-    if not found:
+        conditions.append(Condition(str(scale[at[0]]), axes or _axes(rows), rows))
+    if not conditions:
         return (Condition("", {}, table),)
-    return tuple(
-        sorted(found, key=lambda one: (one.scale, *(one.axes.get(axis, 0.0) for axis in AXES)))
-    )
+    return tuple(sorted(conditions, key=_place))
 
 
 def labels(conditions: Sequence[Condition]) -> list[str]:
-    """A name for each: its scale where there are several, and as many of its axes as tell them apart."""
+    """Return a name for each condition: its scale if they differ, and as many axes as needed.
+
+    For example "tiny, budget 1e+18" beside "tiny, budget 4e+18" and "small, budget 1e+18".
+    """
     several = len({one.scale for one in conditions}) > 1
     words = [[one.scale] if several and one.scale else [] for one in conditions]
     for axis in AXES:
         values = [f"{one.axes[axis]:.3g}" if axis in one.axes else "unknown" for one in conditions]
-        if len(set(values)) > 1 and len(set(map(tuple, words))) < len(words):
-            words = [[*word, f"{axis} {value}"] for word, value in zip(words, values, strict=True)]
+        ambiguous = len({tuple(word) for word in words}) < len(words)
+        # An axis is named only if it varies and the names so far do not tell all apart.
+        if ambiguous and len(set(values)) > 1:
+            for word, value in zip(words, values, strict=True):
+                word.append(f"{axis} {value}")
     return [
         ", ".join(word) or one.scale or "all runs"
         for word, one in zip(words, conditions, strict=True)
     ]
+
+
+def _place(condition: Condition) -> tuple[str | float, ...]:
+    """Return the place of a condition in the order of all: its scale, then its axes."""
+    return (condition.scale, *(condition.axes.get(axis, 0.0) for axis in AXES))
 
 
 def _positive(table: pd.DataFrame, column: str, source: str) -> np.ndarray:
@@ -100,22 +115,26 @@ def _positive(table: pd.DataFrame, column: str, source: str) -> np.ndarray:
 
 
 def _size_keys(table: pd.DataFrame, scale: np.ndarray, source: str) -> dict[str, np.ndarray]:
-    """Tokens and P_tot as keys, so that all rows of a curve share them."""
+    """Return tokens and number of the size of every run as keys, equal for all rows of a curve.
+
+    Args:
+        table: one row per run, with the columns of SIZES.
+        scale: name of the scale of every run, shape (n,).
+        source: what to call the table in messages.
+    """
     arm = table["arm"].to_numpy() if "arm" in table else np.full(len(table), ENGRAM.key)
-    if "spec" not in table:
-        curve = np.where(np.isin(arm, CURVE_ARMS), "curve", arm)
-        points = {"scale": scale, "arm": curve, "rho": table["rho"].round(9), "seed": table["seed"]}
-        if not pd.DataFrame(points).duplicated().any():
-            return {}  # a foreign table with one run for each point is one curve, whatever it holds fixed
+    if "spec" not in table and not _duplicated(table, scale, arm):
+        # A foreign table with one run for each point is one curve, whatever it holds fixed.
+        return {}
     tokens = _asked_tokens(table, source) if "spec" in table else _positive(table, "tokens", source)
-    total, active = (
-        np.log(_positive(table, column, source)) for column in ("params_total", "params_active")
-    )
+    total = np.log(_positive(table, "params_total", source))
+    active = np.log(_positive(table, "params_active", source))
+    # Sizes are runs of close P_tot: a new one begins at every gap in sorted order.
     sparse = np.flatnonzero(arm != DENSE.key)
     order = sparse[np.argsort(total[sparse], kind="stable")]
     size = np.full(len(table), -1)
-    size[order] = np.cumsum(np.diff(total[order], prepend=total[order[:1]]) > GAP)
-    # A dense model has no sparse parameters: its P_tot says nothing, its P_act and its tokens do.
+    size[order] = np.cumsum(np.diff(total[order], prepend=total[order[:1]]) > SIZE_GAP)
+    # A dense model has no sparse parameters: its P_tot shows nothing, its P_act and its tokens do.
     for row in np.flatnonzero(arm == DENSE.key):
         near = sparse[(tokens[sparse] == tokens[row]) & (scale[sparse] == scale[row])]
         if len(near):
@@ -123,8 +142,19 @@ def _size_keys(table: pd.DataFrame, scale: np.ndarray, source: str) -> dict[str,
     return {"tokens": tokens, "size": size}
 
 
+def _duplicated(table: pd.DataFrame, scale: np.ndarray, arm: np.ndarray) -> bool:
+    """Return whether a point (scale, arm, rho, seed) has more than one run."""
+    curve = np.where(np.isin(arm, CURVE_ARMS), "curve", arm)
+    points = {"scale": scale, "arm": curve, "rho": table["rho"].round(9), "seed": table["seed"]}
+    return bool(pd.DataFrame(points).duplicated().any())
+
+
 def _asked_tokens(table: pd.DataFrame, source: str) -> np.ndarray:
-    """From the specs: a run that diverged saw fewer tokens than its fellows."""
+    """Return the training tokens in the specs, shape (n,): a diverged run saw fewer than asked.
+
+    Raises:
+        UserError: a spec is no JSON, or has no number of tokens.
+    """
     try:
         # All at once: ten thousand specs one by one take a quarter of a second.
         lines = "\n".join(spec.replace("\n", " ") for spec in table["spec"])
@@ -140,15 +170,15 @@ def _asked_tokens(table: pd.DataFrame, source: str) -> np.ndarray:
 
 
 def _axes(rows: pd.DataFrame) -> dict[str, float]:
+    """Return the place of one condition's runs on AXES; empty if their sizes are not known."""
     if not set(SIZES) <= set(rows):
         return {}
-    # The anchor, or the largest rho there is; a control arm stands in only where nothing else is
-    # there.
+    # Read at the anchor, or at the largest rho there is; a control arm stands in only if there is
+    # nothing else.
     on_curve = rows["arm"].isin(CURVE_ARMS) if "arm" in rows else True
     anchor = rows.assign(on_curve=on_curve).sort_values(by=["on_curve", "rho"]).index[-1]
-    total, active = (
-        float(rows[column].to_numpy(float)[anchor]) for column in ("params_total", "params_active")
-    )
+    total = float(rows["params_total"].to_numpy(float)[anchor])
+    active = float(rows["params_active"].to_numpy(float)[anchor])
     tokens = float(rows["tokens"].to_numpy(float).max())
     return {
         axis.key: axis.of_record(total, active, tokens) for axis in record_axes() if axis.of_record

@@ -14,8 +14,6 @@ from analysis.curve.readings import Interval
 from analysis.runs.table import SweepRuns
 from engram_sweep.planning.arms import ARMS, ONE_ROW
 
-"""Names of the control arms in sentences and figures."""
-
 
 @dataclass(frozen=True)
 class ArmEffect:

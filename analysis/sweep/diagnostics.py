@@ -31,7 +31,7 @@ class Diagnostics:
     seed_tilt: float | None
     """That seeds differ by a shift only and not by a slope in rho."""
     unequal_noise: float | None
-    """That the run noise is the same at every rho (Cochran's test: the largest share of one rho)."""
+    """That the run noise is the same at every rho (Cochran's test: largest share of one rho)."""
     drift: float | None
     """That residuals have no trend over the time of training (a changed machine, library or data).
 

@@ -41,7 +41,7 @@ def _status(options: argparse.Namespace) -> int:
     survey = Survey(plan, options.results)
     if options.watch:
         return _watch(survey)
-    statuses = survey.look()
+    statuses = survey.poll()
     if options.json:
         rows = [status.row() for status in statuses]
         print(json.dumps({"scale": plan.scale.name, "counts": counts(statuses), "runs": rows}))
@@ -57,7 +57,7 @@ def _watch(survey: Survey) -> int:
 
     with status_view.Watch(survey.plan) as watch:
         while True:
-            statuses = survey.look()
+            statuses = survey.poll()
             watch.update(statuses)
             if all(status.finished for status in statuses):
                 break

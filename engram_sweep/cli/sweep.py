@@ -94,7 +94,7 @@ def _check_price(plan: Plan, options: argparse.Namespace, only: set[str] | None)
     Raises:
         UserError: the sweep is refused; says by how much and what would allow it.
     """
-    from engram_sweep.launch.placement import choose, what_is_missing
+    from engram_sweep.launch.executors.registry import choose
     from engram_sweep.launch.status import sweep_status
     from engram_sweep.planning.cost import check_gpu_hours, check_memory, cost, price_of
 
@@ -105,7 +105,7 @@ def _check_price(plan: Plan, options: argparse.Namespace, only: set[str] | None)
     left = [run for run in left if only is None or run.run_id in only]
     if not left:
         return
-    missing = what_is_missing(plan.scale, choose(plan.scale.launch, options.executor))
+    missing = choose(plan.scale.launch, options.executor).what_is_missing(plan.scale)
     if missing:
         from engram_sweep.cli import plan_view
 

@@ -2,54 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from engram_sweep.atomic_files import read_json, write_json
 from engram_sweep.errors import UserError
-from engram_sweep.launch.executors.local import job_states, stop_jobs
-from engram_sweep.launch.jobs import Job, noted_job, now
+from engram_sweep.launch.driver_lock import mark_cancelled, turn
+from engram_sweep.launch.executors.registry import job_states, stop_jobs
+from engram_sweep.launch.jobs import Job, noted_job
 from engram_sweep.runs.records import runs_folder
 
-PATIENCE_SECONDS = 10
-"""A driver's turn takes no longer, but for one that trains in its own process; it is told all the same."""
+TIMEOUT_SECONDS = 10
+"""How long to wait for the driver lock.
 
-
-@contextmanager
-def turn(folder: Path, patience: float = 0) -> Iterator[bool]:
-    """Whether it is our turn to submit and cancel runs of a sweep; while it is, it is nobody else's.
-
-    The kernel lets go of the lock however its holder dies.
-
-    Args:
-        folder: `<results>/<scale>`.
-        patience: seconds to wait for it.
-    """
-    handle = os.open(folder / "driver.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        yield _locked(handle, time.monotonic() + patience)
-    finally:
-        os.close(handle)
-
-
-def _locked(handle: int, deadline: float) -> bool:
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(0.05)
-
-
-def last_cancel(folder: Path) -> str | None:
-    """When the sweep of `<results>/<scale>` was last cancelled; a driver that sees this change ends."""
-    return (read_json(folder / "cancelled.json") or {}).get("at")
+Only an inline driver holds it longer; it sees the cancellation mark at its next poll."""
 
 
 def cancel(scale: str, results: Path) -> int:
@@ -67,8 +31,8 @@ def cancel(scale: str, results: Path) -> int:
     if not folder.is_dir():
         return 0
     try:
-        with turn(folder, PATIENCE_SECONDS):
-            write_json(folder / "cancelled.json", {"at": now()})
+        with turn(folder, TIMEOUT_SECONDS):
+            mark_cancelled(folder)
             jobs = _live_jobs(runs_folder(results, scale))
     except OSError as error:
         raise UserError(f"{folder}: expected a folder with room to write: {error}") from None

@@ -18,9 +18,10 @@ from pathlib import Path
 from engram_sweep.config.scale import Launch, Retries
 from engram_sweep.corpus.shards import prepare
 from engram_sweep.errors import UserError
-from engram_sweep.launch import placement
-from engram_sweep.launch.cancel import last_cancel, turn
-from engram_sweep.launch.executors.local import Executor, ended_by, stop_jobs
+from engram_sweep.launch.driver_lock import last_cancel, turn
+from engram_sweep.launch.executors.local import SIGNAL_SECONDS
+from engram_sweep.launch.executors.protocol import Executor, Placement
+from engram_sweep.launch.executors.registry import choose, failure_of, stop_jobs
 from engram_sweep.launch.jobs import Job
 from engram_sweep.launch.status import RunStatus, Survey, folder_of
 from engram_sweep.planning.plan import Plan
@@ -85,14 +86,14 @@ class Driver:
         """
         folder = self.survey.results / self.survey.plan.scale.name
         cancelled = last_cancel(folder)
-        self.judged = {s.run.run_id: _failed_at(s) for s in self.survey.look()}
+        self.judged = {s.run.run_id: _failed_at(s) for s in self.survey.poll()}
         try:
             while True:
                 began = time.monotonic()
                 with turn(folder) as ours:
                     if last_cancel(folder) != cancelled:
                         raise KeyboardInterrupt
-                    statuses = self.survey.look()
+                    statuses = self.survey.poll()
                     if ours:
                         statuses = [self._judge(status) for status in statuses]
                         self._submit(statuses)
@@ -125,7 +126,7 @@ class Driver:
         elif (
             status.failure
             and status.failure["kind"] == FailureKind.PREEMPTED
-            and ended_by(status.job) == FailureKind.CANCELLED
+            and failure_of(status.job) == FailureKind.CANCELLED
         ):
             # A worker cannot tell: preemption and cancellation send the same signal.
             folder.write_failure(FailureKind.CANCELLED, "cancelled in its queue")
@@ -146,9 +147,9 @@ class Driver:
     def _vanished(self, status: RunStatus, folder: RunFolder, watched: _Watched) -> RunStatus:
         """Note the failure of a worker that could not: killed, or its node with it."""
         lasted = time.monotonic() - (watched.running_since or time.monotonic())
-        if (kind := ended_by(status.job)) is not None:
+        if (kind := failure_of(status.job)) is not None:
             folder.write_failure(kind, f"ended by its queue: {kind}")
-        elif lasted > 60 * self.timeout_minutes - placement.LOCAL_SIGNAL_SECONDS:
+        elif lasted > 60 * self.timeout_minutes - SIGNAL_SECONDS:
             folder.write_failure(
                 FailureKind.TIMED_OUT,
                 f"stopped at launch.timeout_minutes = {self.timeout_minutes:g}",
@@ -217,12 +218,12 @@ def sweep(
         KeyboardInterrupt: stopped; workers of this driver were asked to stop.
     """
     survey = Survey(plan, results)
-    statuses = survey.look()
+    statuses = survey.poll()
     others = {run.run_id for run in plan.runs if only is not None and run.run_id not in only}
     todo = [s for s in statuses if not s.finished and s.run.run_id not in others]
     launch = plan.scale.launch
-    chosen = placement.choose(launch, executor)
-    if todo and (missing := placement.what_is_missing(plan.scale, chosen)) is not None:
+    chosen = choose(launch, executor)
+    if todo and (missing := chosen.what_is_missing(plan.scale)) is not None:
         raise UserError(missing)
     if corpus is None and launch.corpus_path is not None:
         corpus = Path(launch.corpus_path)
@@ -230,13 +231,13 @@ def sweep(
     # anywhere.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        where = placement.place(plan.scale, chosen) if todo else None
+        where = chosen.placement(plan.scale) if todo else None
         if where is not None:
             _lay_out(todo, launch, where, results, corpus)
         write_members(plan.scale.name, [run.run_id for run in plan.runs], results)
         if where is not None:
-            start = placement.start(plan.scale, where, results / plan.scale.name)
-            parallel = placement.side_by_side(launch, chosen)
+            start = chosen.start(plan.scale, where, results / plan.scale.name)
+            parallel = chosen.max_concurrent(launch)
             driver = Driver(
                 survey,
                 start,
@@ -259,7 +260,7 @@ def sweep(
 def _lay_out(
     todo: list[RunStatus],
     launch: Launch,
-    where: placement.Place,
+    where: Placement,
     results: Path,
     corpus: Path | None,
 ) -> None:

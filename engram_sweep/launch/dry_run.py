@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from engram_sweep.atomic_files import write_atomically, write_json
-from engram_sweep.launch import placement, snapshot
-from engram_sweep.launch.executors.slurm import MAX_ARRAY_SIZE, chunks, max_array_size
+from engram_sweep.launch import snapshot
+from engram_sweep.launch.executors.slurm import (
+    MAX_ARRAY_SIZE,
+    SlurmScheduler,
+    chunks,
+    max_array_size,
+    request_of,
+)
 from engram_sweep.launch.status import folder_of, sweep_status
 from engram_sweep.planning.plan import Plan
 from engram_sweep.runs.provenance import code_state
 
 
-def write(plan: Plan, results: Path, bill: dict[str, Any]) -> Path:
+def write(plan: Plan, results: Path, estimate: dict[str, Any]) -> Path:
     """Write the scripts and the plan into `<results>/<scale>/dry-run/`, in place of those of an earlier dry run.
 
     `array-<n>.sh` is the script of each array, as sbatch would be given it; `plan.json` says which
@@ -24,7 +30,7 @@ def write(plan: Plan, results: Path, bill: dict[str, Any]) -> Path:
     Args:
         plan: what is to be trained.
         results: results folder; runs that are done or at work there are left out.
-        bill: `engram_sweep.planning.cost.cost` of the plan.
+        estimate: `engram_sweep.planning.cost.cost` of the plan.
 
     Returns:
         The folder.
@@ -34,12 +40,10 @@ def write(plan: Plan, results: Path, bill: dict[str, Any]) -> Path:
         OSError: it cannot be written.
     """
     scale = plan.scale
-    where = placement.place(scale, "slurm")
+    where = SlurmScheduler().placement(scale)
     home = results.resolve() / scale.name
     state = code_state()
-    request = placement.request(
-        scale, where, home / "code" / snapshot.digest(snapshot.PACKAGE, state)
-    )
+    request = request_of(scale, where, home / "code" / snapshot.digest(snapshot.PACKAGE, state))
     runs = [
         status.run for status in sweep_status(plan, results) if not (status.finished or status.live)
     ]
@@ -64,7 +68,7 @@ def write(plan: Plan, results: Path, bill: dict[str, Any]) -> Path:
             "code": state,
             "arrays": arrays,
             "runs": [run.row() for run in runs],
-            "cost": bill,
+            "cost": estimate,
         },
     )
     return folder

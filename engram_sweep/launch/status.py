@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engram_sweep.launch.executors.local import job_states
+from engram_sweep.launch.executors.registry import job_states
 from engram_sweep.launch.jobs import Job, State, noted_job
 from engram_sweep.planning.plan import Plan, PlannedRun
 from engram_sweep.runs.failures import Failure, FailureKind
@@ -95,7 +95,7 @@ class Survey:
     _uncopied: int = 0
     """Records that were read one by one since the last time that all were read."""
 
-    def look(self) -> list[RunStatus]:
+    def poll(self) -> list[RunStatus]:
         """The state of every planned run, in the plan's order."""
         self._find_finished(list(self.plan.runs))
         left = [run for run in self.plan.runs if run.run_id not in self._finished]
@@ -162,7 +162,7 @@ class Survey:
 
 def sweep_status(plan: Plan, results: Path) -> list[RunStatus]:
     """The state of every planned run."""
-    return Survey(plan, results).look()
+    return Survey(plan, results).poll()
 
 
 def counts(statuses: list[RunStatus]) -> dict[str, int]:

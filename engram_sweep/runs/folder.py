@@ -159,7 +159,7 @@ class RunFolder:
             started = datetime.fromisoformat(attempts[-1]["started_at"]).timestamp()
             progress = self.path / "progress.json"
             last = progress.stat().st_mtime if progress.exists() else started
-            attempts[-1] |= {"ended": FailureKind.NODE, "seconds": max(0.0, last - started)}
+            attempts[-1].update(ended=FailureKind.NODE, seconds=max(0.0, last - started))
         now = datetime.now(UTC).isoformat()
         attempts.append(Attempt(started_at=now, host=platform.node(), seconds=None, ended=None))
         write_json(self.path / "attempts.json", attempts)
@@ -169,7 +169,7 @@ class RunFolder:
     def end_attempt(self, ended: str, seconds: float, step: int) -> None:
         """Note how this attempt ended: a failure's class or `done`; and the step that the next one goes on from."""
         attempts = self.attempts()
-        attempts[-1] |= {"ended": ended, "seconds": seconds, "step": step}
+        attempts[-1].update(ended=ended, seconds=seconds, step=step)
         write_json(self.path / "attempts.json", attempts)
 
     def last_lines(self, count: int = 8) -> list[str]:

@@ -4,7 +4,7 @@ import json
 import pandas as pd
 import pytest
 
-from analysis.cli import register_fit, register_report
+from analysis.cli.report import register_fit, register_report
 from analysis.report.numbers import as_json
 from analysis.report.verdict_sentences import state_verdict
 from analysis.sweep.sweep_analysis import analyse_sweep

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from engram_sweep.launch.executors.local import QUEUES
+from engram_sweep.launch.executors.inline import InlineScheduler
+from engram_sweep.launch.executors.protocol import Queue
+from engram_sweep.launch.executors.registry import SCHEDULERS
 from engram_sweep.launch.jobs import Job, State, now
 from engram_sweep.planning.plan import Plan, make_plan
 
@@ -32,17 +34,28 @@ class Pretended:
         self.asked.append(len(jobs))
         return [self.state] * len(jobs)
 
-    def ended_by(self, job: Job) -> None:
+    def failure_of(self, job: Job) -> None:
         pass
 
     def cancel(self, jobs: Sequence[Job], force: bool = False) -> None:
         self.state = "ended"
 
 
+class PretendedScheduler(InlineScheduler):
+    """Answers for the jobs of a pretended executor."""
+
+    def __init__(self, executor: Pretended) -> None:
+        self._executor = executor
+
+    @property
+    def queue(self) -> Queue:
+        return self._executor
+
+
 @pytest.fixture
 def pretended(monkeypatch: pytest.MonkeyPatch) -> Pretended:
     executor = Pretended()
-    monkeypatch.setitem(QUEUES, executor.name, executor)
+    monkeypatch.setitem(SCHEDULERS, executor.name, PretendedScheduler(executor))
     return executor
 
 

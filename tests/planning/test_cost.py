@@ -10,7 +10,7 @@ from engram_sweep.cli.main import main
 from engram_sweep.cli.plan_view import bill
 from engram_sweep.config.scale import scale_names
 from engram_sweep.errors import UserError
-from engram_sweep.launch import placement
+from engram_sweep.launch.executors import local, registry, slurm
 from engram_sweep.planning.cost import (
     GPUS,
     Price,
@@ -34,9 +34,9 @@ def gpu_plan(**changes) -> Plan:
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without GPU and SLURM, whatever it has."""
-    monkeypatch.setattr(placement.shutil, "which", lambda name: None)
+    monkeypatch.setattr(slurm.shutil, "which", lambda name: None)
     monkeypatch.setattr(
-        placement.Path,
+        local.Path,
         "glob",
         lambda self, pattern: iter(()) if str(self) == "/dev" else GLOB(self, pattern),
     )
@@ -238,11 +238,11 @@ def test_the_executor_is_asked_for_or_named_or_follows_from_the_machine(
     monkeypatch, asked, named, gpu, sbatch, chosen
 ):
     monkeypatch.setattr(
-        placement.shutil, "which", lambda name: f"/usr/bin/{name}" if sbatch else None
+        registry.shutil, "which", lambda name: f"/usr/bin/{name}" if sbatch else None
     )
     speed = {"gpu": gpu} if gpu else {"sustained_gflops": 1.0}
     launch = scale(launch={**speed, **({"executor": named} if named else {})}).launch
-    assert placement.choose(launch, asked) == chosen
+    assert registry.choose(launch, asked).name == chosen
 
 
 def test_a_gpu_scale_without_a_gpu_is_not_launched(capsys, bare, tmp_path):

@@ -69,7 +69,7 @@ def test_a_controller_that_restarts_has_ended_no_job(cluster: Cluster, tmp_path:
     queue = Squeue()
     queue.cancel([job])
     wait_for(lambda: queue.states([job]) == ["ended"], 30)
-    assert queue.ended_by(job) == "cancelled"
+    assert queue.failure_of(job) == "cancelled"
 
 
 def test_an_answer_from_before_a_submission_does_not_speak_of_it(

@@ -28,7 +28,10 @@ class Fit:
     curves_of: CurvesOf
     """Fit many data sets alike, losses (R, B) -> curves (P, B); what was tuned stays as tuned."""
     cv_error: float
-    """Root mean squared error at interior rho left out, nats/token; NaN with fewer than five rho."""
+    """Root mean squared error at interior rho left out, nats/token.
+
+    NaN with fewer than MIN_POINTS_TO_COMPARE values of rho.
+    """
     converged: bool | None = None
     """Whether the starts of a local optimiser agree; None for a form that needs no optimiser."""
 

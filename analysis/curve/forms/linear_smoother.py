@@ -13,7 +13,10 @@ from analysis.curve.forms.form import Fit, leave_one_out_error
 from analysis.curve.means import RhoMeans
 
 Operator = Callable[[np.ndarray, np.ndarray, np.ndarray, Sequence[float]], np.ndarray]
-"""Matrices from losses to fitted values: rho (R,), at (P,), variances (R,), W widths -> (W, P, R)."""
+"""Matrices from losses to fitted values, for each of W widths.
+
+Arguments: rho (R,), at (P,), variances (R,), widths; result (W, P, R).
+"""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,4 @@
-"""Starting workers, asking how they are, stopping them. An executor knows nothing of models.
-
-To ask and to stop, a job's note is enough (`engram_sweep.launch.jobs`): an executor keeps no state
-that a driver's death could lose.
-"""
+"""Runs as processes of this machine, through submitit."""
 
 from __future__ import annotations
 
@@ -10,70 +6,24 @@ import os
 import platform
 import shutil
 import signal
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
 
 import submitit
 
 from engram_sweep import worker
+from engram_sweep.config.scale import Launch, Scale
 from engram_sweep.config.slurm import Shape
-from engram_sweep.launch.executors.squeue import QUEUE
+from engram_sweep.launch import snapshot
+from engram_sweep.launch.executors.protocol import Placement
 from engram_sweep.launch.jobs import Job, State, now
 from engram_sweep.launch.snapshot import imported_from
+from engram_sweep.runs.provenance import code_state
 
 ONE_PROCESS = Shape()
-
-GRACE_SECONDS = 30
-"""Workers that are asked to stop have this long to write a checkpoint; then they are killed."""
-PATIENCE_SECONDS = 90
-"""So long jobs are waited for: SLURM's own grace comes on top of ours."""
-POLL_SECONDS = 0.2
-
-
-class Queue(Protocol):
-    """Where jobs of one kind wait and run; answers for all jobs in one call."""
-
-    def states(self, jobs: Sequence[Job]) -> list[State]:
-        """How each job stands, in the order asked."""
-        ...
-
-    def cancel(self, jobs: Sequence[Job], force: bool = False) -> None:
-        """Ask jobs to stop, those that have ended too, and return at once.
-
-        Args:
-            jobs: which.
-            force: leave them no time to write a checkpoint.
-        """
-        ...
-
-    def ended_by(self, job: Job) -> str | None:
-        """The class of failure that the queue itself ended a job with, where it knows of one."""
-        ...
-
-
-class Executor(Queue, Protocol):
-    """Starts workers."""
-
-    name: str
-    """As in a job's note, and in `QUEUES`."""
-    queues: bool
-    """Whether jobs wait in a queue that outlives the driver: all runs are submitted at once, and Ctrl-C stops none."""
-
-    def submit(self, folders: Sequence[Path]) -> list[Job]:
-        """Start the worker of each run folder, or queue it.
-
-        The worker's stderr is to be found as `<folder>/job/*_log.err`.
-
-        Returns:
-            One job per folder, in order; the caller notes them.
-
-        Raises:
-            OSError: a folder cannot be written.
-        """
-        ...
+SIGNAL_SECONDS = 30
+"""submitit signals a local worker this long before its time is up."""
 
 
 class LocalExecutor:
@@ -128,8 +78,8 @@ class LocalExecutor:
         ]
 
     @staticmethod
-    def ended_by(job: Job) -> None:
-        """Nobody looks after local workers."""
+    def failure_of(job: Job) -> None:
+        """Return None: nothing looks after local workers."""
 
     @staticmethod
     def cancel(jobs: Sequence[Job], force: bool = False) -> None:
@@ -186,86 +136,34 @@ def _stderr_to(path: Path) -> Iterator[None]:
         os.close(ours)
 
 
-class InlineExecutor:
-    """Trains in the driver's own process, one run after the other, under Lightning's progress bar: for debugging."""
-
-    name = "inline"
-    queues = False
-
-    def submit(self, folders: Sequence[Path]) -> list[Job]:
-        """Train now; the returned jobs have ended."""
-        submitted_at = now()
-        for folder in folders:
-            worker.run(str(folder), inline=True)
-        return [
-            Job(folder, self.name, f"{platform.node()}:{os.getpid()}", submitted_at)
-            for folder in folders
-        ]
-
-    @staticmethod
-    def ended_by(job: Job) -> None:
-        """Nothing but the worker itself."""
-
-    @staticmethod
-    def states(jobs: Sequence[Job]) -> list[State]:
-        """All ended: there is a note only afterwards."""
-        return ["ended"] * len(jobs)
-
-    @staticmethod
-    def cancel(jobs: Sequence[Job], force: bool = False) -> None:
-        """Nothing is left to stop."""
+def missing_gpu(scale: Scale) -> str | None:
+    """Return that the GPU which a scale asks for is not on this machine, in one line, or None."""
+    gpu = scale.launch.gpu
+    if gpu is None or any(Path("/dev").glob("nvidia[0-9]*")):
+        return None
+    return f"{scale.name}: no GPU here, launch.gpu asks for {gpu}; nothing was launched"
 
 
-QUEUES: dict[str, Queue] = {"local": LocalExecutor, "inline": InlineExecutor, "slurm": QUEUE}
-"""Whom to ask about a job, by the executor's name in its note."""
+class LocalScheduler:
+    """Launches as many runs side by side as there are cores; one at a time on GPUs."""
 
+    name = LocalExecutor.name
+    queue = LocalExecutor
 
-def job_states(jobs: Sequence[Job]) -> list[State]:
-    """How jobs of any executors stand, in the order asked; each queue is asked once."""
-    states: dict[Job, State] = {}
-    ended: list[State] = ["ended"]
-    for name in {job.executor for job in jobs}:
-        asked = [job for job in jobs if job.executor == name]
-        # A note that names no executor is not ours: the run's lock says whether anyone is at it.
-        states |= dict(
-            zip(
-                asked,
-                QUEUES[name].states(asked) if name in QUEUES else ended * len(asked),
-                strict=True,
-            )
-        )
-    return [states[job] for job in jobs]
+    def what_is_missing(self, scale: Scale) -> str | None:
+        """Return that a GPU is missing, or None."""
+        return missing_gpu(scale)
 
+    def placement(self, scale: Scale) -> Placement:
+        """Return one process per GPU of a run, or one."""
+        gpus = scale.launch.gpus if scale.launch.gpu else 0
+        return Placement(Shape(devices=max(1, gpus), gpus_per_node=gpus), SIGNAL_SECONDS)
 
-def ended_by(job: Job | None) -> str | None:
-    """The class of failure that a job's queue ended it with, beside those of this project `cancelled`."""
-    return (
-        QUEUES[job.executor].ended_by(job) if job is not None and job.executor in QUEUES else None
-    )
+    def start(self, scale: Scale, placement: Placement, folder: Path) -> LocalExecutor:
+        """Take the snapshot and return the executor."""
+        code = snapshot.take(folder / "code", code_state())
+        return LocalExecutor(scale.launch.timeout_minutes, placement.shape, code)
 
-
-def stop_jobs(jobs: Sequence[Job]) -> list[Job]:
-    """Ask jobs of any executors to stop, and see to it that they do.
-
-    Returns:
-        Those still there, because their queue takes its time or does not answer.
-    """
-    _cancel(jobs)
-    asked = time.monotonic()
-    left, forced = _not_ended(jobs), False
-    while left and time.monotonic() - asked < PATIENCE_SECONDS:
-        if not forced and time.monotonic() - asked > GRACE_SECONDS:
-            _cancel(left, force=True)
-            forced = True
-        time.sleep(POLL_SECONDS)
-        left = _not_ended(left)
-    return left
-
-
-def _cancel(jobs: Sequence[Job], force: bool = False) -> None:
-    for name in {job.executor for job in jobs} & set(QUEUES):
-        QUEUES[name].cancel([job for job in jobs if job.executor == name], force)
-
-
-def _not_ended(jobs: Sequence[Job]) -> list[Job]:
-    return [job for job, state in zip(jobs, job_states(jobs), strict=True) if state != "ended"]
+    def max_concurrent(self, launch: Launch) -> int:
+        """Return `launch.parallel`, or one worker per core, or one on GPUs."""
+        return launch.parallel or (1 if launch.gpu else len(os.sched_getaffinity(0)))

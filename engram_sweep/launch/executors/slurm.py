@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import shlex
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -25,13 +26,19 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from engram_sweep import worker
-from engram_sweep.config.slurm import Shape, Slurm
+from engram_sweep.config.scale import Launch, Scale
+from engram_sweep.config.slurm import Shape, Slurm, merged, read_user_file, shape
 from engram_sweep.errors import UserError
-from engram_sweep.launch.executors.squeue import PATIENCE_SECONDS, QUEUE, client, unreachable
+from engram_sweep.launch import snapshot
+from engram_sweep.launch.executors.protocol import Placement
+from engram_sweep.launch.executors.squeue import QUEUE, TIMEOUT_SECONDS, client, unreachable
 from engram_sweep.launch.jobs import Job, State, now
+from engram_sweep.runs.provenance import code_state
 
 MAX_ARRAY_SIZE = 1001
-"""SLURM's own default, for machines without it."""
+"""SLURM's default MaxArraySize, for dry runs if SLURM is not installed."""
+SIGNAL_SECONDS = 120
+"""How long before its time limit a job is asked to stop, if the cluster's keys do not say."""
 
 
 @dataclass(frozen=True)
@@ -176,9 +183,55 @@ class SlurmExecutor:
         QUEUE.cancel(jobs, force)
 
     @staticmethod
-    def ended_by(job: Job) -> str | None:
-        """What SLURM ended a job with (see `Squeue.ended_by`)."""
-        return QUEUE.ended_by(job)
+    def failure_of(job: Job) -> str | None:
+        """What SLURM ended a job with (see `Squeue.failure_of`)."""
+        return QUEUE.failure_of(job)
+
+
+class SlurmScheduler:
+    """Launches all runs of a sweep as arrays of SLURM jobs."""
+
+    name = SlurmExecutor.name
+    queue = QUEUE
+
+    def what_is_missing(self, scale: Scale) -> str | None:
+        """Return that sbatch is missing, or None."""
+        if shutil.which("sbatch"):
+            return None
+        return (
+            f"{scale.name}: no SLURM (sbatch) here, nothing was launched; DRY_RUN=1 make sweep "
+            f"SCALE={scale.name} writes what would be submitted"
+        )
+
+    def placement(self, scale: Scale) -> Placement:
+        """Return nodes and processes of one run, with the user's own cluster keys merged in."""
+        slurm = merged(scale.launch.slurm, read_user_file())
+        gpus = scale.launch.gpus if scale.launch.gpu else 0
+        found = shape(slurm, gpus, scale.training.batch_windows)
+        return Placement(found, slurm.signal_seconds or SIGNAL_SECONDS, slurm)
+
+    def start(self, scale: Scale, placement: Placement, folder: Path) -> SlurmExecutor:
+        """Take the snapshot and return the executor."""
+        code = snapshot.take(folder / "code", code_state())
+        return SlurmExecutor(request_of(scale, placement, code), folder / "jobs")
+
+    def max_concurrent(self, launch: Launch) -> int:
+        """Return `launch.parallel`; SLURM itself holds back, by the limit on its arrays."""
+        return launch.parallel or 1
+
+
+def request_of(scale: Scale, placement: Placement, code: Path) -> Request:
+    """Return what jobs of a scale are submitted with, which import the snapshot `code`."""
+    launch = scale.launch
+    return Request(
+        name=f"engram-{scale.name}",
+        slurm=placement.slurm,
+        shape=placement.shape,
+        minutes=launch.timeout_minutes,
+        signal_seconds=placement.signal_seconds,
+        parallel=launch.parallel,
+        code=code,
+    )
 
 
 def max_array_size() -> int:
@@ -189,7 +242,7 @@ def max_array_size() -> int:
     Raises:
         UserError: SLURM does not answer.
     """
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while (config := client("scontrol", "show", "config")) is None:
         if time.monotonic() > deadline:
             raise unreachable()

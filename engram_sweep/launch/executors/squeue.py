@@ -18,12 +18,12 @@ from engram_sweep.runs.failures import FailureKind
 
 CLIENT_SECONDS = 30
 """A client that says nothing for so long is stopped: one without its server may hang for ever."""
-PATIENCE_SECONDS = 3600
+TIMEOUT_SECONDS = 3600
 """How long SLURM may be unreachable: longer than its controller takes to restart."""
-MOST_SECONDS = 30
-"""Between two questions to squeue, once a sweep has run for some minutes; one second at its start."""
-MOST_IDS = 500
-"""On one command line."""
+MAX_POLL_SECONDS = 30
+"""Longest interval between squeue calls. It grows from 1 s with the time since start."""
+MAX_IDS_PER_CALL = 500
+"""Job ids on one command line."""
 
 _QUEUED = frozenset(
     {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"}
@@ -64,7 +64,7 @@ class Squeue:
             self._ask()
         return [self._state(job) for job in jobs]
 
-    def ended_by(self, job: Job) -> str | None:
+    def failure_of(self, job: Job) -> str | None:
         """The class of failure that SLURM itself ended a job with, where it still knows and says."""
         return _ENDED.get(self._answer.get(job.id, ""))
 
@@ -75,8 +75,8 @@ class Squeue:
             jobs: which; ended ones are passed over.
             force: kill at once, instead of SIGTERM and the cluster's own grace time.
         """
-        for start in range(0, len(jobs), MOST_IDS):
-            ids = [job.id for job in jobs[start : start + MOST_IDS]]
+        for start in range(0, len(jobs), MAX_IDS_PER_CALL):
+            ids = [job.id for job in jobs[start : start + MAX_IDS_PER_CALL]]
             client("scancel", "--quiet", *ids)
             if force:
                 client("scancel", "--quiet", "--signal=KILL", "--full", *ids)
@@ -84,7 +84,7 @@ class Squeue:
 
     def _ask(self) -> None:
         clock, at = time.monotonic(), datetime.now(UTC).isoformat()
-        if clock - self._asked < min(MOST_SECONDS, max(1.0, (clock - self._started) / 20)):
+        if clock - self._asked < min(MAX_POLL_SECONDS, max(1.0, (clock - self._started) / 20)):
             return
         self._asked = clock
         lines = client(
@@ -97,7 +97,7 @@ class Squeue:
         )
         if lines is None:
             self._answered_at = ""
-            if clock - self._answered > PATIENCE_SECONDS:
+            if clock - self._answered > TIMEOUT_SECONDS:
                 raise unreachable()
             return
         self._answered, self._answered_at = clock, at
@@ -115,7 +115,7 @@ class Squeue:
 
 
 QUEUE = Squeue()
-"""Of this process."""
+"""The process-wide client; all callers share its cached answer."""
 
 
 def client(*words: str) -> str | None:
@@ -130,6 +130,6 @@ def client(*words: str) -> str | None:
 def unreachable() -> UserError:
     """The error for a SLURM that has not answered for long."""
     return UserError(
-        f"SLURM has not answered for {PATIENCE_SECONDS // 60} minutes; jobs go on without this command, and the same "
+        f"SLURM has not answered for {TIMEOUT_SECONDS // 60} minutes; jobs go on without this command, and the same "
         "command goes on from here"
     )

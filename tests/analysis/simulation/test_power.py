@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from analysis.simulation.power import power, register_power, scaled
+from analysis.cli.power import register_power
+from analysis.simulation.power import power, scaled
 from analysis.simulation.sweeps import TRUTHS, Noise, simulate
 from analysis.sweep.sweep_analysis import analyse_sweep
 from engram_sweep.errors import UserError

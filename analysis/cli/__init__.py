@@ -1,0 +1,1 @@
+"""The commands that analysis adds to `engram-sweep`: fit, report, power."""
