@@ -60,7 +60,7 @@ def split_conditions(table: pd.DataFrame, source: str) -> tuple[Condition, ...]:
         source: what to call the table in messages.
 
     Raises:
-        UserError: a column that tells conditions apart holds something else.
+        UserError: a column that separates conditions holds something else.
     """
     table = table.reset_index(drop=True)
     scale = np.full(len(table), "")
@@ -91,7 +91,7 @@ def labels(conditions: Sequence[Condition]) -> list[str]:
     for axis in AXES:
         values = [f"{one.axes[axis]:.3g}" if axis in one.axes else "unknown" for one in conditions]
         ambiguous = len({tuple(word) for word in words}) < len(words)
-        # An axis is named only if it varies and the names so far do not tell all apart.
+        # An axis is named only if it varies and the names so far are not all different.
         if ambiguous and len(set(values)) > 1:
             for word, value in zip(words, values, strict=True):
                 word.append(f"{axis} {value}")

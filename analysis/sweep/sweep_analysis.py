@@ -120,7 +120,7 @@ def analyse_sweep(
             points best; for example "spline".
 
     Raises:
-        UserError: the table cannot be analysed; one line says why.
+        UserError: the table cannot be analysed; one line gives the reason.
     """
     sweep = check_table(table, source)
     means, unequal = _means(sweep.curve)
