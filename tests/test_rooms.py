@@ -21,7 +21,7 @@ ENGRAM_SWEEP = {
     "planning": {"config", "corpus", "errors", "spec"},
     "runs": {"atomic_files", "errors", "spec"},
     "model": {"spec"},
-    "training": {"atomic_files", "corpus", "model", "spec"},
+    "training": {"atomic_files", "corpus", "model", "planning", "spec"},
     "job_environment": {"runs", "training"},
     "worker": {"corpus", "job_environment", "runs", "training"},
     "launch": {

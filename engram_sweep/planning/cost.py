@@ -13,15 +13,12 @@ from typing import Any
 
 from engram_sweep.config.scale import Launch
 from engram_sweep.errors import UserError
-from engram_sweep.planning.ledger import BACKWARD, Entry
+from engram_sweep.planning.ledger import BACKWARD
+from engram_sweep.planning.optimizers import state_bytes
 from engram_sweep.planning.plan import Plan, PlannedRun
 
 WEIGHT_BYTES = GRADIENT_BYTES = 4
 """Weights and gradients are float32; autocast computes in bf16."""
-ADAM_BYTES = 8
-"""Two float32 moments."""
-MUON_BYTES = 4
-"""One float32 momentum, of the matrices that Muon trains."""
 KEPT_CHECKPOINTS = 2
 """Whole checkpoints (weights and moments) of every run in flight: one may be half-written when a node dies."""
 SHARDED_PARTS = ("routed", "table")
@@ -82,17 +79,6 @@ def training_bytes(run: PlannedRun, gpus: int) -> TrainingBytes:
 _STATES = ("weight", "gradient", "optimizer")
 
 
-def is_matrix(entry: Entry) -> bool:
-    """Whether `optimizer: muon` trains this tensor by Muon: the linear maps of the blocks, experts included."""
-    inside = (
-        entry.name.startswith("blocks.")
-        and entry.part not in ("norm", "table")
-        and len(entry.shape) > 1
-    )
-    # Norms and convolutions of several streams have two dimensions and are no linear maps.
-    return inside and not any(word in entry.name for word in ("norm", "conv"))
-
-
 def components(run: PlannedRun, gpus: int) -> list[dict[str, Any]]:
     """The ledger by component (tensors of one name in all blocks), with FLOPs and bytes.
 
@@ -114,9 +100,7 @@ def components(run: PlannedRun, gpus: int) -> list[dict[str, Any]]:
         )
         touched = min(entry.count, step * entry.activated) if entry.part == "table" else entry.count
         share = gpus if entry.part in SHARDED_PARTS else 1
-        moments = (
-            MUON_BYTES if run.spec.training.optimizer == "muon" and is_matrix(entry) else ADAM_BYTES
-        )
+        moments = state_bytes(run.spec.training.optimizer, entry)
         state = (WEIGHT_BYTES * entry.count, GRADIENT_BYTES * touched, moments * entry.count)
         amounts = {
             "tensors": int(bool(entry.shape)),

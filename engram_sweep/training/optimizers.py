@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -10,21 +12,36 @@ from engram_sweep.model.hyper_connections import StreamMix
 from engram_sweep.model.layers import BranchLinear, Linear, RMSNorm
 from engram_sweep.model.moe import RoutedExperts
 from engram_sweep.model.transformer import Transformer
+from engram_sweep.planning.optimizers import OPTIMIZERS
 from engram_sweep.spec import TrainingSpec
 from engram_sweep.training.muon import Muon
 
+Stacks = list[dict[str, Any]]
+"""Parameter groups of matrices; `blocks` says how many lie side by side in their columns."""
+
+
+def _muon(stacks: Stacks, training: TrainingSpec) -> torch.optim.Optimizer:
+    return Muon(stacks, lr=training.learning_rate, weight_decay=training.weight_decay)
+
+
+MATRIX_BUILDERS: dict[str, Callable[[Stacks, TrainingSpec], torch.optim.Optimizer]] = {
+    "muon": _muon
+}
+"""How to build an optimizer of its own for the matrices, by its key in `planning.optimizers`."""
+
 
 def make_optimizers(model: Transformer, training: TrainingSpec) -> list[torch.optim.Optimizer]:
-    """AdamW, under `optimizer: muon` Muon for the matrices, and sparse Adam where there are tables.
+    """Build AdamW, the scale's own optimizer for matrices if it has one, and sparse Adam for tables.
 
     Matrices decay, norms and other vectors do not, tables never do. Sparse Adam moves touched rows
     only, moments included. The learning rate of every parameter group is set, step by step, by
     `set_learning_rates`.
     """
     tables = model.tables()
-    muon = matrices(model) if training.optimizer == "muon" else {}
+    facts = OPTIMIZERS[training.optimizer]
+    own = {} if facts.matrix_bytes is None else matrices(model)
     norms = {id(norm.weight) for norm in model.modules() if isinstance(norm, RMSNorm)}
-    elsewhere = {id(p) for params in (tables, *muon.values()) for p in params}
+    elsewhere = {id(p) for params in (tables, *own.values()) for p in params}
     rest = [p for p in model.parameters() if id(p) not in elsewhere]
     vectors = [p for p in rest if p.ndim <= 1 or id(p) in norms]
     of_vector = {id(p) for p in vectors}
@@ -39,9 +56,9 @@ def make_optimizers(model: Transformer, training: TrainingSpec) -> list[torch.op
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(groups, lr=rate, betas=training.betas, fused=True)
     ]
-    if muon:
-        stacks = [{"params": params, "blocks": blocks} for blocks, params in muon.items() if params]
-        optimizers.append(Muon(stacks, lr=rate, weight_decay=training.weight_decay))
+    if own:
+        stacks = [{"params": params, "blocks": blocks} for blocks, params in own.items() if params]
+        optimizers.append(MATRIX_BUILDERS[facts.key](stacks, training))
     if tables:
         factor = training.table_learning_rate_factor
         optimizers.append(torch.optim.SparseAdam(tables, lr=rate * factor, betas=training.betas))

@@ -9,8 +9,8 @@ from engram_sweep.config.scale import scale_names
 from engram_sweep.model.transformer import Transformer
 from engram_sweep.planning.allocation import Allocation, allocate
 from engram_sweep.planning.arms import ARMS
-from engram_sweep.planning.cost import is_matrix
 from engram_sweep.planning.ledger import BACKWARD, ledger
+from engram_sweep.planning.optimizers import is_matrix
 from engram_sweep.planning.plan import make_plan
 from engram_sweep.training.optimizers import matrices
 from tests.examples import SWEEPS, load, scale

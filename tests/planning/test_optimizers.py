@@ -1,0 +1,63 @@
+"""Optimizers: one table for the price and the trainer, and the recipe for a new one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+import torch
+
+from engram_sweep.config.sections import Training
+from engram_sweep.planning.cost import components
+from engram_sweep.planning.optimizers import OPTIMIZERS, OptimizerFacts, is_matrix
+from engram_sweep.planning.plan import PlannedRun, make_plan
+from engram_sweep.training import optimizers
+from engram_sweep.training.optimizers import MATRIX_BUILDERS, make_optimizers
+from tests.examples import scale
+from tests.training.test_optimizers import model_of
+
+
+def run_with(optimizer: str) -> PlannedRun:
+    run = make_plan(scale()).runs[-1]
+    training = replace(run.spec.training, optimizer=optimizer)
+    return replace(run, spec=replace(run.spec, training=training))
+
+
+def optimizer_bytes(optimizer: str) -> int:
+    return sum(row["optimizer_bytes"] for row in components(run_with(optimizer), 1))
+
+
+def test_yaml_facts_and_builders_name_the_same_optimizers() -> None:
+    assert set(OPTIMIZERS) == set(get_args(Training.model_fields["optimizer"].annotation))
+    own = {key for key, facts in OPTIMIZERS.items() if facts.matrix_bytes is not None}
+    assert own == set(MATRIX_BUILDERS)
+
+
+def test_muon_keeps_half_of_adams_state_for_matrices() -> None:
+    entries = run_with("muon").allocation.ledger.entries
+    matrices = sum(entry.count for entry in entries if is_matrix(entry))
+    assert optimizer_bytes("adamw") - optimizer_bytes("muon") == 4 * matrices > 0
+
+
+def test_a_new_optimizer_is_one_fact_and_one_builder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plain_sgd(stacks: optimizers.Stacks, training) -> torch.optim.Optimizer:
+        params = [p for stack in stacks for p in stack["params"]]
+        return torch.optim.SGD(params, lr=training.learning_rate)
+
+    facts = OptimizerFacts(key="sgd", matrix_bytes=0)
+    monkeypatch.setitem(OPTIMIZERS, facts.key, facts)
+    monkeypatch.setitem(MATRIX_BUILDERS, facts.key, plain_sgd)
+
+    # The price follows: no state for matrices, Adam's for the rest.
+    entries = run_with("sgd").allocation.ledger.entries
+    matrices = sum(entry.count for entry in entries if is_matrix(entry))
+    assert optimizer_bytes("adamw") - optimizer_bytes("sgd") == 8 * matrices
+
+    # The trainer follows: every parameter is trained once, the matrices by the new one.
+    model = model_of()
+    found = make_optimizers(model, run_with("sgd").spec.training)
+    kinds = [type(optimizer).__name__ for optimizer in found]
+    assert kinds == ["AdamW", "SGD", "SparseAdam"]
+    trained = [id(p) for o in found for group in o.param_groups for p in group["params"]]
+    assert sorted(trained) == sorted(id(p) for p in model.parameters())
