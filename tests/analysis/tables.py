@@ -9,17 +9,20 @@ from analysis.curve.readings import Interval
 from analysis.simulation.sweeps import TRUTHS, Noise, simulate
 
 NINE = np.linspace(0.2, 1.0, 9)
+"""Values of rho of most simulated sweeps."""
 EXACT = Noise(run=0.0, seed=0.0)
+"""No noise: every run has the loss of the truth."""
 
 
 def sweep(
     truth: str = "paper", rho=NINE, seeds: int = 3, noise: Noise | None = None, seed: int = 0
 ) -> pd.DataFrame:
+    """Simulate a sweep of a known truth (one of TRUTHS), by default of nine rho and three seeds."""
     return simulate(TRUTHS[truth], rho, seeds, noise or Noise(), np.random.default_rng(seed))
 
 
 def with_arms(table: pd.DataFrame) -> pd.DataFrame:
-    """The table plus control arms as a sweep records them: one_row keeps all experts, dense has none."""
+    """Add control arms as a sweep records them: one_row keeps all experts, dense has none."""
     moe = table[table["rho"] == 1].set_index("seed")["validation_loss"]
     rows = [
         {"arm": arm, "rho": rho, "seed": seed, "outcome": "ok", "validation_loss": loss - better}
@@ -34,12 +37,12 @@ def with_arms(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def limits(interval: Interval) -> np.ndarray:
-    """Low, value and high as numbers, shape (3,)."""
+    """Return low, value and high as numbers, shape (3,)."""
     return np.array([interval.low, interval.value, interval.high], dtype=float)
 
 
 def write_runs(results: Path, scale: str, table: pd.DataFrame) -> None:
-    """The table as the finished runs of a sweep: one folder and one record each."""
+    """Write the table as the finished runs of a sweep: one folder and one record each."""
     for number in range(len(table)):
         folder = results / scale / "runs" / f"{number:04d}"
         folder.mkdir(parents=True)

@@ -26,7 +26,7 @@ def test_balanced_means_are_plain_means():
     gone=st.sets(st.integers(0, 26), max_size=6),
 )
 def test_differences_do_not_feel_a_shift_of_a_seed(shifts, gone):
-    """Pairing: what a whole seed gains or loses moves no difference along rho, runs missing or not."""
+    """What a whole seed gains or loses moves no difference along rho, runs missing or not."""
     table = sweep().drop(index=sorted(gone)).reset_index(drop=True)
     if len(set(table["rho"])) < 9 or not rho_means(table).paired:
         return
@@ -70,7 +70,7 @@ def test_clean_sweeps_are_seldom_marked():
 
 
 def test_window_covariance_is_the_tilt_of_the_windows():
-    """Windows that favour one end of rho make the means uncertain by tilt / sqrt(windows), and only by that."""
+    """Windows that favour one end make the means uncertain by tilt / sqrt(windows) only."""
     noise = Noise(run=0.002, windows=400, window_tilt=0.2, window_run=0.05)
     table = sweep(noise=noise)
     means = rho_means(table)
@@ -90,11 +90,9 @@ def test_windows_that_differ_in_number_are_left_out():
 
 
 def loud_anchor(seed: int, seeds: int = 5, loud: float = 0.006) -> pd.DataFrame:
-    """A sweep whose runs at rho = 1 scatter six times as much as the others."""
-    table, random = (
-        sweep(seeds=seeds, noise=Noise(run=0.001), seed=seed),
-        np.random.default_rng([seed, 1]),
-    )
+    """Simulate a sweep whose runs at rho = 1 scatter six times as much as the others."""
+    table = sweep(seeds=seeds, noise=Noise(run=0.001), seed=seed)
+    random = np.random.default_rng([seed, 1])
     anchor = table["rho"] == 1
     return table.assign(
         validation_loss=table["validation_loss"] + anchor * random.normal(0, loud, len(table))

@@ -13,7 +13,7 @@ from tests.examples import load, scale
 
 
 def planned(*scales) -> pd.DataFrame:
-    """What the records of these scales will say, before they are trained."""
+    """Return what the records of these scales will contain, before they are trained."""
     rows = []
     for one in scales:
         for run in make_plan(one).runs:

@@ -62,7 +62,7 @@ def test_nothing_is_dropped_silently():
     assert len(sorted_runs.curve) + len(sorted_runs.arms) + len(sorted_runs.failed) == len(table)
 
 
-def test_a_run_that_says_it_diverged_is_no_result_even_with_a_number():
+def test_a_run_marked_as_diverged_is_no_result_even_with_a_number():
     table = sweep()
     table.loc[3, "outcome"] = "diverged"
     assert len(check_table(table, "sweep").failed) == 1

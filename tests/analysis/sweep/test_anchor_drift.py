@@ -1,14 +1,11 @@
 """A simulated drift of rho = 1 is found, and no drift is not flagged more often than its level."""
 
-from datetime import UTC, datetime, timedelta
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.report.joint_sentences import sentences
 from analysis.report.verdict_sentences import state_verdict
-from analysis.runs.batches import batch_of
 from analysis.scaling.joint import analyse
 from analysis.simulation.sweeps import Noise
 from analysis.sweep.anchor_drift import compare_anchors
@@ -18,11 +15,10 @@ from engram_sweep.errors import UserError
 from tests.analysis.tables import sweep
 
 SIGMA, DOF = 0.002, 16
-START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def anchors(shift: float, common: int, rng: np.random.Generator, seeds: int = 3) -> pd.DataFrame:
-    """Two batches of `seeds` seeds, `common` of them in both; the second batch is shifted."""
+    """Simulate two batches of `seeds` seeds, `common` of them in both, the second one shifted."""
     first, second = np.arange(seeds), np.arange(seeds) + seeds - common
     of_seed = 0.005 * rng.standard_normal(2 * seeds)
     seed, commit = np.concatenate([first, second]), np.repeat(["a", "b"], seeds)
@@ -78,16 +74,8 @@ def test_one_batch_is_nothing_to_compare():
     assert compare_anchors(runs.drop(columns=["git_commit", "host"]), SIGMA, DOF) is None
 
 
-def test_a_long_pause_starts_a_batch_but_slow_runs_do_not():
-    runs = pd.DataFrame(
-        {"started_at": [START + timedelta(hours=h) for h in (0, 1, 40, 41)], "wall_seconds": 3600.0}
-    )
-    assert list(batch_of(runs)) == [0, 0, 1, 1]
-    assert list(batch_of(runs.assign(wall_seconds=20 * 3600.0))) == [0, 0, 0, 0]
-
-
 def twice(shift: float, commit: str = "b") -> pd.DataFrame:
-    """A sweep, and its rho = 1 trained again by another commit."""
+    """Simulate a sweep, and its rho = 1 trained again by another commit."""
     table = sweep(noise=Noise(run=0.002))
     table = table.assign(
         run_id=[f"{rho:.3f}-{seed}" for rho, seed in zip(table["rho"], table["seed"], strict=True)]
@@ -99,7 +87,7 @@ def twice(shift: float, commit: str = "b") -> pd.DataFrame:
     return pd.concat([table, again], ignore_index=True)
 
 
-def test_a_sweep_trained_again_elsewhere_uses_the_first_and_says_what_drifted():
+def test_a_sweep_trained_again_elsewhere_uses_the_first_and_reports_the_drift():
     moved, still = (state_verdict(analyse_sweep(twice(shift))).sentence for shift in (0.02, 0.0))
     assert "3 runs were trained again elsewhere; the first of each is in the fit." in moved
     assert "The anchor drifts: 2 batches of rho = 1 (other git_commit) differ by 0.02" in moved

@@ -8,7 +8,7 @@ from tests.analysis.tables import NINE, limits, sweep
 
 def test_more_noise_and_fewer_seeds_widen_every_interval():
     def widths(noise: float, seeds: int) -> np.ndarray:
-        """Of gain, rho* and break-even, averaged over sweeps: a single one's noise is itself uncertain."""
+        """Average widths of gain, rho* and break-even: a single sweep's noise is uncertain."""
         found = [
             analyse_sweep(sweep(seeds=seeds, noise=Noise(run=noise), seed=seed), draws=200)
             for seed in range(4)

@@ -20,7 +20,7 @@ def share_called_u(truth: Truth, noise: Noise, sweeps: int, seeds: int = 3) -> f
 
 
 def test_no_shape_without_a_u_is_called_a_u_too_often():
-    """Flat, monotone, monotone with a long plateau, hump: at most 5 % plus binomial slack (3 SD at 400)."""
+    """Flat, monotone, a long plateau, a hump: at most 5 % plus binomial slack (3 SD at 400)."""
     noise = Noise(run=0.002)
     hump = Truth("hump", lambda rho: 1.7 - 0.05 * (rho - 0.6) ** 2, has_u=False)
     for truth in (
@@ -45,7 +45,7 @@ def test_the_papers_u_is_found():
 
 
 def test_the_advised_number_of_seeds_finds_the_effect():
-    """Advice from a sweep that shows the true effect gives power 0.8 or more; a quarter of those seeds gives less."""
+    """Advice from a sweep that shows the true effect gives power 0.8, a quarter of it less."""
     rng, noise = np.random.default_rng(3), Noise(run=0.02)
     shown = rho_means(simulate(TRUTHS["paper"], NINE, 3, noise, rng))
     shown = replace(shown, loss=TRUTHS["paper"].loss(NINE), sigma=noise.run)
