@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan status cancel rerun-failed report tune power publish notebooks test lint bench coverage chaos clean
+.PHONY: sweep plan status cancel rerun-failed report tune power publish notebooks lab test lint bench coverage chaos clean
 
 # Trains what is not done, then draws what is done, also when a run failed. EXECUTOR=slurm submits to SLURM;
 # DRY_RUN=1 writes what would be submitted, and there is nothing to draw then.
@@ -26,6 +26,11 @@ SCALES ?= $(SCALE)
 notebooks: $(BIN)/.ready
 	$(BIN)/jupytext --quiet --to ipynb notebooks/*.py
 	SCALE=$(SCALE) SCALES='$(SCALES)' $(BIN)/jupyter-execute --inplace notebooks/*.ipynb
+
+# Opens JupyterLab on the notebooks, with the sweep of SCALE; installed by this target only.
+lab: $(BIN)/.ready
+	$(BIN)/pip install --quiet -c constraints.txt jupyterlab==4.6.6
+	SCALE=$(SCALE) SCALES='$(SCALES)' $(BIN)/jupyter-lab notebooks
 
 test: $(BIN)/.ready
 	$(BIN)/pytest -n auto --dist loadgroup
