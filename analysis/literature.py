@@ -16,7 +16,7 @@ class Point:
     Attributes:
         work: who says so.
         setting: model, tokens, and what was held fixed.
-        rho: share of the sparse budget in experts; None where the work gives another quantity.
+        rho: share of the sparse budget in experts; None if the work gives another quantity.
         loss: validation loss in nats/token as printed; None where only the place is printed.
         certainty: "printed" (read in the source), "derived" (arithmetic on printed numbers) or
             "second-hand" (read in notes on the source).
@@ -66,7 +66,7 @@ class PrintedOptimum:
         budget: training compute C in FLOPs.
         low: lower end of the best range of rho.
         high: its upper end.
-        gain: loss at rho = 1 minus the lowest, nats/token; None where none is printed.
+        gain: loss at rho = 1 minus the lowest, nats/token; None if none is printed.
         source: where in the work.
     """
 
@@ -101,7 +101,7 @@ class PrintedGain:
 
 
 def printed_gains() -> tuple[PrintedGain, ...]:
-    """Every point of POINTS whose work also gives a loss at rho = 1: all that can be drawn beside a sweep."""
+    """Return every point whose work also gives a loss at rho = 1: what a sweep can stand beside."""
     ends = {p.work: (p.loss, p.certainty) for p in POINTS if p.rho == 1.0 and p.loss is not None}
     order = ("second-hand", "derived", "printed")
     gains = []

@@ -17,7 +17,7 @@ _LIBRARIES = ThreadpoolController()  # finding them takes milliseconds, so once
 
 
 def one_thread(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """The same function, with one thread for BLAS while it runs."""
+    """Return the same function, with one thread for BLAS while it runs."""
 
     @wraps(function)
     def limited(*args: _P.args, **kwargs: _P.kwargs) -> _R:

@@ -42,7 +42,7 @@ TIMED = (
 
 
 def write_sweep(folder: Path, runs: int) -> Plan:
-    """The tiny sweep as `<folder>/many.yaml`, with at least that many runs."""
+    """Return the tiny sweep as `<folder>/many.yaml`, with at least that many runs."""
     data = yaml.safe_load(Path("sweeps/tiny.yaml").read_text())
     folder.mkdir(parents=True, exist_ok=True)
     points = 0

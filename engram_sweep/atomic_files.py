@@ -37,7 +37,7 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def read_json(path: Path) -> Any | None:
-    """Plain data of a JSON file, or None where there is none or it is no JSON."""
+    """Return plain data of a JSON file, or None where there is none or it is no JSON."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):

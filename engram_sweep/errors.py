@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def not_installed(what: str, package: str) -> UserError:
-    """The error for an optional package that a scale asks for."""
+    """Return the error for an optional package that a scale asks for."""
     return UserError(
         f"{what} package {package} is not installed: pip install -c constraints.txt {package}"
     )

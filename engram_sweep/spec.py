@@ -107,7 +107,7 @@ class Geometry:
     """True in the arm over_encoding only."""
 
     def is_moe(self, block: int) -> bool:
-        """Whether block `block` holds routed experts."""
+        """Return whether block `block` holds routed experts."""
         return self.routed_experts > 0 and block >= self.dense_layers
 
 
@@ -176,7 +176,7 @@ class RunSpec:
 
 
 def canonical_json(value: Any) -> str:
-    """The one JSON text of a spec: sorted keys, no spaces, ASCII, shortest round-trip floats.
+    """Return the one JSON text of a spec: sorted keys, no spaces, ASCII, shortest floats.
 
     Args:
         value: a spec dataclass, or plain JSON data.
@@ -215,7 +215,7 @@ def from_json(cls: type, data: Any) -> Any:
 
 
 def _field(hint: Any, value: Any) -> Any:
-    """One field; `X | None` is X unless the value is None."""
+    """Return one field; `X | None` is X unless the value is None."""
     args = get_args(hint)
     if type(None) in args:
         if value is None:

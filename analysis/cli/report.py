@@ -18,7 +18,7 @@ from engram_sweep.runs.records import read_parquet, read_runs
 
 
 def register_fit(subparsers) -> None:
-    """Adds `fit`: curve, intervals and verdict of every condition of a table of runs, and what they say together."""
+    """Add `fit`: curve, intervals and verdict of every condition, and their joint law."""
     parser = subparsers.add_parser("fit", help="fit the loss over rho and say what it shows")
     parser.add_argument("scale", nargs="*", help="names of sweeps under the results folder")
     parser.add_argument(
@@ -39,7 +39,7 @@ def register_fit(subparsers) -> None:
 
 
 def register_report(subparsers) -> None:
-    """Adds `report`: figures, summary.parquet and report.html of one sweep."""
+    """Add `report`: figures, summary.parquet and report.html of one sweep."""
     parser = subparsers.add_parser("report", help="draw and write up a sweep")
     parser.add_argument("scale", help="name of a sweep under the results folder")
     _common(parser)
@@ -62,7 +62,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 
 def run_fit(options: argparse.Namespace) -> int:
-    """Prints the verdict of every condition and what they say together, or with --json everything.
+    """Print the verdict of every condition and what they say together, or with --json everything.
 
     Raises:
         UserError: the options or the table of runs make no sense.
@@ -95,7 +95,7 @@ def run_fit(options: argparse.Namespace) -> int:
 
 
 def run_report(options: argparse.Namespace) -> int:
-    """Writes the report and prints the verdict's sentence, or all sentences, and the page's path.
+    """Write the report and print the verdict's sentence, or all sentences, and the page's path.
 
     Raises:
         UserError: the options or the table of runs make no sense, or the folder cannot be written.

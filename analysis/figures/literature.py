@@ -10,7 +10,7 @@ MARKS = {"printed": "full", "derived": "none", "second-hand": "left"}
 
 
 def gains_over_rho(study: SweepAnalysis, title: str) -> Figure:
-    """Draws the loss relative to the largest rho of the sweep, with what the paper and its followers print.
+    """Draw the loss relative to that of the largest rho, beside printed numbers of others.
 
     Args:
         study: an analysed sweep.

@@ -15,7 +15,7 @@ MANY_RUNS = 2000
 
 
 def loss_vs_rho(study: SweepAnalysis, title: str) -> Figure:
-    """Draws the loss against rho.
+    """Draw the loss against rho.
 
     Args:
         study: an analysed sweep.
@@ -44,7 +44,7 @@ def loss_vs_rho(study: SweepAnalysis, title: str) -> Figure:
 
 
 def _limits(axes: Axes, study: SweepAnalysis) -> None:
-    """Fits the window to the curve's runs; an arm far away must not squash it."""
+    """Fit the window to the curve's runs; an arm far away must not squash it."""
     losses = study.sweep.curve["validation_loss"].to_numpy(float)
     low, high = losses.min(), losses.max()
     height = max(high - low, 1e-6)
@@ -100,7 +100,7 @@ def _curve(axes: Axes, study: SweepAnalysis) -> None:
 
 
 def _gain(axes: Axes, study: SweepAnalysis) -> None:
-    """The gain over rho = 1 as an arrow beside the last point."""
+    """Draw the gain over rho = 1 as an arrow beside the last point."""
     gain, curve, grid = study.gain_over_moe, study.curve.chosen.curve, study.curve.grid
     if gain.value is None or gain.value <= 0:
         return
@@ -144,7 +144,7 @@ def _arms(axes: Axes, study: SweepAnalysis) -> None:
 
 
 def _failures(axes: Axes, study: SweepAnalysis) -> None:
-    """Runs without a loss stay visible: a cross on the axis at their rho."""
+    """Mark runs without a loss: a cross on the axis at their rho."""
     failed = study.sweep.failed["rho"]
     failed = failed[failed.between(*axes.get_xlim())]
     if len(failed):

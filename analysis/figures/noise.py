@@ -14,7 +14,7 @@ MISS = "#c0392b"
 
 
 def residuals_over_rho(study: SweepAnalysis) -> Figure:
-    """Every run's loss beyond its rho's mean and its seed's shift.
+    """Return every run's loss beyond its rho's mean and its seed's shift.
 
     Noise that differs along rho shows as a funnel; a seed that tilts, as a colour that goes from
     below to above.
@@ -48,7 +48,7 @@ def residuals_over_rho(study: SweepAnalysis) -> Figure:
 def power_over_gain(
     gains: Sequence[float], found: Mapping[str, Sequence[float]], wanted: float
 ) -> Figure:
-    """How often a gain is told from none, one line per design.
+    """Return how often a gain is told from none, one line per design.
 
     Args:
         gains: true gains, nats/token.

@@ -18,7 +18,7 @@ POINTS = 61  # of a law's line
 
 
 def losses_by_condition(joint: JointAnalysis, title: str) -> Figure:
-    """Draws the loss against rho, a panel per condition, each on its own scale of losses.
+    """Draw the loss against rho, a panel per condition, each on its own scale of losses.
 
     Args:
         joint: analysed conditions.
@@ -49,7 +49,7 @@ def losses_by_condition(joint: JointAnalysis, title: str) -> Figure:
 
 
 def optimum_over_axes(law: ScalingFit, title: str) -> Figure:
-    """Draws rho* (above) and the gain (below) against every axis of the law.
+    """Draw rho* (above) and the gain (below) against every axis of the law.
 
     Line and band are the law with the interval of a new condition, the other axes at their mean.
     Dots are the conditions by themselves, moved along the law to that mean. Beside a budget stand

@@ -54,12 +54,12 @@ METADATA = {
 
 
 def styled() -> AbstractContextManager[None]:
-    """The settings under which every figure is drawn and written."""
+    """Return the settings under which every figure is drawn and written."""
     return mpl.rc_context(_STYLE)
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Writes the figure in all FORMATS, each atomically, and returns the paths."""
+    """Write the figure in all FORMATS, each atomically, and return the paths."""
     paths = []
     for kind in FORMATS:
         path = folder / f"{name}.{kind}"
@@ -70,7 +70,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 def render(figure: Figure, kind: str) -> bytes:
-    """The figure as a file of one of FORMATS, byte for byte the same each time."""
+    """Return the figure as a file of one of FORMATS, byte for byte the same each time."""
     # `savefig` would write the same bytes, but it draws every figure twice.
     module = import_module(f"matplotlib.backends.backend_{'agg' if kind == 'png' else kind}")
     buffer = BytesIO()

@@ -10,7 +10,7 @@ SPLIT = ("routed_experts", "params_table")
 
 
 def ledger(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per arm and rho: what the budget was split into, and how far it misses rho = 1 (percent).
+    """Return one row per arm and rho: how the budget was split, and its miss of rho = 1 (percent).
 
     Args:
         runs: any rows; empty is returned where a table of runs does not say what was built.
@@ -32,7 +32,7 @@ def ledger(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def bill(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per arm and one for all: runs, tokens, training FLOPs, hours of runs and of GPUs, restarts, and speed.
+    """Return one row per arm and one for all: runs, tokens, FLOPs, hours, restarts and speed.
 
     Hours are wall-clock of a run's training, summed over runs; a run that ended without a record is
     not in it.

@@ -42,7 +42,7 @@ def parse_place(text: str) -> dict[str, float]:
 
 
 def sentences(joint: JointAnalysis) -> list[str]:
-    """What the conditions say together, in words; the first one says why where they say nothing."""
+    """Return what the conditions show together; the first sentence gives the reason if nothing."""
     law = joint.scaling
     lines = [_slope(law, axis) for axis in law.axes.names] if law else [joint.reason or ""]
     if law:
@@ -60,7 +60,7 @@ def sentences(joint: JointAnalysis) -> list[str]:
 
 
 def prediction_sentence(scaling: ScalingFit, place: Mapping[str, float]) -> str:
-    """What to expect at values of the axes.
+    """Return what to expect at values of the axes.
 
     Raises:
         UserError: the values lie off what the conditions span.
@@ -76,7 +76,7 @@ def prediction_sentence(scaling: ScalingFit, place: Mapping[str, float]) -> str:
 
 
 def joint_json(joint: JointAnalysis, places: list[dict[str, float]]) -> dict[str, Any]:
-    """What `engram-sweep fit --json` prints for several conditions; losses and gains in nats/token.
+    """Return the `--json` object of several conditions; losses and gains in nats/token.
 
     Args:
         joint: the analysis.

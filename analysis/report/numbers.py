@@ -11,7 +11,7 @@ from analysis.sweep.sweep_analysis import SweepAnalysis
 
 
 def as_json(study: SweepAnalysis) -> dict[str, Any]:
-    """What `engram-sweep fit --json` prints; null where a number does not exist, never NaN.
+    """Return what `engram-sweep fit --json` prints; null where a number does not exist, never NaN.
 
     Losses and gains are in nats/token. `near_optimal` is {rho : L(rho) - L_min < delta}: value is
     rho*, low and high its ends, each end with its own interval. `break_even` is null where the
@@ -64,7 +64,7 @@ def as_json(study: SweepAnalysis) -> dict[str, Any]:
 
 
 def per_rho(study: SweepAnalysis) -> pd.DataFrame:
-    """One row per measured rho; losses in nats/token.
+    """Return one row per measured rho; losses in nats/token.
 
     Columns: rho, runs, outliers, mean (seed-adjusted), se (of that mean, finite validation set
     included), fitted, low and high (the curve's band), gain_over_end (fitted loss at the largest

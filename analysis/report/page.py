@@ -45,7 +45,7 @@ ORIGIN_COLUMNS = (
 def html_page(
     study: SweepAnalysis, verdict: StatedVerdict, name: str, svg: str, beside: str
 ) -> str:
-    """The page as text.
+    """Return the page as text.
 
     Args:
         study: the analysed sweep.
@@ -68,7 +68,7 @@ def html_page(
 
 
 def curve_sections(study: SweepAnalysis, verdict: StatedVerdict, svg: str) -> list[str]:
-    """What one curve says: verdict, picture, numbers, arms."""
+    """Return what one curve says: verdict, picture, numbers, arms."""
     drift = study.anchor_drift
     return [
         f'<p class="verdict"><span class="word">{verdict.word}</span><br>{escape(verdict.sentence)}</p>',
@@ -91,7 +91,7 @@ def curve_sections(study: SweepAnalysis, verdict: StatedVerdict, svg: str) -> li
 
 
 def run_sections(studies: Sequence[SweepAnalysis], name: str) -> list[str]:
-    """Every run of all curves, what failed, where they come from, how to make it again."""
+    """Return every run of all curves, what failed, where they come from, how to make it again."""
     runs = pd.concat([_all_runs(one) for one in studies], ignore_index=True)
     failed = pd.concat([one.sweep.failed for one in studies], ignore_index=True)
     ledgers = [ledger(_all_runs(one)) for one in studies]
@@ -129,7 +129,7 @@ def _all_runs(study: SweepAnalysis) -> pd.DataFrame:
 
 
 def document(name: str, sections: Sequence[str]) -> str:
-    """A whole page, style included."""
+    """Return a whole page, style included."""
     sections = [f"<h1>Loss over the share of experts: {escape(name)}</h1>", *sections]
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(name)}: loss over rho</title>'
@@ -145,18 +145,18 @@ _HINT = '<p class="note">Wheel with Ctrl or Shift zooms, dragging moves, a doubl
 
 
 def section(title: str, body: str, note: str = "") -> str:
-    """A heading, a note in words, and a body of HTML."""
+    """Return a heading, a note in words, and a body of HTML."""
     said = f'<p class="note">{escape(note)}</p>' if note else ""
     return f"<h2>{escape(title)}</h2>{said}{body}"
 
 
 def figure(svg: str, words: str) -> str:
-    """A whole SVG file as part of the page, with words for who cannot see it."""
+    """Return a whole SVG file as part of the page, with words for who cannot see it."""
     return f'<figure role="img" aria-label="{escape(words, quote=True)}">{svg[svg.index("<svg") :]}</figure>'
 
 
 def table(frame: pd.DataFrame) -> str:
-    """A frame without its index."""
+    """Return a frame without its index."""
     # Spaces instead of underscores: a head may then wrap, and a wide table stays on the page.
     head = "".join(f"<th>{escape(str(column).replace('_', ' '))}</th>" for column in frame.columns)
     rows = ("".join(map(_td, row)) for row in frame.itertuples(index=False))
@@ -258,7 +258,7 @@ def _origin(runs: pd.DataFrame) -> str:
 
 
 def _plain(value: object) -> str:
-    """A map column reads back as pairs."""
+    """Return a map column reads back as pairs."""
     if isinstance(value, (list, tuple)):
         return ", ".join(f"{key} {text}" for key, text in value)
     return "none" if value is None else str(value)

@@ -19,7 +19,7 @@ from engram_sweep.errors import UserError
 def write_report(
     table: pd.DataFrame, folder: Path, name: str, level: float = LEVEL, delta: float = DELTA
 ) -> tuple[SweepAnalysis, StatedVerdict]:
-    """Analyses a table of runs and writes the results into `folder`.
+    """Analyse a table of runs and write the results into `folder`.
 
     Files: loss_vs_rho.png, .pdf, .svg, summary.parquet and report.html; each appears whole or not
         at all.
@@ -39,7 +39,7 @@ def write_report(
 
 
 def write_sweep_report(result: SweepAnalysis, folder: Path, name: str) -> StatedVerdict:
-    """Writes the report of an analysed sweep.
+    """Write the report of an analysed sweep.
 
     Args:
         result: the sweep.
@@ -67,7 +67,7 @@ def write_sweep_report(result: SweepAnalysis, folder: Path, name: str) -> Stated
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turns what the disk refuses into one line.
+    """Turn what the disk refuses into one line.
 
     Raises:
         UserError: the folder cannot be written.

@@ -20,7 +20,7 @@ from engram_sweep.atomic_files import write_atomically
 
 
 def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[str]:
-    """Writes loss_vs_rho and, where an axis varies, optimum_over_axes (.png, .pdf, .svg), summary.parquet, report.html.
+    """Write figures, summary.parquet and report.html; optimum_over_axes if an axis varies.
 
     Args:
         joint: analysed conditions.
@@ -79,7 +79,7 @@ _LAW_NOTE = "Gains in nats/token. Limits of the law are those of a new condition
 
 
 def law_table(law: ScalingFit) -> pd.DataFrame:
-    """One row per condition: measured by itself, said by the law, and by how much the law of the others misses it."""
+    """Return one row per condition: measured, by the law, and missed by the law of the others."""
     rows = []
     for i, (label, study, said) in enumerate(
         zip(law.labels, law.studies, law.at_conditions, strict=True)

@@ -46,7 +46,7 @@ class Axes:
         return self.row(self.positions)
 
     def row(self, position: np.ndarray) -> np.ndarray:
-        """The design's rows at positions relative to the centre, shape (..., k) -> (..., 1 + k)."""
+        """Return the design's rows at positions from the centre, shape (..., k) -> (..., 1 + k)."""
         relative = position - self.centre
         return np.concatenate([np.ones((*relative.shape[:-1], 1)), relative], axis=-1)
 
@@ -63,7 +63,7 @@ class Axes:
         return np.concatenate([share, 1 - share], axis=-1)
 
     def place(self, asked: Mapping[str, float]) -> np.ndarray:
-        """The position of a condition that holds the asked values, shape (k,); nearest to the centre where free.
+        """Return the position of the asked values, shape (k,); nearest to the centre if free.
 
         Args:
             asked: values of some of AXES.
@@ -97,13 +97,13 @@ class Axes:
         return self.centre + free
 
     def beyond(self, position: np.ndarray) -> float:
-        """How many doublings a position lies outside the conditions' range, at its farthest axis; 0 inside."""
+        """Return the doublings by which a position lies outside the conditions' range; 0 inside."""
         low, high = self.positions.min(axis=0), self.positions.max(axis=0)
         return float(np.max(np.maximum(low - position, position - high), initial=0.0))
 
 
 def axes_of(conditions: Sequence[Condition]) -> Axes:
-    """Finds the axes along which conditions tell something; each is in the law or has its reason in words."""
+    """Find the axes along which conditions differ; each is in the law or has its reason."""
     names: list[str] = []
     positions = np.empty((len(conditions), 0))
     relations, silent = {}, {}

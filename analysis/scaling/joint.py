@@ -45,7 +45,7 @@ class JointAnalysis:
 def analyse(
     table: pd.DataFrame, source: str, level: float = LEVEL, delta: float = DELTA
 ) -> JointAnalysis:
-    """Splits a table into conditions and analyses them, by themselves and together.
+    """Split a table into conditions and analyse them, by themselves and together.
 
     Args:
         table: one row per run (table.check_table, conditions.split_conditions).
@@ -76,7 +76,7 @@ def joined(
     studies: Sequence[SweepAnalysis],
     left_out: tuple[str, ...] = (),
 ) -> JointAnalysis:
-    """What analysed conditions say together.
+    """Return what analysed conditions say together.
 
     Args:
         conditions: at least one.

@@ -58,7 +58,7 @@ class ScalingLaw:
         axes: where the conditions lie.
         weights: of every condition, for each quantity, shape (2, n).
         measured: both quantities of every condition, shape (2, n).
-        errors: draws of how far they are off, shape (2, n, B); None where no seed repeats.
+        errors: draws of how far they are off, shape (2, n, B); None if no seed repeats.
     """
 
     axes: Axes
@@ -67,7 +67,7 @@ class ScalingLaw:
     errors: np.ndarray | None
 
     def at(self, row: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """The law along a row of the design, shape (1 + k,): values (2,) and draws of their errors (2, B)."""
+        """Return the law along a row of the design (1 + k,): values (2,), draws of errors (2, B)."""
         along = np.einsum("p,qpn->qn", row, self._solve())
         value = np.einsum("qn,qn->q", along, self.measured)
         return value, None if self.errors is None else np.einsum("qn,qnb->qb", along, self.errors)
@@ -82,7 +82,7 @@ class ScalingLaw:
         )
 
     def without(self, i: int) -> "ScalingLaw":
-        """The law of the other conditions, in the same coordinates."""
+        """Return the law of the other conditions, in the same coordinates."""
         weights = self.weights.copy()
         weights[:, i] = 0.0
         return replace(self, weights=weights)
@@ -131,7 +131,7 @@ class ScalingFit:
         return self.law.axes
 
     def predict(self, position: np.ndarray) -> OptimumAndGain:
-        """What to expect of a condition at a position (axes.Axes.place), with the interval of a new condition."""
+        """Return what to expect at a position (Axes.place), with the interval of a new condition."""
         row = self.axes.row(position)
         free = self.along(row, own_scatter=1.0)
         rho_star, gain = free.rho_star, free.gain_over_moe
@@ -145,7 +145,7 @@ class ScalingFit:
         )
 
     def along(self, row: np.ndarray, own_scatter: float) -> OptimumAndGain:
-        """The law along a row of the design, shape (1 + k,).
+        """Return the law along a row of the design, shape (1 + k,).
 
         Args:
             row: axes.Axes.row of a position, or a unit row for a coefficient.
@@ -163,7 +163,7 @@ class ScalingFit:
 
 
 def why_no_law(studies: Sequence[SweepAnalysis], names: Sequence[str]) -> str | None:
-    """Why the conditions cannot be fitted together, in words; None where they can."""
+    """Why the conditions cannot be fitted together, in words; None if they can."""
     if len(studies) < 2:
         return "One condition cannot show how rho* and the gain depend on compute, sparsity or length of training."
     for study, name in zip(studies, names, strict=True):
@@ -176,7 +176,7 @@ def why_no_law(studies: Sequence[SweepAnalysis], names: Sequence[str]) -> str | 
 def scaling(
     conditions: Sequence[Condition], studies: Sequence[SweepAnalysis], draws: int = DRAWS
 ) -> ScalingFit:
-    """Fits one law to several conditions.
+    """Fit one law to several conditions.
 
     Args:
         conditions: at least two.
@@ -223,7 +223,7 @@ def scaling(
 
 
 def _errors(studies: Sequence[SweepAnalysis], draws: int) -> np.ndarray | None:
-    """Draws of how far rho* and the gain of every condition may be off, shape (2, n, B)."""
+    """Draw errors of rho* and gain of every condition, shape (2, n, B)."""
     dof = sum(max(study.means.dof, 0) for study in studies)
     if dof < 1:
         return None

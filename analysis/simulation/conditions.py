@@ -40,7 +40,7 @@ class AxesTruth:
     gain_scatter: float = 0.0
 
     def at(self, axes: Mapping[str, float]) -> tuple[float, float]:
-        """The law's rho* and gain at values of the axes."""
+        """Return the law's rho* and gain at values of the axes."""
         moved = {axis: np.log2(value / self.origin[axis]) for axis, value in axes.items()}
         rho_star = self.rho_star + sum(
             slope * moved[axis] for axis, slope in self.rho_slope.items()
@@ -50,7 +50,7 @@ class AxesTruth:
 
 
 def curve_with(rho_star: float, gain: float) -> Truth:
-    """The paper's curve with its optimum and its gain moved: in rho ** p, which keeps both ends in place.
+    """Return the paper's curve with optimum and gain moved in rho ** p, which keeps both ends.
 
     Args:
         rho_star: between 0 and 1, ends left out.
@@ -73,7 +73,7 @@ def simulate_axes(
     noise: Noise,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """A table of several conditions, with a column per axis.
+    """Return a table of several conditions, with a column per axis.
 
     Args:
         truth: what is true along the axes.

@@ -90,7 +90,7 @@ def measure(
     delta: float = DELTA,
     draws: int = DRAWS,
 ) -> Coverage:
-    """Simulates sweeps of one truth, analyses each, and counts.
+    """Simulate sweeps of one truth, analyses each, and counts.
 
     Args:
         truth: the curve; rho must reach 1 for the gain and the break-even.
@@ -151,7 +151,7 @@ def _mean(widths: list[float]) -> float:
 
 
 def markdown(results: Iterable[Coverage]) -> str:
-    """The table of the study; coverage in percent, mean width in brackets, a truth at an end marked."""
+    """Return the table: coverage in percent, mean width in brackets, truths at an end marked."""
     head = [
         "truth",
         "gain",
@@ -182,7 +182,7 @@ def markdown(results: Iterable[Coverage]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the study from the command line."""
+    """Run the study from the command line."""
     parser = argparse.ArgumentParser(description="coverage of the intervals on simulated sweeps")
     parser.add_argument(
         "--sweeps", type=int, default=300, help="simulated sweeps per truth (default: 300)"

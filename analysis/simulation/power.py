@@ -26,7 +26,7 @@ WANTED = 0.9
 
 
 def scaled(truth: Truth, gain: float) -> Truth:
-    """The truth stretched so that its loss at rho = 1 is `gain` (nats/token) above its lowest; flat at 0."""
+    """Return the truth stretched to `gain` nats/token between rho = 1 and its lowest; flat at 0."""
     lowest = float(np.min(truth.loss(np.linspace(0, 1, 4001))))
     full = float(truth.loss(np.array([1.0]))[0]) - lowest
     return replace(
@@ -55,7 +55,7 @@ class Power:
 def power(
     gain: float, rho: np.ndarray, seeds: int, noise: Noise, trials: int, level: float = LEVEL
 ) -> Power:
-    """Simulates sweeps of one design and counts what they claim.
+    """Simulate sweeps of one design and count what they claim.
 
     Args:
         gain: the true gain, nats/token.

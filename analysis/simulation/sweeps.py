@@ -34,7 +34,7 @@ class Truth:
     one_optimum: bool = True
 
     def read(self, low: float, high: float, delta: float) -> CurveReadings:
-        """The true quantities on [low, high]; every field has shape (1,)."""
+        """Return the true quantities on [low, high]; every field has shape (1,)."""
         grid = np.linspace(low, high, 4001)
         return read_curves(grid, self.loss(grid)[:, None], delta)
 
@@ -68,7 +68,7 @@ def _power_laws() -> LossOf:
 
 
 def _warped_parabola() -> LossOf:
-    """A parabola in rho^p through the same facts: not in the default form's family, and concave at small rho."""
+    """Return a parabola in rho^p through the same facts: not in the default form's family."""
     power = _root(lambda p: 2 * PAPER_BEST**p - PAPER_TIE**p - 1, 1.0, 4.0)
     best = PAPER_BEST**power
     return lambda rho: (
@@ -139,7 +139,7 @@ class Noise:
 def simulate(
     truth: Truth, rho: np.ndarray, seeds: int, noise: Noise, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """A table of runs whose truth is known, one row per (rho, seed).
+    """Return a table of runs whose truth is known, one row per (rho, seed).
 
     Args:
         truth: the curve.

@@ -34,7 +34,7 @@ class NgramView:
     """Layer -> primes (orders x heads, flat), rows (T x orders x heads)."""
 
     def as_json(self) -> str:
-        """One JSON object: classes, ids, and `layers`, each with its primes and its rows."""
+        """Return one JSON object: classes, ids, and `layers`, each with its primes and its rows."""
         layers = {
             str(layer): {"primes": primes, "rows": rows}
             for layer, (primes, rows) in self.layers.items()

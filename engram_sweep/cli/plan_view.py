@@ -15,7 +15,7 @@ from engram_sweep.planning.plan import Plan, PlannedRun
 
 
 def console() -> Console:
-    """The terminal; wide when piped, so that no column is cut off."""
+    """Return the terminal; wide when piped, so that no column is cut off."""
     found = Console()
     return found if found.is_terminal else Console(width=160)
 
@@ -82,7 +82,7 @@ def _widths(widths: list[int]) -> str:
 
 
 def bill(plan: Plan, cost: dict[str, Any]) -> list[str]:
-    """The lines below the table: runs and FLOPs, then hours, memory, disk and money where GPUs are asked for."""
+    """Return the lines below the table: runs, FLOPs; hours, memory, disk, money for GPUs."""
     seeds = len(plan.scale.sweep.seeds)
     points = cost["runs"] // seeds
     first = f"{_count(cost['runs'], 'run')} ({_count(points, 'point')} x {_count(seeds, 'seed')}), "
@@ -168,7 +168,7 @@ def print_ledger(run: PlannedRun, gpus: int) -> None:
 
 
 def _held_line(plan: Plan) -> str:
-    """How far the curve is off rho = 1; what the sweep does not hold is said to be so."""
+    """Return how far the curve is off rho = 1; what the sweep does not hold is said to be so."""
     held, sweep = plan.held(), plan.scale.sweep
     free = "rows_per_head is given, so P_tot is not held" if sweep.rows_per_head else ""
     loose = "iso: paper does not hold P_act and FLOPs" if sweep.iso == "paper" else ""

@@ -36,7 +36,7 @@ LOGS = 5
 
 
 def print_status(scale: str, statuses: list[RunStatus]) -> None:
-    """One line per run, and the last words of those that failed."""
+    """Print one line per run, and the last log lines of those that failed."""
     table = Table(title=f"{scale}: {_summary(statuses)}")
     right = ("rho", "seed", "step", "tokens/s", "time left")
     for name in ("run", "arm", *right[:2], "state", *right[2:], "validation loss", "reason"):
@@ -73,7 +73,7 @@ def _duration(seconds: float | None) -> str:
 
 
 def print_outcome(scale: str, statuses: list[RunStatus], trained: bool) -> None:
-    """The last lines of a sweep."""
+    """Print the last lines of a sweep."""
     failed = [s for s in statuses if s.failure and not s.finished]
     if not trained and not failed:
         console().print(f"{scale}: nothing to do, {_summary(statuses)}")
@@ -85,7 +85,7 @@ def print_outcome(scale: str, statuses: list[RunStatus], trained: bool) -> None:
 
 
 def print_trials(scale: Scale, trials: list[Trial]) -> None:
-    """The learning-rate check: one line per rate, and what the rate that is best for each rho says."""
+    """Print the learning-rate check: one line per rate, and the best rate for each rho."""
     table = Table(
         title=f"{scale.name}: validation loss by learning rate (the scale's: {scale.training.learning_rate:g})"
     )

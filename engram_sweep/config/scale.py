@@ -90,7 +90,7 @@ class Sweep(Section):
         return self
 
     def in_full(self) -> Sweep:
-        """The sweep with the keys of `full` in place of its own.
+        """Return the sweep with the keys of `full` in place of its own.
 
         Raises:
             ValueError: they do not fit together.
@@ -206,7 +206,7 @@ class Scale(Section):
         return self
 
     def in_full(self) -> Scale:
-        """The scale whose sweep is the full one; itself where `sweep.full` is left out."""
+        """Return the scale whose sweep is the full one; itself where `sweep.full` is left out."""
         return (
             self
             if self.sweep.full is None

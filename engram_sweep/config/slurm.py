@@ -107,14 +107,14 @@ class Shape:
 
 
 def user_file() -> Path:
-    """Where the user's own file is looked for: `engram-sweep/cluster.yaml` in $XDG_CONFIG_HOME or `~/.config`."""
+    """Return the path of the user's file, in $XDG_CONFIG_HOME or `~/.config`."""
     # An empty variable counts as unset (XDG base directory specification).
     base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(base) / "engram-sweep" / "cluster.yaml"
 
 
 def read_user_file() -> Slurm:
-    """The user's keys; none where there is no such file.
+    """Return the user's keys; none where there is no such file.
 
     Raises:
         UserError: the file is no YAML mapping, or a key of it is unknown or wrong.
@@ -132,7 +132,7 @@ def read_user_file() -> Slurm:
 
 
 def merged(scale: Slurm, user: Slurm) -> Slurm:
-    """The keys that a sweep is launched with: the scale's where it gives them, the user's elsewhere."""
+    """Return the keys of a launch: the scale's if it gives them, else the user's."""
     keys = user.model_dump(exclude_unset=True) | scale.model_dump(exclude_unset=True)
     return Slurm.model_validate(keys)
 

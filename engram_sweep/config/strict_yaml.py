@@ -38,7 +38,7 @@ _Loader.add_implicit_resolver(
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping of a YAML file; empty where the file holds no mapping with names for keys.
+    """Return the mapping of a YAML file; empty if the file holds no mapping with names for keys.
 
     Raises:
         UserError: the file is no readable UTF-8 text or no YAML.
@@ -60,7 +60,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
 def first_problem(
     error: ValidationError, root: type[BaseModel], hidden: tuple[str, ...] = ()
 ) -> str:
-    """The first validation error as `section.key: what was expected, what was found`.
+    """Return the first validation error as `section.key: what was expected, what was found`.
 
     Args:
         error: what pydantic found.
@@ -86,7 +86,7 @@ def first_problem(
 
 
 def _short(value: object, most: int = 60) -> str:
-    """What was found, on one line of bounded length."""
+    """Return what was found, on one line of bounded length."""
     text = repr(value)
     return text if len(text) <= most else f"{text[:most]}..."
 

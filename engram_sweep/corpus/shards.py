@@ -98,7 +98,7 @@ def prepare(corpus: CorpusSpec, cache: Path, given: Path | None = None) -> Path:
 
 
 def _checked(corpus: CorpusSpec, folder: Path | None) -> Path:
-    """The user's own shard folder, if it is what the scale expects."""
+    """Return the user's own shard folder, if it is what the scale expects."""
     if folder is None:
         raise UserError(
             "corpus: expected a folder of token shards; name it by --corpus FOLDER or launch.corpus_path"

@@ -27,7 +27,7 @@ class Source:
     licence: str
 
     def version(self) -> str:
-        """The installed version, for provenance."""
+        """Return the installed version, for provenance."""
         self._root()
         return importlib.metadata.version(self.package)
 

@@ -32,7 +32,7 @@ class Tokenizer(Protocol):
         ...
 
     def piece(self, token: int) -> tuple[str, str]:
-        """(decoded text, raw token string) of one id."""
+        """Return (decoded text, raw token string) of one id."""
         ...
 
     def fingerprint(self) -> str:
@@ -48,11 +48,11 @@ class ByteTokenizer:
     document_end = 0
 
     def encode(self, text: str) -> np.ndarray:
-        """The document's bytes."""
+        """Return the document's bytes."""
         return np.frombuffer(text.encode(), np.uint8)
 
     def piece(self, token: int) -> tuple[str, str]:
-        """A byte that is no character of its own decodes to U+FFFD, as in byte-level BPE."""
+        """Return a byte that is no character of its own decodes to U+FFFD, as in byte-level BPE."""
         return bytes([token]).decode("utf8", errors="replace"), f"<0x{token:02X}>"
 
     def fingerprint(self) -> str:
@@ -94,7 +94,7 @@ class PackagedTokenizer:
         return np.array(self._library.encode(text, add_special_tokens=False).ids, np.uint32)
 
     def piece(self, token: int) -> tuple[str, str]:
-        """Special tokens are decoded too."""
+        """Return text and raw token; special tokens are decoded too."""
         return self._library.decode([token], skip_special_tokens=False), self._library.id_to_token(
             token
         ) or ""
@@ -146,7 +146,7 @@ def cached_compression(tokenizer: Tokenizer, name: str, cache: Path) -> np.ndarr
 
 
 def compression(tokenizer: Tokenizer) -> np.ndarray:
-    """The surjective map P: V -> V' of the paper's tokenizer compression, built as the released demo builds it.
+    """Return the paper's surjective map P: V -> V', built as the released demo builds it.
 
     A token's key is its normalised text (NFKC, NFD, accents stripped, lower case, white space
     collapsed and stripped), its raw string where it is no valid text on its own, and its text as it

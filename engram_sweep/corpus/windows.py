@@ -11,7 +11,7 @@ import xxhash
 
 @lru_cache(maxsize=2)
 def _order(windows: int, seed: int, epoch: int) -> np.ndarray:
-    """The order of all training windows in one epoch."""
+    """Return the order of all training windows in one epoch."""
     key = xxhash.xxh3_128_intdigest(f"{seed}/data order/{epoch}".encode())
     return np.random.Generator(np.random.Philox(key=key)).permutation(windows)
 
@@ -19,7 +19,7 @@ def _order(windows: int, seed: int, epoch: int) -> np.ndarray:
 def train_batch(
     tokens: np.ndarray, seed: int, step: int, batch_windows: int, window: int
 ) -> np.ndarray:
-    """The windows of one step: without replacement within an epoch, a new order every epoch.
+    """Return the windows of one step: without replacement within an epoch, a new order every epoch.
 
     Args:
         tokens: the training shard.

@@ -44,12 +44,12 @@ class Job:
 
 
 def now() -> str:
-    """The present as `submitted_at` has it."""
+    """Return the current UTC time as ISO 8601, the format of `submitted_at`."""
     return datetime.now(UTC).isoformat()
 
 
 def noted_job(folder: Path) -> Job | None:
-    """The job last submitted for a run folder; None where none was, or its note cannot be read."""
+    """Return the job last submitted for a run folder; None if its note cannot be read."""
     facts = read_json(folder / NOTE)
     try:
         return Job(folder, facts["executor"], facts["id"], facts["submitted_at"]) if facts else None

@@ -62,7 +62,7 @@ def take(folder: Path, state: dict[str, Any], package: Path = PACKAGE) -> Path:
 
 
 def environment(snapshot: Path) -> dict[str, str]:
-    """Variables under which python imports the snapshot."""
+    """Return variables under which python imports the snapshot."""
     paths = [str(snapshot), *filter(None, [os.environ.get("PYTHONPATH")])]
     # `python -m` would look into the working directory first, which is mostly the very checkout
     # that may change.

@@ -38,7 +38,7 @@ class RunStatus:
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the last step, at the speed of the last tokens; None where that is not known."""
+        """Until the last step, at the speed of the last tokens; None if that is not known."""
         if (
             self.state != "running"
             or not self.tokens_per_second
@@ -60,7 +60,7 @@ class RunStatus:
         return self.state in ("done", "diverged")
 
     def row(self) -> dict[str, Any]:
-        """Plain data for tables and `--json`."""
+        """Return plain data for tables and `--json`."""
         loss = self.validation_loss
         return {
             "run_id": self.run.run_id,
@@ -81,7 +81,7 @@ class RunStatus:
 
 
 def folder_of(run: PlannedRun, results: Path) -> RunFolder:
-    """The run's folder."""
+    """Return the run's folder."""
     return RunFolder(runs_folder(results, run.scale) / run.run_id)
 
 
@@ -96,7 +96,7 @@ class Survey:
     """Records that were read one by one since the last time that all were read."""
 
     def poll(self) -> list[RunStatus]:
-        """The state of every planned run, in the plan's order."""
+        """Return the state of every planned run, in the plan's order."""
         self._find_finished(list(self.plan.runs))
         left = [run for run in self.plan.runs if run.run_id not in self._finished]
         jobs = {
@@ -161,10 +161,10 @@ class Survey:
 
 
 def sweep_status(plan: Plan, results: Path) -> list[RunStatus]:
-    """The state of every planned run."""
+    """Return the state of every planned run."""
     return Survey(plan, results).poll()
 
 
 def counts(statuses: list[RunStatus]) -> dict[str, int]:
-    """Runs in each state."""
+    """Return the number of runs in each state."""
     return {state: sum(s.state == state for s in statuses) for state in STATES}

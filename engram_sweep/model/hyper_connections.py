@@ -46,7 +46,7 @@ def sinkhorn(logits: Tensor, steps: int = SINKHORN_STEPS) -> Tensor:
 
 
 def start_bias(streams: int, site: int) -> Tensor:
-    """Static logits that make the start a plain residual network (ours; the paper prints none).
+    """Return static logits of a plain residual network at the start (ours; the paper prints none).
 
     While all streams are equal, any weights that sum to one read the same input, H_post = 1 writes
     the same output to all, and a doubly stochastic H_res keeps them. Every sublayer reads mostly
@@ -103,7 +103,7 @@ class StreamMix(nn.Module):
             return read.sigmoid(), 2 * write.sigmoid(), sinkhorn(mix.unflatten(-1, (n, n)))
 
     def forward(self, h: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
-        """One step of all streams.
+        """Return one step of all streams.
 
         Args:
             h: (B, T, n, D).
@@ -121,5 +121,5 @@ class StreamMix(nn.Module):
 
 
 def residual(mix: StreamMix | None, h: Tensor, sublayer: Callable[[Tensor], Tensor]) -> Tensor:
-    """A sublayer and its residual: plain for one stream (B, T, D), else through the streams (B, T, n, D)."""
+    """Apply a sublayer and its residual: (B, T, D) for one stream, else (B, T, n, D)."""
     return h + sublayer(h) if mix is None else mix(h, sublayer)

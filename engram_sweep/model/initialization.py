@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def named_normal(seed: int, name: str, shape: tuple[int, ...], std: float) -> Tensor:
-    """Normal values for the tensor `name`, drawn row by row.
+    """Draw normal values for the tensor `name`, row by row.
 
     The stream is sequential, so two tensors of one name that differ in their first dimension only
     (more experts, more rows) share their common leading part, bit for bit.

@@ -10,7 +10,7 @@ from engram_sweep.model.initialization import UNIT
 
 
 def exact(x: Tensor) -> torch.autocast:
-    """A context in which autocast leaves products on the device of `x` alone: routing and mixing weights need fp32."""
+    """Return a context without autocast on the device of `x`: routing and mixing need fp32."""
     return torch.autocast(x.device.type, enabled=False)
 
 

@@ -18,7 +18,7 @@ _LAYER_STRIDE = 10007
 
 
 def multipliers(classes: int, max_order: int, layer: int, seed: int) -> np.ndarray:
-    """The odd int64 multipliers m_0..m_{N-1} of one layer.
+    """Return the odd int64 multipliers m_0..m_{N-1} of one layer.
 
     Their range keeps id * multiplier below 2^63, so nothing overflows and every mix is
     non-negative.

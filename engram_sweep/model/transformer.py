@@ -84,7 +84,7 @@ class Transformer(nn.Module):
         self.compiled_decode = torch.compile(self.decode, *options, **named_options)
 
     def decode(self, tokens: Tensor, looked_up: list[Tensor]) -> Tensor:
-        """The model behind the lookups.
+        """Return the model behind the lookups.
 
         Args:
             tokens: (B, T) int64.
@@ -106,15 +106,15 @@ class Transformer(nn.Module):
         return self.head(self.norm(h))
 
     def memories(self) -> list[Engram | OverEncoding]:
-        """The modules that look up n-grams, from the input on."""
+        """Return the modules that look up n-grams, from the input on."""
         return [m for m in self.modules() if isinstance(m, (Engram, OverEncoding))]
 
     def tables(self) -> list[nn.Parameter]:
-        """The n-gram tables: the parameters with their own optimizer and sparse gradients."""
+        """Return the n-gram tables: parameters with their own optimizer and sparse gradients."""
         return [memory.table.weight for memory in self.memories()]
 
     def routers(self) -> list[Router]:
-        """The routers, block by block."""
+        """Return the routers, block by block."""
         return [m for m in self.modules() if isinstance(m, Router)]
 
     def measure_balance(self) -> None:

@@ -128,7 +128,7 @@ def _nearest_hint(scale: Scale, rho: float, solve: Callable[[int, int | None], G
 
 
 def experts_for(scale: Scale, total_over_active: float) -> int:
-    """The number of routed experts at which P_tot / P_act of the anchor is nearest to the wanted ratio.
+    """Return the number of routed experts whose P_tot / P_act is nearest to a ratio.
 
     P_act grows a little with them (a router row each), so the ratio has a ceiling.
 
@@ -161,14 +161,14 @@ def experts_for(scale: Scale, total_over_active: float) -> int:
 
 
 def with_experts(scale: Scale, experts: int) -> Scale:
-    """The scale with another number of routed experts."""
+    """Return the scale with another number of routed experts."""
     return scale.model_copy(
         update={"model": scale.model.model_copy(update={"routed_experts": experts})}
     )
 
 
 def _moe(scale: Scale) -> Geometry:
-    """The anchor: rho = 1, whose ledger every other point has to meet."""
+    """Return the anchor: rho = 1, whose ledger every other point has to meet."""
     m = scale.model
     mla = MLAGeometry(**m.mla.model_dump()) if m.mla else None
     shared = [m.dense_width] * m.dense_layers + [m.shared_width] * (m.n_layers - m.dense_layers)

@@ -80,7 +80,7 @@ _STATES = ("weight", "gradient", "optimizer")
 
 
 def components(run: PlannedRun, gpus: int) -> list[dict[str, Any]]:
-    """The ledger by component (tensors of one name in all blocks), with FLOPs and bytes.
+    """Return the ledger by component (tensors of one name in all blocks), with FLOPs and bytes.
 
     Args:
         run: whose ledger.
@@ -140,7 +140,7 @@ def price_of(
     gpus: int | None = None,
     per_gpu_hour: float | None = None,
 ) -> Price | None:
-    """The scale's assumptions with those of the command line over them; None for a scale of CPU workers.
+    """Return the scale's assumptions under the command line's; None for CPU workers.
 
     Raises:
         UserError: the GPUs given do not hold one run, or the utilisation is no share.
@@ -161,7 +161,7 @@ def price_of(
 
 
 def cost(plan: Plan, price: Price | None) -> dict[str, Any]:
-    """What the sweep takes, as plain data.
+    """Return what the sweep takes, as plain data.
 
     Args:
         plan: the plan.
@@ -172,7 +172,7 @@ def cost(plan: Plan, price: Price | None) -> dict[str, Any]:
         runs, tokens and flops; for CPU workers sustained_gflops and worker_hours; for GPUs the
         assumptions, gpu_hours, gpu_hours_per_run (least and most), wall_hours, memory (bytes per
         GPU of the run that needs most), fits, gpus_that_fit (smallest doubling of a run's GPUs at
-        which memory suffices, None where none does), disk_bytes and, with a price, money.
+        which memory suffices, None if none does), disk_bytes and, with a price, money.
     """
     flops = sum(run.flops for run in plan.runs)
     found: dict[str, Any] = {
@@ -225,7 +225,7 @@ def _gpus_that_fit(run: PlannedRun, gpus: int, memory_bytes: float) -> int | Non
 
 
 def _disk_bytes(plan: Plan, slots: int) -> int:
-    """The final weights of every run, and whole checkpoints of the runs in flight (the largest ones, to be safe)."""
+    """Return bytes of the final weights of all runs and checkpoints of the largest in flight."""
     rows = [components(run, 1) for run in plan.runs]
     weights = [sum(row["weight_bytes"] for row in run) for run in rows]
     whole = [
@@ -272,6 +272,6 @@ def check_memory(plan: Plan, price: Price) -> None:
 
 
 def _ceiling(hours: float) -> int:
-    """The hours, rounded up to three figures."""
+    """Return the hours, rounded up to three figures."""
     unit = 10 ** max(0, len(str(int(hours))) - 3)
     return (int(hours) // unit + 1) * unit

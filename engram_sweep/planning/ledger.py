@@ -99,12 +99,12 @@ def ledger(geometry: Geometry, window: int) -> Ledger:
 
 
 def _weight(name: str, part: str, *shape: int) -> Entry:
-    """A tensor that every token uses whole."""
+    """Return a tensor that every token uses whole."""
     return Entry(name, part, shape, prod(shape), 2 * prod(shape))
 
 
 def _table(name: str, rows: int, width: int, lookups: int) -> Entry:
-    """A tensor of which a token looks up `lookups` rows."""
+    """Return a tensor of which a token looks up `lookups` rows."""
     return Entry(name, "table", (rows, width), lookups * width, 2 * lookups * width)
 
 
@@ -182,7 +182,7 @@ def _latent_attention(g: Geometry, at: str) -> Iterator[Entry]:
 
 
 def _mix(g: Geometry, at: str) -> Iterator[Entry]:
-    """The hyper-connection around one sublayer; nothing with one stream."""
+    """Yield the hyper-connection around one sublayer; nothing with one stream."""
     if (n := g.streams) > 1:
         maps = n * (n + 2)
         yield _weight(f"{at}.weight", "streams", maps, n * g.d_model)
@@ -194,7 +194,7 @@ def _mix(g: Geometry, at: str) -> Iterator[Entry]:
 
 
 def _engram(g: Geometry, i: int) -> Iterator[Entry]:
-    """One table and one W_V for all residual streams; a W_K, norms and a convolution for each."""
+    """Yield one table and one W_V for all streams; a W_K, norms and a convolution for each."""
     memory, D, at = g.memory, g.d_model, f"blocks.{i}.engram"
     assert memory is not None
     lookups = len(memory.orders) * memory.heads

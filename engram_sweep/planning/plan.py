@@ -38,7 +38,7 @@ class PlannedRun:
         return training.steps * training.window * training.batch_windows
 
     def row(self) -> dict[str, Any]:
-        """The run as plain data, for tables and `--json`."""
+        """Return the run as plain data, for tables and `--json`."""
         a, memory = self.allocation, self.spec.geometry.memory
         rows = [p for table in memory.rows for order in table for p in order] if memory else []
         return {

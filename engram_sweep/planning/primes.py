@@ -31,7 +31,7 @@ def is_prime(n: int) -> bool:
 
 
 def next_prime(n: int) -> int:
-    """The smallest prime above n."""
+    """Return the smallest prime above n."""
     n += 1
     while not is_prime(n):
         n += 1
@@ -39,7 +39,7 @@ def next_prime(n: int) -> int:
 
 
 def nearest_prime(n: int, taken: set[int]) -> int:
-    """The prime nearest to n that is not in `taken`; the smaller of two equally near."""
+    """Return the prime nearest to n that is not in `taken`; the smaller of two equally near."""
     n = max(n, 2)
     for distance in itertools.count():
         for candidate in (n - distance, n + distance):

@@ -54,7 +54,7 @@ class RunFolder:
         return self.path / FILE_NAME
 
     def is_done(self) -> bool:
-        """Whether a valid record of this run is there."""
+        """Return whether a valid record of this run is there."""
         return is_done(self.path, self.run_id)
 
     def write_work_order(self, order: WorkOrder) -> None:
@@ -101,7 +101,7 @@ class RunFolder:
             os.close(handle)
 
     def is_held(self) -> bool:
-        """Whether a worker is at this run now."""
+        """Return whether a worker is at this run now."""
         try:
             handle = os.open(self.path / "lock", os.O_RDWR)
         except (FileNotFoundError, NotADirectoryError):
@@ -115,7 +115,7 @@ class RunFolder:
             os.close(handle)
 
     def progress(self) -> dict[str, Any]:
-        """Step, steps, train_loss, tokens_per_second; empty where nothing is known."""
+        """Step, steps, train_loss, tokens_per_second; empty if nothing is known."""
         return read_json(self.path / "progress.json") or {}
 
     def write_progress(self, progress: dict[str, Any]) -> None:
@@ -144,7 +144,7 @@ class RunFolder:
         write_json(self.path / "failure.json", failure)
 
     def checkpoint_step(self) -> int:
-        """Optimizer steps that the newest checkpoint holds, by its name; 0 where there is none."""
+        """Optimizer steps that the newest checkpoint holds, by its name; 0 if there is none."""
         steps = (path.name.split("-")[1] for path in self.path.glob("checkpoints/step-*-*.pt"))
         return max((int(step) for step in steps if step.isdigit()), default=0)
 
@@ -173,7 +173,7 @@ class RunFolder:
         write_json(self.path / "attempts.json", attempts)
 
     def last_lines(self, count: int = 8) -> list[str]:
-        """The end of the newest worker output."""
+        """Return the end of the newest worker output."""
         # Links of a job that waits lead nowhere yet.
         there = [path for path in self.path.glob("job/*_log.err") if path.exists()]
         logs = sorted(there, key=lambda path: path.stat().st_mtime)

@@ -26,11 +26,11 @@ def versions() -> dict[str, str]:
 
 
 def code_state() -> dict[str, str | None]:
-    """Which code runs.
+    """Return which code runs.
 
     Returns:
         `git_commit`: the commit, `+dirty` where tracked files differ; None outside a git checkout.
-        `git_diff`: xxh3_128 of the difference; None where there is none.
+        `git_diff`: xxh3_128 of the difference; None if there is none.
     """
     root = Path(__file__).resolve().parent.parent.parent
     if copied := read_json(root / CODE_FILE):
@@ -52,7 +52,7 @@ def code_state() -> dict[str, str | None]:
 
 
 def gpu_driver_version() -> str | None:
-    """Version of the NVIDIA driver; None where there is none."""
+    """Version of the NVIDIA driver; None if there is none."""
     if shutil.which("nvidia-smi") is None:
         return None
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]

@@ -28,7 +28,7 @@ GROWTH = 0.1
 
 
 def is_grown(new: int, known: int) -> bool:
-    """Whether so many new records beside so many known ones are worth a new copy."""
+    """Return whether so many new records beside so many known ones are worth a new copy."""
     return new > max(FEW, GROWTH * known)
 
 
@@ -38,7 +38,7 @@ def collect(
     columns: Sequence[str] | None = None,
     only: Collection[str] | None = None,
 ) -> tuple[pa.Table, list[str]]:
-    """The records of all run folders, or of some.
+    """Return the records of all run folders, or of some.
 
     Args:
         runs: the folder of run folders; the copy lies beside it.

@@ -145,7 +145,7 @@ def write_record(path: Path, values: dict[str, Any]) -> None:
 
 
 def is_done(folder: Path, run_id: str) -> bool:
-    """Whether a run folder holds a whole record of this very run."""
+    """Return whether a run folder holds a whole record of this very run."""
     try:
         table = pq.read_table(
             folder / FILE_NAME, columns=["run_id", "schema_version", "validation_loss"]
@@ -195,7 +195,7 @@ def write_members(scale: str, run_ids: list[str], results: Path) -> None:
 
 
 def read_runs(scale: str, results: Path = Path("results")) -> pd.DataFrame:
-    """The table of finished runs of a scale: one row per record, sorted by arm, rho and seed.
+    """Return the finished runs of a scale: one row per record, by arm, rho and seed.
 
     Only runs that the last `sweep` consisted of count; all there are where that is not known.
 
@@ -222,7 +222,7 @@ def export_runs(scale: str, results: Path, path: Path) -> int:
 
 
 def _table_of_runs(scale: str, results: Path) -> pa.Table:
-    """The finished runs that are members of the sweep, sorted by arm, rho and seed."""
+    """Return the finished runs that are members of the sweep, sorted by arm, rho and seed."""
     runs = runs_folder(results, scale)
     table, unreadable = collect(runs, FILE_NAME)
     if members := read_json(results / scale / "sweep.json"):

@@ -32,7 +32,7 @@ class Trial:
 
 
 def probes(scale: Scale) -> tuple[float, float]:
-    """The two rho that are compared: pure MoE and the middle of the grid."""
+    """Return the two rho that are compared: pure MoE and the middle of the grid."""
     inside = sorted(rho for rho in scale.sweep.rho if rho < 1)
     if not inside:
         raise UserError(
@@ -42,7 +42,7 @@ def probes(scale: Scale) -> tuple[float, float]:
 
 
 def trial_plan(scale: Scale, learning_rate: float) -> Plan:
-    """The plan of one trial: both probes, the first seed, no arms."""
+    """Return the plan of one trial: both probes, the first seed, no arms."""
     section = scale.sweep.model_copy(
         update={"rho": probes(scale), "seeds": scale.sweep.seeds[:1], "arms": Arms()}
     )
@@ -105,6 +105,6 @@ def tune(
 
 
 def best(trials: list[Trial], rho: float) -> Trial | None:
-    """The trial with the lowest loss at one rho; None where all of them diverged there."""
+    """Return the trial with the lowest loss at one rho; None where all of them diverged there."""
     finite = [trial for trial in trials if math.isfinite(trial.losses[rho])]
     return min(finite, key=lambda trial: trial.losses[rho], default=None)

@@ -39,7 +39,7 @@ class Checkpoints:
         self._last = time.monotonic()
 
     def due(self) -> bool:
-        """Whether it is time for the next one."""
+        """Return whether it is time for the next one."""
         return time.monotonic() - self._last >= self.every_seconds
 
     def save(self, step: int, state: dict[str, Any]) -> None:
@@ -74,7 +74,7 @@ class Checkpoints:
             path.unlink(missing_ok=True)
 
     def newest(self) -> dict[str, Any] | None:
-        """The state of the newest checkpoint that is whole, on the CPU; None where there is none.
+        """Return the state of the newest whole checkpoint, on the CPU; None if there is none.
 
         A damaged one is removed, with a line on stderr, and the one before is taken.
         """

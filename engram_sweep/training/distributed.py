@@ -10,12 +10,12 @@ from torch import Tensor
 
 
 def world_size() -> int:
-    """Processes of this run."""
+    """Return the number of processes of this run."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def any_of(flags: list[bool], device: torch.device) -> list[bool]:
-    """Whether any process says so, flag by flag."""
+    """Return whether any process says so, flag by flag."""
     if world_size() == 1:
         return flags
     said = torch.tensor(flags, dtype=torch.int32, device=device)
@@ -36,7 +36,7 @@ def mean_(tensor: Tensor) -> Tensor:
 
 
 def same(value: int, device: torch.device) -> bool:
-    """Whether every process has this value."""
+    """Return whether every process has this value."""
     if world_size() == 1:
         return True
     ends = torch.tensor([value, -value], device=device)
@@ -45,7 +45,7 @@ def same(value: int, device: torch.device) -> bool:
 
 
 def mean_sparse(gradient: Tensor) -> Tensor:
-    """The average over processes of a sparse gradient, which NCCL cannot reduce: all gather all touched rows.
+    """Return the mean over processes of a sparse gradient: NCCL cannot reduce, so all gather.
 
     Args:
         gradient: (R, D) sparse COO, other rows in every process.
@@ -64,14 +64,14 @@ def mean_sparse(gradient: Tensor) -> Tensor:
 
 
 def gather(values: Sequence[float], device: torch.device) -> list[float]:
-    """Every process's values, one after the other."""
+    """Return every process's values, one after the other."""
     if world_size() == 1:
         return list(values)
     return torch.cat(_all_gather(torch.tensor(values, dtype=torch.float64, device=device))).tolist()
 
 
 def _all_gather(piece: Tensor) -> list[Tensor]:
-    """Every process's (n, ...) tensor, n differing: pieces travel padded to the longest."""
+    """Return every process's (n, ...) tensor, n differing: pieces travel padded to the longest."""
     counts = torch.zeros(world_size(), dtype=torch.int64, device=piece.device)
     counts[dist.get_rank()] = len(piece)
     sizes = sum_(counts).tolist()

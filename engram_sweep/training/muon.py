@@ -16,7 +16,7 @@ NEWTON_SCHULZ_STEPS = 5
 
 
 def orthogonalise(matrices: Tensor, steps: int = NEWTON_SCHULZ_STEPS) -> Tensor:
-    """The nearest semi-orthogonal matrices, approximately: U V^T of each U S V^T.
+    """Return the nearest semi-orthogonal matrices, approximately: U V^T of each U S V^T.
 
     The iteration leaves singular values that were not tiny within about 0.7 and 1.2. It runs in
     bfloat16 on an accelerator, where that is fast and enough, and in float32 on the CPU.

@@ -69,7 +69,7 @@ def make_optimizers(model: Transformer, training: TrainingSpec) -> list[torch.op
 
 
 def matrices(model: Transformer) -> dict[int, list[torch.nn.Parameter]]:
-    """The parameters that Muon trains: every linear map of the blocks, experts included.
+    """Return the parameters that Muon trains: every linear map of the blocks, experts included.
 
     Embedding, LM head, tables, norms, convolution taps and the static parts of the stream maps are
     left to Adam.

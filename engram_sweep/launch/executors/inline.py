@@ -37,7 +37,7 @@ class InlineExecutor:
 
     @staticmethod
     def states(jobs: Sequence[Job]) -> list[State]:
-        """All ended: there is a note only afterwards."""
+        """Return all ended: there is a note only afterwards."""
         return ["ended"] * len(jobs)
 
     @staticmethod

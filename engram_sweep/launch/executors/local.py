@@ -70,7 +70,7 @@ class LocalExecutor:
 
     @staticmethod
     def states(jobs: Sequence[Job]) -> list[State]:
-        """Running where a process of the job is there; of another machine's jobs only the run's lock knows."""
+        """Return running if a process of the job exists; other machines' jobs count as ended."""
         processes = _processes() if jobs else {}
         return [
             "running" if _mine(job) and processes.get(str(_files(job.folder))) else "ended"
@@ -92,7 +92,7 @@ class LocalExecutor:
 
 
 def _files(folder: Path) -> Path:
-    """Where submitit's files of a run's job are; both its processes are called with this path."""
+    """Return the folder of submitit's files; both processes of a job are called with it."""
     return folder.resolve() / "job"
 
 

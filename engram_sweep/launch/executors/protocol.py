@@ -31,7 +31,7 @@ class Queue(Protocol):
     """Where jobs of one kind wait and run; answers for all jobs in one call."""
 
     def states(self, jobs: Sequence[Job]) -> list[State]:
-        """How each job stands, in the order asked."""
+        """Return how each job stands, in the order asked."""
         ...
 
     def cancel(self, jobs: Sequence[Job], force: bool = False) -> None:
@@ -44,7 +44,7 @@ class Queue(Protocol):
         ...
 
     def failure_of(self, job: Job) -> str | None:
-        """The class of failure that the queue itself ended a job with, where it knows of one."""
+        """Return the kind of failure with which the queue itself ended a job, None if unknown."""
         ...
 
 

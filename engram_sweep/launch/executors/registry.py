@@ -40,7 +40,7 @@ def choose(launch: Launch, asked: str | None = None) -> Scheduler:
 
 
 def job_states(jobs: Sequence[Job]) -> list[State]:
-    """How jobs of any executors stand, in the order asked; each queue is asked once."""
+    """Return how jobs of any executors stand, in the order asked; each queue is asked once."""
     states: dict[Job, State] = {}
     ended: list[State] = ["ended"]
     for name in {job.executor for job in jobs}:

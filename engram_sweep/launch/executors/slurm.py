@@ -60,14 +60,14 @@ class Request:
     """The snapshot that jobs import."""
 
     def script(self, folder: Path, count: int) -> str:
-        """The text that sbatch is given for an array of `count` jobs whose files go to `folder`."""
+        """Return the sbatch script of an array of `count` jobs whose files go to `folder`."""
         executor = self.executor(folder, count)
         if count > 1:
             executor.parameters["map_count"] = count
         return executor._make_submission_file_text(executor._submitit_command_str, "")
 
     def executor(self, folder: Path, count: int) -> submitit.SlurmExecutor:
-        """The submitit executor of an array of `count` jobs whose files go to `folder`."""
+        """Return the submitit executor of an array of `count` jobs whose files go to `folder`."""
         python = self.slurm.python or shlex.quote(sys.executable)
         executor = _AnywhereExecutor(
             folder=folder, python=" ".join(filter(None, [self.slurm.container, python]))
@@ -174,7 +174,7 @@ class SlurmExecutor:
 
     @staticmethod
     def states(jobs: Sequence[Job]) -> list[State]:
-        """How each job stands (see `Squeue.states`)."""
+        """Return how each job stands (see `Squeue.states`)."""
         return QUEUE.states(jobs)
 
     @staticmethod
@@ -184,7 +184,7 @@ class SlurmExecutor:
 
     @staticmethod
     def failure_of(job: Job) -> str | None:
-        """What SLURM ended a job with (see `Squeue.failure_of`)."""
+        """Return what SLURM ended a job with (see `Squeue.failure_of`)."""
         return QUEUE.failure_of(job)
 
 
@@ -235,7 +235,7 @@ def request_of(scale: Scale, placement: Placement, code: Path) -> Request:
 
 
 def max_array_size() -> int:
-    """How many jobs an array may have.
+    """Return how many jobs an array may have.
 
     A controller that restarts is waited for.
 

@@ -40,7 +40,7 @@ _ENDED = {
     "REVOKED": None,
     "TIMEOUT": FailureKind.TIMED_OUT,
 }
-"""The class of failure that a final state of SLURM stands for; None where it says no more than that the job ended."""
+"""The class of failure that a final state of SLURM stands for; None if it says no more than that the job ended."""
 
 
 class Squeue:
@@ -53,7 +53,7 @@ class Squeue:
         self._started = self._answered = time.monotonic()
 
     def states(self, jobs: Sequence[Job]) -> list[State]:
-        """How each job stands; `unknown` where squeue has not answered since it was submitted.
+        """Return how each job stands; `unknown` if squeue has not answered since its submission.
 
         A controller that restarts has ended no job: while squeue fails, every state is unknown.
 
@@ -65,7 +65,7 @@ class Squeue:
         return [self._state(job) for job in jobs]
 
     def failure_of(self, job: Job) -> str | None:
-        """The class of failure that SLURM itself ended a job with, where it still knows and says."""
+        """Return the kind of failure with which SLURM itself ended a job, None if unknown."""
         return _ENDED.get(self._answer.get(job.id, ""))
 
     def cancel(self, jobs: Sequence[Job], force: bool = False) -> None:
@@ -119,7 +119,7 @@ QUEUE = Squeue()
 
 
 def client(*words: str) -> str | None:
-    """What a client of SLURM prints; None where it fails, hangs or is not there."""
+    """Return what a client of SLURM prints; None if it fails, hangs or is not there."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=CLIENT_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
@@ -128,7 +128,7 @@ def client(*words: str) -> str | None:
 
 
 def unreachable() -> UserError:
-    """The error for a SLURM that has not answered for long."""
+    """Return the error for a SLURM that has not answered for long."""
     return UserError(
         f"SLURM has not answered for {TIMEOUT_SECONDS // 60} minutes; jobs go on without this command, and the same "
         "command goes on from here"
