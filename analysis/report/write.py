@@ -7,9 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.figures import loss_vs_rho, style
-from analysis.figures.literature import gains_over_rho
-from analysis.report import page
 from analysis.report.numbers import per_rho
+from analysis.report.sections import sweep_page
 from analysis.report.verdict_sentences import StatedVerdict, state_verdict
 from analysis.sweep.sweep_analysis import DELTA, LEVEL, SweepAnalysis, analyse_sweep
 from engram_sweep.atomic_files import write_atomically
@@ -57,8 +56,7 @@ def write_sweep_report(result: SweepAnalysis, folder: Path, name: str) -> Stated
             folder / "summary.parquet", lambda path: per_rho(result).to_parquet(path, index=False)
         )
         svg = (folder / "loss_vs_rho.svg").read_text(encoding="utf-8")
-        beside = style.render(gains_over_rho(result, name), "svg").decode()
-        html = page.html_page(result, verdict, name, svg, beside)
+        html = sweep_page(result, verdict, name, svg)
         write_atomically(
             folder / "report.html", lambda path: path.write_text(html, encoding="utf-8") and None
         )

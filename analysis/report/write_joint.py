@@ -11,6 +11,7 @@ from analysis.figures.scaling import losses_by_condition, optimum_over_axes
 from analysis.report import page
 from analysis.report.joint_sentences import sentences
 from analysis.report.numbers import per_rho
+from analysis.report.sections import curve_html, runs_html
 from analysis.report.verdict_sentences import state_verdict
 from analysis.report.write import writing
 from analysis.runs.conditions import AXES
@@ -57,8 +58,8 @@ def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[st
         )
     for label, one, verdict in zip(joint.labels, joint.studies, verdicts, strict=True):
         picture = style.render(loss_vs_rho.loss_vs_rho(one, label), "svg").decode()
-        body += [f"<h1>{escape(label)}</h1>", *page.curve_sections(one, verdict, picture)]
-    html = page.document(name, [*body, *page.run_sections(joint.studies, name)])
+        body += [f"<h1>{escape(label)}</h1>", *curve_html(one, verdict, label, picture)]
+    html = page.document(name, [*body, *runs_html(joint.studies, name)])
     with writing(folder):
         for file, figure in pictures.items():
             style.save(figure, folder, file)
