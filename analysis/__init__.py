@@ -1,4 +1,74 @@
-"""What a finished sweep says about the loss as a function of rho, with honest error bars.
+"""What a finished sweep shows about the loss as a function of rho, with honest error bars.
 
 `analysis` reads tables of finished runs and nothing else: no model, no training code, no torch.
+The names below are for notebooks and scripts, e.g.
+
+    from analysis import analyse_sweep, state_verdict
+    from engram_sweep.runs.records import read_runs
+
+    result = analyse_sweep(read_runs("tiny"))
+    print(state_verdict(result).sentence)
+
+Each is loaded when it is first used, so `import analysis` stays light. Figures are imported from
+their own modules, e.g. `from analysis.figures.loss_vs_rho import loss_vs_rho`.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from analysis.report.joint_sentences import joint_json as joint_json
+    from analysis.report.joint_sentences import state_joint as state_joint
+    from analysis.report.numbers import as_json as as_json
+    from analysis.report.numbers import per_rho as per_rho
+    from analysis.report.verdict_sentences import state_verdict as state_verdict
+    from analysis.report.write_joint import law_table as law_table
+    from analysis.runs.conditions import AXES as AXES
+    from analysis.scaling.joint import JointAnalysis as JointAnalysis
+    from analysis.scaling.joint import analyse as analyse
+    from analysis.simulation.power import WANTED as WANTED
+    from analysis.simulation.power import power as power
+    from analysis.simulation.power import scaled as scaled
+    from analysis.simulation.sweeps import TRUTHS as TRUTHS
+    from analysis.simulation.sweeps import Noise as Noise
+    from analysis.simulation.sweeps import simulate as simulate
+    from analysis.sweep.noise_sources import noise_sources as noise_sources
+    from analysis.sweep.sweep_analysis import SweepAnalysis as SweepAnalysis
+    from analysis.sweep.sweep_analysis import analyse_sweep as analyse_sweep
+    from analysis.sweep.verdict import judge as judge
+
+_MODULES = {
+    "AXES": "runs.conditions",
+    "JointAnalysis": "scaling.joint",
+    "Noise": "simulation.sweeps",
+    "SweepAnalysis": "sweep.sweep_analysis",
+    "TRUTHS": "simulation.sweeps",
+    "WANTED": "simulation.power",
+    "analyse": "scaling.joint",
+    "analyse_sweep": "sweep.sweep_analysis",
+    "as_json": "report.numbers",
+    "joint_json": "report.joint_sentences",
+    "judge": "sweep.verdict",
+    "law_table": "report.write_joint",
+    "noise_sources": "sweep.noise_sources",
+    "per_rho": "report.numbers",
+    "power": "simulation.power",
+    "scaled": "simulation.power",
+    "simulate": "simulation.sweeps",
+    "state_joint": "report.joint_sentences",
+    "state_verdict": "report.verdict_sentences",
+}
+"""Where each name of the face is defined."""
+
+
+def __getattr__(name: str) -> object:
+    """Import a name of the face when it is first asked for (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(_MODULES)

@@ -25,12 +25,10 @@ from pathlib import Path
 
 from IPython.display import Image, Markdown
 
+from analysis import analyse_sweep, as_json, per_rho, state_verdict
 from analysis.figures.literature import gains_over_rho
 from analysis.figures.loss_vs_rho import loss_vs_rho
 from analysis.figures.style import render
-from analysis.report.numbers import as_json, per_rho
-from analysis.report.verdict_sentences import state_verdict
-from analysis.sweep.sweep_analysis import analyse_sweep
 from engram_sweep.runs.records import read_runs
 
 SCALE = os.environ.get("SCALE", "tiny")

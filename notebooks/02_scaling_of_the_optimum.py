@@ -27,13 +27,9 @@ from pathlib import Path
 import pandas as pd
 from IPython.display import Image, Markdown, display
 
+from analysis import AXES, analyse, joint_json, judge, law_table, state_joint
 from analysis.figures.scaling import losses_by_condition, optimum_over_axes
 from analysis.figures.style import render
-from analysis.report.joint_sentences import joint_json, sentences
-from analysis.report.write_joint import law_table
-from analysis.runs.conditions import AXES
-from analysis.scaling.joint import analyse
-from analysis.sweep.verdict import judge
 from engram_sweep.runs.records import read_runs
 
 SCALES = os.environ.get("SCALES", "tiny-axes")
@@ -71,7 +67,7 @@ Image(render(losses_by_condition(joint, SCALES), "png"))
 # conditions cannot tell apart, or do not vary, is said.
 
 # %%
-Markdown("\n\n".join(sentences(joint)))
+Markdown("\n\n".join(state_joint(joint)))
 
 # %% [markdown]
 # ## Against the axes

@@ -28,12 +28,18 @@ import numpy as np
 import pandas as pd
 from IPython.display import Image, Markdown, display
 
+from analysis import (
+    TRUTHS,
+    WANTED,
+    Noise,
+    analyse_sweep,
+    noise_sources,
+    power,
+    scaled,
+    simulate,
+)
 from analysis.figures.noise import intervals_and_truth, power_over_gain, residuals_over_rho
 from analysis.figures.style import render
-from analysis.simulation.power import WANTED, power, scaled
-from analysis.simulation.sweeps import TRUTHS, Noise, simulate
-from analysis.sweep.noise_sources import noise_sources
-from analysis.sweep.sweep_analysis import analyse_sweep
 from engram_sweep.runs.records import read_runs
 
 SCALE = os.environ.get("SCALE", "tiny")

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.report.joint_sentences import joint_json, parse_place, prediction_sentence, sentences
+from analysis.report.joint_sentences import (
+    joint_json,
+    parse_place,
+    prediction_sentence,
+    state_joint,
+)
 from analysis.report.numbers import as_json
 from analysis.report.verdict_sentences import state_verdict
 from analysis.report.write import write_sweep_report
@@ -90,7 +95,7 @@ def run_fit(options: argparse.Namespace) -> int:
         )
         for name, one in zip(joint.labels, joint.studies, strict=True):
             print(f"{name}: {state_verdict(one).sentence}")
-        print("\n".join([*sentences(joint), *told]))
+        print("\n".join([*state_joint(joint), *told]))
     return 0
 
 

@@ -41,7 +41,7 @@ def parse_place(text: str) -> dict[str, float]:
     return place
 
 
-def sentences(joint: JointAnalysis) -> list[str]:
+def state_joint(joint: JointAnalysis) -> list[str]:
     """Return what the conditions show together; the first sentence gives the reason if nothing."""
     law = joint.scaling
     lines = [_slope(law, axis) for axis in law.axes.names] if law else [joint.reason or ""]
@@ -86,7 +86,7 @@ def joint_json(joint: JointAnalysis, places: list[dict[str, float]]) -> dict[str
         UserError: a place lies off what the conditions span.
     """
     return {
-        "sentence": " ".join(sentences(joint)),
+        "sentence": " ".join(state_joint(joint)),
         "conditions": [
             {"condition": name, "scale": one.scale or None, "axes": one.axes, **as_json(study)}
             for name, one, study in zip(joint.labels, joint.conditions, joint.studies, strict=True)

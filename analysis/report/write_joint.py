@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.figures import loss_vs_rho, style
 from analysis.figures.scaling import losses_by_condition, optimum_over_axes
 from analysis.report import page
-from analysis.report.joint_sentences import sentences
+from analysis.report.joint_sentences import state_joint
 from analysis.report.numbers import per_rho
 from analysis.report.sections import curve_html, runs_html
 from analysis.report.verdict_sentences import state_verdict
@@ -35,7 +35,7 @@ def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[st
         UserError: the folder cannot be written.
     """
     verdicts = [state_verdict(one) for one in joint.studies]
-    together = sentences(joint)
+    together = state_joint(joint)
     pictures = {
         "loss_vs_rho": losses_by_condition(joint, f"Loss over the share of experts, {name}")
     }

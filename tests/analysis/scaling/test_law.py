@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 
 from analysis.curve.readings import Interval
-from analysis.report.joint_sentences import joint_json, parse_place, prediction_sentence, sentences
+from analysis.report.joint_sentences import (
+    joint_json,
+    parse_place,
+    prediction_sentence,
+    state_joint,
+)
 from analysis.runs.conditions import split_conditions
 from analysis.scaling.joint import JointAnalysis, analyse, joined
 from analysis.scaling.law import ScalingFit, scaling
@@ -120,7 +125,7 @@ def test_axes_that_move_together_or_stand_still_are_said_to():
     joint = quick(table(truth, places))
     assert joint.scaling is not None
     assert joint.scaling.axes.names == ("tokens_per_active",)
-    words = " ".join(sentences(joint))
+    words = " ".join(state_joint(joint))
     assert (
         "total_over_active is about 10 in every condition: its effect is not identified." in words
     )
@@ -137,7 +142,7 @@ def test_axes_that_move_together_or_stand_still_are_said_to():
 
 def test_two_conditions_give_a_slope_and_say_what_they_cannot():
     joint = quick(table(places=BUDGETS[:2]))
-    words = " ".join(sentences(joint))
+    words = " ".join(state_joint(joint))
     assert "2 values; two values tell no bend" in words
     assert "As many conditions as the law has parameters: nothing tests it." in words
     assert joint.scaling is not None
@@ -152,7 +157,7 @@ def test_no_axis_at_all_pools():
     assert joint.labels == ("a", "b")
     assert joint.scaling is not None
     assert holds(joint.scaling.predict(np.zeros(0)).gain_over_moe, 0.014)
-    assert "No axis varies" in sentences(joint)[0]
+    assert "No axis varies" in state_joint(joint)[0]
     with pytest.raises(UserError, match="budget is not known for every condition"):
         joint.scaling.axes.place({"budget": 6e20})
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.report.joint_sentences import sentences
+from analysis.report.joint_sentences import state_joint
 from analysis.report.verdict_sentences import state_verdict
 from analysis.scaling.joint import analyse
 from analysis.simulation.sweeps import Noise
@@ -119,4 +119,4 @@ def test_an_anchor_that_two_scales_share_is_compared_across_them(shift):
     joint = analyse(pd.concat(parts), "old + new")
     assert len(joint.anchors) == 1
     assert joint.anchors[0].runs == 6
-    assert any("The anchor drifts" in line for line in sentences(joint)) == (shift > 0)
+    assert any("The anchor drifts" in line for line in state_joint(joint)) == (shift > 0)
