@@ -51,6 +51,16 @@ def smoke_plan() -> Plan:
     return make_plan(load_scale("smoke", SWEEPS))
 
 
+@pytest.fixture
+def one_run(smoke_plan: Plan) -> Plan:
+    """The smoke sweep with one of its runs."""
+    scale = smoke_plan.scale
+    small = scale.model_copy(
+        update={"sweep": scale.sweep.model_copy(update={"rho": (0.0,), "seeds": (0,)})}
+    )
+    return make_plan(small)
+
+
 @pytest.fixture(scope="session")
 def shards(smoke_plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Shards:
     return load(prepare(smoke_plan.runs[0].spec.corpus, tmp_path_factory.mktemp("corpora")))

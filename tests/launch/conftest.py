@@ -5,11 +5,27 @@ from pathlib import Path
 
 import pytest
 
+from engram_sweep.config.scale import Retries
 from engram_sweep.launch.executors.inline import InlineScheduler
 from engram_sweep.launch.executors.protocol import Queue
 from engram_sweep.launch.executors.registry import SCHEDULERS
 from engram_sweep.launch.jobs import Job, State, now
-from engram_sweep.planning.plan import Plan, make_plan
+from engram_sweep.launch.status import folder_of
+from engram_sweep.planning.plan import Plan
+from engram_sweep.runs.folder import RunFolder
+
+RETRIES = Retries(node=1, preempted=3, timed_out=4, out_of_memory=0, bug=2, bad_data=0)
+
+
+def folder_for(plan: Plan, results: Path) -> RunFolder:
+    folder = folder_of(plan.runs[0], results)
+    folder.path.mkdir(parents=True)
+    return folder
+
+
+def reach_step(folder: Path, step: int) -> None:
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    (folder / "checkpoints" / f"step-{step:08d}-{'0' * 32}.pt").touch()
 
 
 class Pretended:
@@ -57,12 +73,3 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> Pretended:
     executor = Pretended()
     monkeypatch.setitem(SCHEDULERS, executor.name, PretendedScheduler(executor))
     return executor
-
-
-@pytest.fixture
-def one_run(smoke_plan: Plan) -> Plan:
-    scale = smoke_plan.scale
-    small = scale.model_copy(
-        update={"sweep": scale.sweep.model_copy(update={"rho": (0.0,), "seeds": (0,)})}
-    )
-    return make_plan(small)

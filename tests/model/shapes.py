@@ -95,3 +95,8 @@ def every_arm(which: Scale) -> list[Allocation]:
     ]
     points += [("dense", 0.0)] * (which.name != "tiny")
     return [allocate(which, rho, arm) for arm, rho in points]
+
+
+def token_vectors(S: int, seed: int = 0) -> torch.Tensor:
+    """Random inputs of S tokens, float[S, d_model]."""
+    return torch.randn(S, ENGRAM.d_model, generator=torch.Generator().manual_seed(seed))

@@ -8,69 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engram_sweep.model.grouped_mm import _rows
-from engram_sweep.model.moe import MoE, RoutedExperts, Router, sequence_balance
+from engram_sweep.model.moe import MoE, Router, sequence_balance
 from tests.model import reference
-from tests.model.shapes import ENGRAM, arrays, fill
-
-
-def tokens(S: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(S, ENGRAM.d_model, generator=torch.Generator().manual_seed(seed))
-
-
-def loop_over_experts(
-    module: RoutedExperts, x: torch.Tensor, weights: torch.Tensor, experts: torch.Tensor
-):
-    """What the grouped products compute, one expert after the other, in the parameters' own autograd graph."""
-    y = torch.zeros_like(x)
-    for e in range(len(module.gate_up)):
-        picked = (experts == e).nonzero()
-        for s, slot in picked.tolist():
-            gate, up = (x[s] @ module.gate_up[e]).chunk(2)
-            y[s] = y[s] + weights[s, slot] * (
-                (torch.nn.functional.silu(gate) * up) @ module.down[e]
-            )
-    return y
-
-
-def choose(S: int, top_k: int, allowed: list[int], seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random weights and choices among `allowed` experts: the others stay empty."""
-    generator = torch.Generator().manual_seed(seed)
-    experts = torch.stack([torch.tensor(allowed)[torch.randperm(len(allowed), generator=generator)[:top_k]]
-                           for _ in range(S)])  # fmt: skip
-    return torch.rand(S, top_k, generator=generator), experts
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.data())
-def test_grouped_products_equal_a_loop_over_experts(data):
-    """Values, and gradients of inputs, weights and every expert, empty ones included."""
-    N = data.draw(st.integers(1, 9))
-    allowed = sorted(data.draw(st.sets(st.integers(0, N - 1), min_size=1)))
-    top_k, S = data.draw(st.integers(1, len(allowed))), data.draw(st.integers(1, 12))
-    module = RoutedExperts(replace(ENGRAM, routed_experts=N, top_k=top_k), 1.0)
-    fill(module)
-    weights, experts = choose(S, top_k, allowed, seed=S)
-    outcomes = []
-    for run in (module, lambda *a: loop_over_experts(module, *a)):
-        x, w = tokens(S).requires_grad_(), weights.clone().requires_grad_()
-        y = run(x, w, experts)
-        (y * tokens(S, seed=1)).sum().backward()
-        gradients = [x.grad, w.grad, module.gate_up.grad, module.down.grad]
-        module.zero_grad()
-        outcomes.append([y.detach(), *gradients])
-    for got, wanted in zip(*outcomes, strict=True):
-        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
-    idle = [e for e in range(N) if e not in experts]
-    assert not outcomes[0][3][idle].any()
-
-
-def test_a_zero_stride_gradient_is_no_trap():
-    """`y.sum().backward()` hands fp32 grouped products an expanded gradient, which they refuse when they get it."""
-    module, x = RoutedExperts(ENGRAM, 1.0), tokens(6)
-    fill(module)
-    module(x, *choose(6, 2, [0, 1, 2], 0)).sum().backward()
-    assert module.down.grad is not None
+from tests.model.shapes import ENGRAM, arrays, fill, token_vectors
 
 
 @pytest.mark.parametrize("shared", [0, 8])
@@ -78,7 +18,7 @@ def test_moe_equals_the_reference(shared):
     module = MoE(replace(ENGRAM, shared_width=(shared,) * 3), 1).eval()
     fill(module)
     module.router.bias.copy_(torch.linspace(-0.3, 0.3, 5))
-    x = tokens(10)
+    x = token_vectors(10)
     with torch.no_grad():
         got = module(x.view(2, 5, -1)).view(10, -1)
     wanted = reference.moe(
@@ -92,8 +32,8 @@ def test_the_bias_chooses_and_does_not_weigh():
     fill(router)
     router.bias[3] = 10.0
     with torch.no_grad():
-        weights, experts = router(tokens(7)[None])
-        scores = router.scores(tokens(7)).sigmoid()
+        weights, experts = router(token_vectors(7)[None])
+        scores = router.scores(token_vectors(7)).sigmoid()
     assert (experts == 3).any(1).all()
     torch.testing.assert_close(weights.sum(1), torch.ones(7))
     picked = scores.gather(1, experts)
@@ -104,7 +44,7 @@ def test_the_bias_chooses_and_does_not_weigh():
 def test_balancing_moves_by_a_fixed_step_whatever_the_number_of_experts(N):
     router = Router(replace(ENGRAM, routed_experts=N)).train()
     fill(router)
-    router(tokens(50)[None])
+    router(token_vectors(50)[None])
     load = router.rebalance(0.01)
     assert load.sum() == 50 * ENGRAM.top_k
     mean = load.float().mean()
@@ -116,7 +56,7 @@ def test_balancing_moves_by_a_fixed_step_whatever_the_number_of_experts(N):
 def test_validation_does_not_count_towards_the_load():
     router = Router(ENGRAM).eval()
     fill(router)
-    router(tokens(9)[None])
+    router(token_vectors(9)[None])
     assert not router.load.any()
 
 
@@ -124,7 +64,7 @@ def test_balancing_evens_out_a_skewed_router():
     router = Router(replace(ENGRAM, routed_experts=8)).train()
     fill(router)
     router.scores.weight.data[0] *= 0
-    x = tokens(512).abs()
+    x = token_vectors(512).abs()
 
     def spread() -> float:
         router(x[None])
@@ -175,39 +115,12 @@ def test_balance_loss_is_one_at_even_load_whatever_the_number_of_experts(N, top_
 def test_balance_loss_is_left_by_training_only_where_asked_for():
     router = Router(ENGRAM)
     fill(router)
-    router(tokens(6)[None])
+    router(token_vectors(6)[None])
     assert router.balance is None
     router.measure_balance = True
-    router.eval()(tokens(6)[None])
+    router.eval()(token_vectors(6)[None])
     assert router.balance is None
-    router.train()(tokens(6)[None])
+    router.train()(token_vectors(6)[None])
     assert router.balance is not None
     router.balance.backward()
     assert router.scores.weight.grad is not None
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=6))
-def test_our_operator_equals_the_built_in_one(sizes):
-    """The one that compiled models call: values, gradients of both operands, and an expanded incoming gradient."""
-    ends = torch.tensor(sizes).cumsum(0).to(torch.int32)
-    generator = torch.Generator().manual_seed(len(sizes))
-    outcomes = []
-    start = (
-        torch.randn(sum(sizes), 8, generator=generator),
-        torch.randn(len(sizes), 8, 4, generator=generator),
-    )
-    for run in (_rows, lambda x, w, ends: torch.nn.functional.grouped_mm(x, w, offs=ends)):
-        x, w = (value.clone().requires_grad_() for value in start)
-        y = run(x, w, ends)
-        (y * torch.arange(1.0, 5.0)).sum().backward()
-        outcomes.append((y.detach(), x.grad, w.grad))
-    for got, wanted in zip(*outcomes, strict=True):
-        torch.testing.assert_close(got, wanted)
-
-
-def test_our_operator_keeps_the_rules_of_operators():
-    ends = torch.tensor([5, 5, 12], dtype=torch.int32)
-    torch.library.opcheck(
-        _rows, (torch.randn(12, 8).requires_grad_(), torch.randn(3, 8, 4).requires_grad_(), ends)
-    )

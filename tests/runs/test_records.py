@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engram_sweep.atomic_files import write_atomically
 from engram_sweep.errors import UserError
 from engram_sweep.runs.records import (
     FILE_NAME,
@@ -80,20 +79,6 @@ def test_a_torn_record_is_not_done(tmp_path: Path, keep: int) -> None:
     assert not is_done(tmp_path, "ab" * 16)
     with pytest.raises(UserError, match="expected a readable parquet file"):
         read_parquet(path)
-
-
-def test_a_failed_write_keeps_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "kept"
-    path.write_text("old")
-
-    def fail(temporary: Path) -> None:
-        temporary.write_text("half of the n")
-        raise RuntimeError("the power went")
-
-    with pytest.raises(RuntimeError):
-        write_atomically(path, fail)
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["kept"]
 
 
 @pytest.fixture

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import os
 import random
-import signal
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,11 +12,11 @@ import torch
 
 from engram_sweep.corpus.shards import Shards
 from engram_sweep.planning.plan import Plan
-from engram_sweep.spec import RunSpec
 from engram_sweep.training.checkpoints import Checkpoints
 from engram_sweep.training.lightning_module import Progress
-from engram_sweep.training.signals import SIGNALS, Interrupted, StopFlag
+from engram_sweep.training.signals import Interrupted, StopFlag
 from engram_sweep.training.train import RunResult, train
+from tests.training.conftest import spec_of
 
 OPTIONS = {
     "adamw": {},
@@ -32,11 +30,6 @@ def measured(result: RunResult) -> str:
     return repr(
         {name: value for name, value in asdict(result).items() if name != "tokens_per_second"}
     )
-
-
-def spec_of(plan: Plan, rho: float = 0.5, **training: object) -> RunSpec:
-    spec = next(run.spec for run in plan.runs if run.allocation.rho_asked == rho)
-    return replace(spec, training=replace(spec.training, **{"tokens": 12 * 1024, **training}))
 
 
 def stop_at(stop: StopFlag, step: int):
@@ -144,31 +137,3 @@ def test_a_diverged_run_that_was_stopped_is_still_diverged(
     assert measured(train(spec, shards, tmp_path / "logs", checkpoints=checkpoints)) == measured(
         whole
     )
-
-
-@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-def test_training_owns_its_signals(
-    smoke_plan: Plan, shards: Shards, tmp_path: Path, number: signal.Signals
-) -> None:
-    """A real signal, sent in mid-training, after Lightning has registered its handlers."""
-    spec, stop = spec_of(smoke_plan), StopFlag(SIGNALS)
-    before = [signal.getsignal(n) for n in SIGNALS]
-
-    def report(progress: Progress) -> None:
-        if progress.step == 3:
-            os.kill(os.getpid(), number)
-
-    try:
-        stop.own()
-        with pytest.raises(Interrupted, match="after step 3 "):
-            train(
-                spec,
-                shards,
-                tmp_path / "logs",
-                report,
-                Checkpoints(tmp_path / "checkpoints", 1e9),
-                stop,
-            )
-    finally:
-        for n, handler in zip(SIGNALS, before, strict=True):
-            signal.signal(n, handler)

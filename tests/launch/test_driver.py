@@ -1,24 +1,124 @@
-"""The driver's own decisions, on the real smoke sweep and with workers that do as they are told."""
+"""What the driver does with runs that did not end well, and with jobs that others submitted."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-import submitit
 
 from engram_sweep import worker
 from engram_sweep.config.scale import Retries
-from engram_sweep.config.slurm import Shape
 from engram_sweep.launch.driver import Driver, sweep
-from engram_sweep.launch.executors.local import LocalExecutor
-from engram_sweep.launch.status import STATES, Survey, counts, folder_of, sweep_status
+from engram_sweep.launch.jobs import Job, noted_job, now
+from engram_sweep.launch.status import RunStatus, Survey, counts, folder_of
 from engram_sweep.planning.plan import Plan, make_plan
-from engram_sweep.runs.folder import Busy, RunFolder
-from engram_sweep.runs.records import read_parquet, read_runs
+from engram_sweep.runs.records import read_runs
 from tests.conftest import call
-from tests.launch.conftest import Pretended
+from tests.launch.conftest import RETRIES, Pretended, folder_for, reach_step
+
+
+def drive(plan: Plan, results: Path, executor: Pretended) -> RunStatus:
+    driver = Driver(
+        Survey(plan, results), executor, parallel=1, retries=RETRIES, timeout_minutes=60
+    )
+    return driver.run()[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "attempts"),
+    [
+        ("node", 2),
+        ("preempted", 4),
+        ("timed out", 5),
+        ("out of memory", 1),
+        ("bug", 3),
+        ("bad data", 1),
+    ],
+)
+def test_a_failure_is_tried_again_as_often_as_its_class_allows(
+    one_run: Plan, tmp_path: Path, pretended: Pretended, kind: str, attempts: int
+) -> None:
+    folder = folder_for(one_run, tmp_path)
+    folder.write_failure(kind, "in an earlier sweep")
+
+    def fail(path: Path) -> None:
+        told = folder.failure()
+        assert told is not None, "the last failure stands until an attempt starts"
+        assert told["message"] == (
+            "in an earlier sweep" if len(pretended.folders) == 1 else "again"
+        )
+        folder.start_attempt()
+        reach_step(path, len(pretended.folders))
+        folder.write_failure(kind, "again")
+
+    pretended.work = fail
+    status = drive(one_run, tmp_path, pretended)
+    assert len(pretended.folders) == attempts
+    assert status.state == ("preempted" if kind == "preempted" else "failed")
+    assert status.failure
+    assert status.failure["message"] == "again"
+
+
+def test_a_run_that_times_out_without_progress_is_not_started_again(
+    one_run: Plan, tmp_path: Path, pretended: Pretended
+) -> None:
+    folder = folder_for(one_run, tmp_path)
+
+    def time_out(path: Path) -> None:
+        reach_step(path, min(len(pretended.folders), 2))
+        folder.write_failure("timed out", "once more")
+
+    pretended.work = time_out
+    drive(one_run, tmp_path, pretended)
+    assert len(pretended.folders) == 3
+
+
+def test_a_job_that_another_driver_submitted_is_watched_not_submitted_again(
+    one_run: Plan, tmp_path: Path, pretended: Pretended
+) -> None:
+    folder = folder_for(one_run, tmp_path)
+    Job(folder.path, pretended.name, "theirs", now()).note()
+    pretended.state, looks = "running", []
+
+    def watch(statuses: list[RunStatus]) -> None:
+        looks.append(statuses[0].state)
+        if len(looks) == 3:
+            pretended.state = "ended"
+            folder.write_failure("out of memory", "theirs")
+
+    driver = Driver(
+        Survey(one_run, tmp_path), pretended, 1, RETRIES, timeout_minutes=60, watch=watch
+    )
+    (status,) = driver.run()
+    assert pretended.folders == []
+    assert looks == ["running"] * 3 + ["failed"]
+    assert status.state == "failed"
+    job = noted_job(folder.path)
+    assert job is not None
+    assert job.id == "theirs"
+
+
+def test_a_queue_is_asked_once_for_all_runs_and_given_all_at_once(
+    smoke_plan: Plan, tmp_path: Path, pretended: Pretended
+) -> None:
+    """Also, Ctrl-C leaves what waits in a queue alone."""
+    pretended.queues, pretended.state = True, "queued"
+    for run in smoke_plan.runs:
+        folder_of(run, tmp_path).path.mkdir(parents=True)
+    rounds = []
+
+    def watch(statuses: list[RunStatus]) -> None:
+        rounds.append(len(pretended.folders))
+        if len(rounds) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Driver(
+            Survey(smoke_plan, tmp_path), pretended, 1, RETRIES, timeout_minutes=60, watch=watch
+        ).run()
+    assert rounds == [6, 6, 6]
+    assert pretended.asked == [6, 6], "two looks with jobs, one call each"
+    assert pretended.state == "queued"
 
 
 def test_a_finished_sweep_does_nothing_and_says_so(smoke_results: Path) -> None:
@@ -53,28 +153,6 @@ def test_seeds_pair_and_differ(smoke_results: Path) -> None:
     frame = read_runs("smoke", smoke_results)
     losses = frame.pivot(index="rho", columns="seed", values="validation_loss")
     assert all(a != b for a, b in zip(losses[0], losses[1], strict=True))
-
-
-def test_an_exported_table_is_the_table(smoke_results: Path, tmp_path: Path) -> None:
-    done = call("export", "smoke", tmp_path / "runs.parquet", "--results", smoke_results)
-    assert done.returncode == 0, done.stderr
-    assert "6 runs" in done.stdout
-    assert read_parquet(tmp_path / "runs.parquet").equals(read_runs("smoke", smoke_results))
-    refused = call("export", "smoke", tmp_path / "no" / "runs.parquet", "--results", smoke_results)
-    assert refused.returncode == 2
-    assert len(refused.stderr.splitlines()) == 1
-
-
-def test_status_json(smoke_results: Path) -> None:
-    status = json.loads(call("status", "smoke", "--results", smoke_results, "--json").stdout)
-    assert status["counts"] == {state: 6 * (state == "done") for state in STATES}
-    assert all(run["validation_loss"] > 0 for run in status["runs"])
-
-
-def test_watching_a_finished_sweep_prints_a_line_per_run_and_ends(smoke_results: Path) -> None:
-    watched = call("status", "smoke", "--results", smoke_results, "--watch")
-    assert watched.returncode == 0, watched.stderr
-    assert watched.stdout.count(" done validation loss ") == 6
 
 
 def test_a_diverging_run_is_recorded_and_the_sweep_goes_on(
@@ -124,18 +202,6 @@ def test_failures_have_a_class_and_are_tried_again_next_time(
     assert status.state == "done"
 
 
-def test_a_held_run_is_left_to_its_holder(one_run: Plan, tmp_path: Path) -> None:
-    folder = folder_of(one_run.runs[0], tmp_path)
-    folder.path.mkdir(parents=True)
-    with folder.held():
-        assert sweep_status(one_run, tmp_path)[0].state == "running"
-        with pytest.raises(Busy), RunFolder(folder.path).held(patience=0.1):
-            pass
-        worker.run(str(folder.path))
-        assert folder.failure() is None
-    assert sweep_status(one_run, tmp_path)[0].state == "planned"
-
-
 def test_a_vanishing_worker_is_started_again_so_often_and_no_more(
     one_run: Plan, tmp_path: Path, pretended: Pretended
 ) -> None:
@@ -158,22 +224,6 @@ def test_a_worker_that_vanishes_at_its_time_limit_timed_out(
     assert len(pretended.folders) == 1
     assert status.failure
     assert status.failure["kind"] == "timed out"
-
-
-@pytest.mark.parametrize("gpus", [0, 2])
-def test_a_worker_sees_the_gpus_it_was_given(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: int
-) -> None:
-    """Submitit is asked for them; without that it would hide every GPU, and the run would train on the CPU."""
-    asked = {}
-
-    def submit(self: submitit.LocalExecutor, *job: object) -> submitit.LocalJob:
-        asked.update(self.parameters)
-        return submitit.LocalJob(tmp_path, "1")
-
-    monkeypatch.setattr(submitit.LocalExecutor, "submit", submit)
-    LocalExecutor(5, Shape(gpus_per_node=gpus)).submit([tmp_path])
-    assert asked["gpus_per_node"] == gpus
 
 
 def test_no_more_workers_than_asked_for(

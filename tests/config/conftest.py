@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from engram_sweep.cli.main import main
+
+
+def refusal(folder: Path, capsys: pytest.CaptureFixture[str], name: str = "example") -> str:
+    """The one line of `engram-sweep sweep`, after checking that it left nothing behind."""
+    results = folder / "results"
+    # A file that is wrongly let through must fail here and not train.
+    with mock.patch("engram_sweep.launch.driver.sweep", side_effect=AssertionError("launched")):
+        code = main(["sweep", name, "--sweeps", str(folder), "--results", str(results)])
+    out, err = capsys.readouterr()
+    assert code == 2
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert err.startswith("engram-sweep: ")
+    assert not results.exists()
+    return err
