@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -20,3 +22,57 @@ def test_a_held_run_is_left_to_its_holder(one_run: Plan, tmp_path: Path) -> None
         worker.run(str(folder.path))
         assert folder.failure() is None
     assert sweep_status(one_run, tmp_path)[0].state == "planned"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path)
+
+
+def test_an_attempt_that_was_killed_ends_with_its_last_progress(here: RunFolder) -> None:
+    here.start_attempt()
+    [first] = here.attempts()
+    assert first["ended"] is None
+    here.write_progress({"step": 3})
+    started = datetime.fromisoformat(first["started_at"]).timestamp()
+    os.utime(here.path / "progress.json", (started + 90, started + 90))
+    here.start_attempt()
+    killed, second = here.attempts()
+    assert killed["ended"] == "node"
+    assert killed["seconds"] == pytest.approx(90, abs=1e-3)
+    assert second["ended"] is None
+    assert here.progress() == {}
+
+
+def test_a_new_attempt_forgets_the_failure_of_the_last(here: RunFolder) -> None:
+    here.start_attempt()
+    here.write_failure("bug", "what")
+    here.end_attempt("bug", 1.5, 7)
+    assert here.failure() is not None
+    here.start_attempt()
+    assert here.failure() is None
+    first, _ = here.attempts()
+    assert (first["ended"], first["seconds"], first.get("step")) == ("bug", 1.5, 7)
+
+
+def test_the_newest_checkpoint_is_known_by_its_name(here: RunFolder) -> None:
+    assert here.checkpoint_step() == 0
+    here.checkpoints.mkdir()
+    for name in ("step-00000009-a.pt", "step-00000010-b.pt", "step-x-c.pt", "other.pt"):
+        (here.checkpoints / name).touch()
+    assert here.checkpoint_step() == 10
+
+
+def test_the_last_lines_are_those_of_the_newest_log(here: RunFolder) -> None:
+    assert here.last_lines() == []
+    logs = here.path / "job"
+    logs.mkdir()
+    (logs / "1_0_log.err").write_text("old\n")
+    os.utime(logs / "1_0_log.err", (0, 0))
+    (logs / "2_0_log.err").write_bytes(b"\xff" * 20_000 + b"\n1\n2\n3\n")
+    (logs / "3_0_log.err").symlink_to(here.path / "nowhere")
+    assert here.last_lines(3) == ["1", "2", "3"]
+
+
+def test_progress_that_cannot_be_written_is_lost_without_an_error(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "nowhere").write_progress({"step": 1})
