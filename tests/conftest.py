@@ -73,3 +73,10 @@ def smoke_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = call("sweep", "smoke", "--results", results)
     assert done.returncode == 0, done.stderr
     return results
+
+
+@pytest.fixture
+def without_slurm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine without SLURM and without a user's file, whatever it has."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))

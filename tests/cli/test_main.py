@@ -1,23 +1,12 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import yaml
 
 from engram_sweep.cli.main import main
-from tests.conftest import SWEEPS, call
-
-
-def test_plan_json_has_the_documented_fields() -> None:
-    done = call("plan", "tiny", "--json")
-    assert done.returncode == 0, done.stderr
-    plan = json.loads(done.stdout)
-    wanted = "run_id arm rho seed routed_experts params_total params_active flops_per_token tokens"
-    assert all(set(wanted.split()) <= set(run) for run in plan["runs"])
-    assert plan["cost"]["runs"] == len(plan["runs"])
-    assert plan["cost"]["tokens"] == sum(run["tokens"] for run in plan["runs"])
+from tests.conftest import SWEEPS
 
 
 @pytest.mark.parametrize("words", [["plan", "huge"], ["sweep", "huge"], ["status", "huge"]])

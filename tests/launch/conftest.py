@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,6 +27,11 @@ def folder_for(plan: Plan, results: Path) -> RunFolder:
 def reach_step(folder: Path, step: int) -> None:
     (folder / "checkpoints").mkdir(exist_ok=True)
     (folder / "checkpoints" / f"step-{step:08d}-{'0' * 32}.pt").touch()
+
+
+def sbatch_options(script: str) -> dict[str, str]:
+    """What a script asks sbatch for, by option."""
+    return dict(re.findall(r"^#SBATCH --([a-z-]+)=?(.*)$", script, re.MULTILINE))
 
 
 class Pretended:

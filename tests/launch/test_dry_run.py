@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -16,17 +15,9 @@ from engram_sweep.planning.plan import make_plan
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.records import runs_folder
 from tests.examples import SWEEPS, load, scale
+from tests.launch.conftest import sbatch_options
 
-
-@pytest.fixture(autouse=True)
-def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine without SLURM and without a user's file, whatever it has."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-
-
-def options(script: str) -> dict[str, str]:
-    return dict(re.findall(r"^#SBATCH --([a-z-]+)=?(.*)$", script, re.MULTILINE))
+pytestmark = pytest.mark.usefixtures("without_slurm")
 
 
 @pytest.mark.parametrize("words", [["--dry-run"], []])
@@ -51,7 +42,7 @@ def test_the_paper_s_sweep(
         "10B/dry-run/array-0.sh",
         "10B/dry-run/plan.json",
     ]
-    asked = options((results / "10B/dry-run/array-0.sh").read_text())
+    asked = sbatch_options((results / "10B/dry-run/array-0.sh").read_text())
     assert (asked["nodes"], asked["gpus-per-node"], asked["ntasks-per-node"]) == ("4", "8", "8")
     assert asked["array"] == "0-26%8"
     assert "requeue" in asked
@@ -62,14 +53,6 @@ def test_the_paper_s_sweep(
         {"script": "array-0.sh", "after": None, "runs": [row["run_id"] for row in plan["runs"]]},
     ]
     assert plan["cost"]["runs"] == len(plan["runs"]) == 27
-
-
-def test_zero_is_no_dry_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("DRY_RUN", "0")
-    assert (
-        main(["sweep", "10B", "--sweeps", str(SWEEPS), "--results", str(tmp_path / "results")]) == 2
-    )
-    assert not (tmp_path / "results").exists()
 
 
 def test_files_of_an_earlier_dry_run_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,65 +76,6 @@ def test_runs_that_are_at_work_are_left_out(tmp_path: Path) -> None:
         assert sweep_status(plan, tmp_path)[0].live
         runs = json.loads((dry_run.write(plan, tmp_path, {}) / "plan.json").read_text())["runs"]
     assert [row["run_id"] for row in runs] == [run.run_id for run in plan.runs[1:]]
-
-
-def test_keys_reach_the_script(tmp_path: Path) -> None:
-    user = tmp_path / "engram-sweep" / "cluster.yaml"
-    user.parent.mkdir()
-    user.write_text(
-        "partition: gpu\naccount: lab\nqos: long\nconstraint: ib\ngpu_type: h100\ngpus_per_node: 4\ncpus_per_task: 6\n"
-        "mem_gb: 1.5\nsignal_seconds: 300\nsbatch: [--exclusive, --mail-type=END]\nsrun: [--container-image=lab.sqsh]\n"
-        "setup: [module load cuda, export A='b c']\ncontainer: apptainer exec --nv lab.sif\npython: python3.11\n"
-    )
-    launch = {
-        "gpu": "h100",
-        "gpus": 8,
-        "parallel": 3,
-        "timeout_minutes": 90,
-        "slurm": {"partition": "low"},
-    }
-    text = (dry_run.write(make_plan(scale(launch=launch)), tmp_path, {}) / "array-0.sh").read_text()
-    asked = options(text)
-    wanted = {
-        "partition": "low", "account": "lab", "qos": "long", "constraint": "ib", "gpus-per-node": "h100:4",
-        "nodes": "2", "ntasks-per-node": "4", "cpus-per-task": "6", "mem": "1536M", "signal": "USR2@300",
-        "time": "90", "exclusive": "", "mail-type": "END", "array": "0-11%3", "job-name": "engram-example",
-    }  # fmt: skip
-    assert wanted.items() <= asked.items()
-    assert "wckey" not in asked
-    lines = text.splitlines()
-    code = next(line for line in lines if line.startswith("export PYTHONPATH="))
-    assert lines.index("module load cuda") < lines.index("export A='b c'") < lines.index(code)
-    assert re.fullmatch(
-        rf"export PYTHONPATH={tmp_path}/example/code/\w{{32}}\${{PYTHONPATH:\+:\$PYTHONPATH}}", code
-    )
-    command = next(line for line in lines if line.startswith("srun "))
-    assert "--kill-on-bad-exit=1" in command
-    assert (
-        "--container-image=lab.sqsh apptainer exec --nv lab.sif python3.11 -u -m submitit"
-        in command
-    )
-    assert "--cpus-per-task=6" in command
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["--dry-run", "--executor", "local"], "--dry-run: expected the executor slurm"),
-        (["--executor", "k8s"], "executor: expected one of local, slurm, inline, got 'k8s'"),
-        (
-            ["--executor", "slurm"],
-            "smoke: no SLURM (sbatch) here, nothing was launched; DRY_RUN=1 make sweep SCALE=smoke",
-        ),
-    ],
-)
-def test_what_cannot_be_is_one_line(
-    words: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    results = tmp_path / "results"
-    assert main(["sweep", "smoke", "--sweeps", str(SWEEPS), "--results", str(results), *words]) == 2
-    assert says in capsys.readouterr().err
-    assert not results.exists()
 
 
 def test_nodes_that_do_not_divide_are_told_before_anything_is_written(

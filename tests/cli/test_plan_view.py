@@ -1,0 +1,58 @@
+"""What a person reads of a plan; its numbers are tested in tests/planning."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from engram_sweep.cli import plan_view
+from engram_sweep.planning.cost import cost, price_of
+from engram_sweep.planning.plan import Plan, make_plan
+from tests.examples import load
+
+
+@pytest.fixture(scope="module")
+def large() -> Plan:
+    return make_plan(load("10B"))
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_a_plan_lists_its_points_once_and_not_its_seeds(
+    smoke_plan: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan_view.print_plan(smoke_plan, cost(smoke_plan, price_of(smoke_plan.scale.launch)))
+    text = printed(capsys)
+    assert "6 runs (3 points x 2 seeds)" in text
+    arms = [run.spec.arm for run in smoke_plan.runs if run.spec.seed == 0]
+    assert {arm: text.count(f"│ {arm} │") for arm in arms} == Counter(arms)
+    assert "worker-hours" in text
+    assert "money" not in text
+
+
+def test_a_plan_for_gpus_is_priced(large: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    estimate = cost(large, price_of(large.scale.launch, "h100", 0.4, 64, 2.5))
+    plan_view.print_plan(large, estimate)
+    text = printed(capsys)
+    assert f"money: {estimate['gpu_hours'] * 2.5:,.0f} at 2.5 per GPU-hour" in text
+    assert "at 40% of 989" in text
+    assert "on 64 GPUs" in text
+
+
+def test_the_ledger_prints_every_component(large: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    run = next(run for run in large.runs if run.spec.rho < 1)
+    plan_view.print_ledger(run, 32)
+    text = printed(capsys)
+    ledger = run.allocation.ledger
+    assert f"P_tot {ledger.params_total:,}, P_act {ledger.params_active:,}" in text
+    assert "32 GPUs" in text
+
+
+@pytest.mark.parametrize(
+    ("hours", "words"), [(0.26, "0.3 hours"), (47.9, "47.9 hours"), (48, "2.0 days")]
+)
+def test_long_durations_are_days(hours: float, words: str) -> None:
+    assert plan_view._duration(hours) == words

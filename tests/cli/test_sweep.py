@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engram_sweep.cli.main import main
+from tests.examples import SWEEPS
+
+pytestmark = pytest.mark.usefixtures("without_slurm")
+
+
+def test_zero_is_no_dry_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DRY_RUN", "0")
+    assert (
+        main(["sweep", "10B", "--sweeps", str(SWEEPS), "--results", str(tmp_path / "results")]) == 2
+    )
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--dry-run", "--executor", "local"], "--dry-run: expected the executor slurm"),
+        (["--executor", "k8s"], "executor: expected one of local, slurm, inline, got 'k8s'"),
+        (
+            ["--executor", "slurm"],
+            "smoke: no SLURM (sbatch) here, nothing was launched; DRY_RUN=1 make sweep SCALE=smoke",
+        ),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    words: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results"
+    assert main(["sweep", "smoke", "--sweeps", str(SWEEPS), "--results", str(results), *words]) == 2
+    assert says in capsys.readouterr().err
+    assert not results.exists()
+
+
+def test_rerun_failed_without_failures_trains_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results"
+    words = ["rerun-failed", "smoke", "--sweeps", str(SWEEPS), "--results", str(results)]
+    assert main(words) == 0
+    assert capsys.readouterr().out == "smoke: no failed runs\n"
+    assert not results.exists()
