@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import argparse
+import json
+
+import pytest
+
+from analysis.cli.power import register_power
+from engram_sweep.errors import UserError
+from tests.examples import SWEEPS, write_scale
+
+
+def run(*words: str) -> int:
+    parser = argparse.ArgumentParser()
+    register_power(parser.add_subparsers())
+    options = parser.parse_args(["power", *words])
+    return options.func(options)
+
+
+def test_the_command_answers_for_a_scale(tmp_path, capsys):
+    write_scale(tmp_path)
+    words = [
+        "example",
+        "--sweeps",
+        str(tmp_path),
+        "--trials",
+        "3",
+        "--seeds",
+        "2",
+        "--gain",
+        "0.05",
+    ]
+    assert run(*words) == 0
+    out = capsys.readouterr().out
+    assert "2 seeds x 6 points tell a gain of 0.05 nats/token from 0 with 100% power" in out
+    assert "2 seeds are enough for 90%" in out
+    assert run(*words, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["power"] == {"2": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["tiny", "--seeds", "1"], r"--seeds: expected at least 2"),
+        (["tiny", "--gain", "0"], r"--gain: expected nats/token above 0, got 0"),
+        (["tiny", "--noise", "nan"], r"--noise: expected nats/token above 0, got nan"),
+        (["tiny", "--trials", "0"], r"--trials: expected at least 1"),
+        (["moe-27B"], r"moe-27B\.yaml: sweep\.rho: expected rho = 1 and at least two below"),
+    ],
+)
+def test_impossible_designs_are_one_line(words, says):
+    with pytest.raises(UserError, match=says):
+        run(*words, "--sweeps", str(SWEEPS))
