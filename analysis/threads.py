@@ -13,7 +13,8 @@ from threadpoolctl import ThreadpoolController
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_LIBRARIES = ThreadpoolController()  # finding them takes milliseconds, so once
+_LIBRARIES = ThreadpoolController()
+"""Finding them takes milliseconds, so once."""
 
 
 def one_thread(function: Callable[_P, _R]) -> Callable[_P, _R]:

@@ -1,4 +1,6 @@
-"""How long what does not train takes: median CPU seconds of planning every scale, a fit with its draws, a report.
+"""How long what does not train takes.
+
+Median CPU seconds of planning every scale, a fit with its draws, a report.
 
 make bench
 """
@@ -36,12 +38,14 @@ def main() -> None:
     for name in scale_names(sweeps):
         scale = load_scale(name, sweeps)
         print(
-            f"plan {name:24s} {median_seconds(lambda scale=scale: make_plan(scale)):6.3f} s   (promise: 1 s)"
+            f"plan {name:24s} {median_seconds(lambda scale=scale: make_plan(scale)):6.3f} s   "
+            "(promise: 1 s)"
         )
     rho = np.linspace(0.2, 1, 9)
     table = simulate(TRUTHS["paper"], rho, 3, Noise(windows=64), np.random.default_rng(0))
     print(
-        f"fit, 2,000 draws, 9 x 3      {median_seconds(lambda: analyse_sweep(table, draws=2000)):6.3f} s   (promise: 5 s)"
+        "fit, 2,000 draws, 9 x 3      "
+        f"{median_seconds(lambda: analyse_sweep(table, draws=2000)):6.3f} s   (promise: 5 s)"
     )
     with tempfile.TemporaryDirectory() as folder:
         seconds = median_seconds(lambda: write_report(table, Path(folder), "bench"))

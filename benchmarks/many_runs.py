@@ -1,4 +1,4 @@
-"""How long plan, status and report take for a sweep of 10,000 runs, wall-clock, as a user calls them.
+"""How long plan, status and report take for 10,000 runs, wall-clock, as a user calls them.
 
 The runs are planned from the tiny sweep on a finer grid of rho with many seeds; their records are
 invented and written through the public API. Each command is timed as a process of its own, after a
@@ -36,9 +36,13 @@ RHOS = 50
 WINDOWS = 64
 PROMISE, NO_TABLE = "(promise: 5 s wall)", "without the table"
 TIMED = (
-    ("sweep", "finds nothing to train"), ("plan", PROMISE), ("status", PROMISE), ("report", PROMISE),
-    ("status", NO_TABLE), ("report", NO_TABLE),
-)  # fmt: skip
+    ("sweep", "finds nothing to train"),
+    ("plan", PROMISE),
+    ("status", PROMISE),
+    ("report", PROMISE),
+    ("status", NO_TABLE),
+    ("report", NO_TABLE),
+)
 
 
 def write_sweep(folder: Path, runs: int) -> Plan:
@@ -57,22 +61,43 @@ def write_sweep(folder: Path, runs: int) -> Plan:
 
 
 def invented_record(run: PlannedRun, scale: str) -> dict[str, Any]:
-    """A record with a U over rho, seed noise and per-window losses; every other column is of a likely size."""
+    """A record with a U over rho, seed noise and per-window losses.
+
+    Every other column is of a likely size.
+    """
     random = np.random.default_rng([run.spec.seed, run.allocation.geometry.routed_experts])
     loss = 1.5 + 0.1 * (run.spec.rho - 0.5) ** 2 + random.normal(0, 0.003)
     now, experts = datetime.now(UTC), run.spec.geometry.routed_experts
     ledger = run.allocation.ledger
     known = {
-        "run_id": run.run_id, "scale": scale, "arm": run.spec.arm, "rho_asked": run.allocation.rho_asked,
-        "rho": run.spec.rho, "seed": run.spec.seed, "outcome": "ok", "validation_loss": loss,
-        "window_losses": random.normal(loss, 0.2, WINDOWS).tolist(), "window_tokens": [128] * WINDOWS,
-        "train_loss": loss, "steps": run.spec.training.steps, "tokens": run.tokens, "routed_experts": experts,
-        "params_total": ledger.params_total, "params_active": ledger.params_active,
-        "params_table": ledger.params_table, "flops_per_token": ledger.flops_per_token,
-        "expert_load": [[1 / experts] * experts] * 2, "dead_experts": 0, "gate_mean": [0.5],
-        "tokens_per_second": 1e4, "wall_seconds": 60.0, "versions": {"python": "3", "torch": "2"},
-        "started_at": now, "finished_at": now, "spec": canonical_json(run.spec),
-    }  # fmt: skip
+        "run_id": run.run_id,
+        "scale": scale,
+        "arm": run.spec.arm,
+        "rho_asked": run.allocation.rho_asked,
+        "rho": run.spec.rho,
+        "seed": run.spec.seed,
+        "outcome": "ok",
+        "validation_loss": loss,
+        "window_losses": random.normal(loss, 0.2, WINDOWS).tolist(),
+        "window_tokens": [128] * WINDOWS,
+        "train_loss": loss,
+        "steps": run.spec.training.steps,
+        "tokens": run.tokens,
+        "routed_experts": experts,
+        "params_total": ledger.params_total,
+        "params_active": ledger.params_active,
+        "params_table": ledger.params_table,
+        "flops_per_token": ledger.flops_per_token,
+        "expert_load": [[1 / experts] * experts] * 2,
+        "dead_experts": 0,
+        "gate_mean": [0.5],
+        "tokens_per_second": 1e4,
+        "wall_seconds": 60.0,
+        "versions": {"python": "3", "torch": "2"},
+        "started_at": now,
+        "finished_at": now,
+        "spec": canonical_json(run.spec),
+    }
     # Columns that this file does not know get any value of their type.
     fill = {
         "string": "x",

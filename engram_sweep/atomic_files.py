@@ -11,7 +11,7 @@ from typing import Any
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file in the same folder, sync it to disk, and rename it to `path`.
+    """Let `write` fill a temporary file in the same folder, sync it, and rename it to `path`.
 
     Raises:
         OSError: the disk is full or the folder read-only; nothing is left behind and an old `path`
@@ -37,7 +37,7 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def read_json(path: Path) -> Any | None:
-    """Return plain data of a JSON file, or None where there is none or it is no JSON."""
+    """Return plain data of a JSON file, or None if there is none or it is no JSON."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):

@@ -11,4 +11,7 @@ def not_installed(what: str, package: str) -> UserError:
 
 
 class UserError(ValueError):
-    """Bad input: its message is one line (file, key, what was expected). The command line prints it and exits 2."""
+    """Bad input. Its message is one line: file, key, what was expected.
+
+    The command line prints it and exits with 2.
+    """

@@ -1,4 +1,4 @@
-"""What one run is, resolved to the last number: plain frozen objects, their canonical JSON and their identity.
+"""What one run is, resolved to the last number: frozen objects, canonical JSON, identity.
 
 Standard library and xxhash only: workers on a bare GPU node read it too.
 """
@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import xxhash
 
 SPEC_SCHEMA = 1
-"""Rises whenever the meaning of a stored spec changes, so that an old record is never taken for a new run."""
+"""Rises when the meaning of a stored spec changes: an old record is never taken for a new run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class EngramGeometry:
     """
 
     layers: tuple[int, ...]
-    """0-based blocks that hold a module; empty for over_encoding, whose memory sits at the input."""
+    """0-based blocks with a module; empty for over_encoding, whose memory sits at the input."""
     max_order: int
     """Suffix n-grams of orders 2..max_order."""
     heads: int
@@ -35,7 +35,7 @@ class EngramGeometry:
     rows: tuple[tuple[tuple[int, ...], ...], ...]
     conv_kernel: int
     signed_sqrt: bool
-    """The released demo's signed square root before the gate's sigmoid; the paper's Eq. 4 has none."""
+    """The released demo's signed square root before the gate's sigmoid; not in the paper."""
     compress_tokenizer: bool
     """Merge equivalent surface forms before building n-gram keys (paper section 2.2)."""
     pad_id: int
@@ -44,7 +44,7 @@ class EngramGeometry:
     init_std: float
     """Standard deviation of the rows at the start (the paper does not print one)."""
     document_end: int | None
-    """Token behind which no n-gram reaches back; None reaches across documents, as the released demo does."""
+    """Token behind which no n-gram reaches back; None reaches across documents, as in the demo."""
 
     @property
     def orders(self) -> tuple[int, ...]:
@@ -63,10 +63,10 @@ class EngramGeometry:
 
 @dataclass(frozen=True, kw_only=True)
 class MLAGeometry:
-    """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1), by the names of its configs."""
+    """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, section 2.1), in its names."""
 
     q_lora_rank: int
-    """Rank of the query projection; 0 projects queries straight from the hidden state (DeepSeek-V2-Lite)."""
+    """Rank of the query projection; 0 projects from the hidden state (as DeepSeek-V2-Lite)."""
     kv_lora_rank: int
     """Width of the latent that keys and values are made from."""
     qk_nope_head_dim: int
@@ -91,13 +91,13 @@ class Geometry:
     mla: MLAGeometry | None
     """None for grouped-query attention."""
     streams: int
-    """Residual streams (n) of the hyper-connections mHC, arXiv 2512.24880; 1 is the plain residual."""
+    """Residual streams (n) of the hyper-connections mHC, arXiv 2512.24880; 1 is plain residual."""
     expert_width: int
     routed_experts: int
     """Per MoE layer; 0 in the dense arm."""
     top_k: int
     shared_width: tuple[int, ...]
-    """Width of the always-active gated FFN of each layer (shared experts, or the dense FFN), block by block."""
+    """Width of each layer's always-active gated FFN (shared experts or dense), by block."""
     dense_layers: int
     """Leading blocks without routed experts."""
     rope_theta: float
@@ -153,7 +153,9 @@ class TrainingSpec:
     precision: str
     """`fp32`, or `bf16`: autocast, with weights, tables, routers and stream maps in fp32."""
     compile: bool
-    """Run the model through torch.compile. Part of the identity: it changes rounding, and pairs differ by little."""
+    """Run the model through torch.compile.
+
+    Part of the identity: it changes rounding, and pairs differ by little."""
 
     @property
     def steps(self) -> int:

@@ -48,9 +48,9 @@ pd.DataFrame(
         {
             "condition": name,
             **{axis: one.axes.get(axis) for axis in AXES},
-            "verdict": judge(study).word,
+            "verdict": judge(sweep).word,
         }
-        for name, one, study in zip(joint.labels, joint.conditions, joint.studies, strict=True)
+        for name, one, sweep in zip(joint.labels, joint.conditions, joint.sweeps, strict=True)
     ]
 )
 

@@ -1,4 +1,6 @@
-"""Faults at random moments of a small sweep; afterwards its table must equal that of an undisturbed one, bit for bit.
+"""Faults at random moments of a small sweep.
+
+Afterwards its table must equal that of an undisturbed one, bit for bit.
 
     python -m tests.chaos --faults 200
 
@@ -45,7 +47,7 @@ MEASURED = [
 
 
 def write_scale(folder: Path) -> None:
-    """The smoke sweep, one seed, of runs of some seconds that save a checkpoint several times a second."""
+    """The smoke sweep, one seed, of runs of some seconds that save several times a second."""
     scale = yaml.safe_load((SWEEPS / "smoke.yaml").read_text())
     scale["training"]["tokens"] = 98_304
     scale["sweep"]["seeds"] = [0]
@@ -120,7 +122,7 @@ class Round:
         return True
 
     def truncate(self, pattern: str) -> bool:
-        """Cut a file of a run somewhere, as a crashed file system would, and kill all workers at once."""
+        """Cut a file of a run somewhere, as a crashed file system would, and kill all workers."""
         if not (found := sorted(runs_folder(self.results, SCALE).glob(pattern))):
             return False
         # Of checkpoints the newest, which is the one that would be gone on from.
@@ -143,7 +145,10 @@ class Round:
         return True
 
     def read_only_folder(self) -> bool:
-        """A run's folder mounted read-only over itself for a while; root may write anywhere else."""
+        """A run's folder mounted read-only over itself for a while.
+
+        Root may write anywhere else.
+        """
         if not (found := sorted(runs_folder(self.results, SCALE).glob("*"))):
             return False
         folder = self.dice.choice(found)
@@ -212,7 +217,10 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a campaign did: faults by kind, and rounds whose table was not that of the undisturbed sweep."""
+    """What a campaign did.
+
+    Faults by kind, and rounds whose table was not that of the undisturbed sweep.
+    """
 
     faults: dict[str, int]
     rounds: int
@@ -244,7 +252,8 @@ def campaign(faults: int, seed: int, folder: Path) -> Outcome:
         struck += here.done
         rounds += 1
         print(
-            f"round {rounds}: {sum(struck.values())} faults, {restarts} restarts, {differ} tables differ",
+            f"round {rounds}: {sum(struck.values())} faults, {restarts} restarts, {differ} "
+            "tables differ",
             flush=True,
         )
     return Outcome(dict(struck), rounds, len(truth), restarts, differ)

@@ -1,4 +1,7 @@
-"""What several test files share: plans of the smoke scale, its shards, and one smoke sweep trained for real."""
+"""What several test files share.
+
+Plans of the smoke scale, its shards, and one smoke sweep trained for real.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ def call(*words: str | Path, env: dict[str, str] | None = None) -> subprocess.Co
 
 
 def mount(folder: Path, options: str) -> None:
-    """Mount a real file system in memory, or say why this machine cannot; in CI not being able to is a failure."""
+    """Mount a real file system in memory, or say why this machine cannot.
+
+    In CI not being able to is a failure.
+    """
     words = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     mounted = subprocess.run(words, capture_output=True, text=True)
     if mounted.returncode:

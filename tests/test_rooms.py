@@ -159,9 +159,35 @@ def test_planning_records_and_launching_load_no_torch(module: str) -> None:
 
 
 def test_the_modules_that_both_packages_read_are_light() -> None:
-    """A report starts within a second or so: no pydantic, no scales, for the names of arms and axes."""
+    """A report starts within a second or so.
+
+    No pydantic, no scales, for the names of arms and axes.
+    """
     code = (
         "import sys, engram_sweep.planning.arms, engram_sweep.planning.axes; "
         "sys.exit(bool({'pydantic', 'numpy', 'engram_sweep.config.scale'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+WITHOUT_BEHAVIOUR = {
+    "engram_sweep/errors.py",
+    "engram_sweep/launch/executors/protocol.py",
+}
+"""Declarations only: there is nothing in them to test."""
+
+
+def test_every_module_has_a_test_file_of_its_name() -> None:
+    missing = {
+        str(path.relative_to(ROOT))
+        for package, tests in (("engram_sweep", "tests"), ("analysis", "tests/analysis"))
+        for path in (ROOT / package).rglob("*.py")
+        if path.name != "__init__.py"
+        and not (
+            ROOT
+            / tests
+            / path.relative_to(ROOT / package).parent
+            / f"test_{path.relative_to(ROOT / package).name}"
+        ).exists()
+    }
+    assert missing == WITHOUT_BEHAVIOUR

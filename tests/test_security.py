@@ -1,4 +1,7 @@
-"""Nothing that this project writes or reads can run code of someone else: by the syntax tree, and by folder modes."""
+"""Nothing that this project writes or reads can run code of someone else.
+
+By the syntax tree, and by folder modes.
+"""
 
 from __future__ import annotations
 

@@ -50,7 +50,10 @@ def test_every_field_is_part_of_the_identity(path):
 
 
 def test_identity_is_pinned():
-    """A stored record must be found again by every later version: a change here breaks everyone's results."""
+    """A stored record must be found again by every later version.
+
+    A change here breaks everyone's results.
+    """
     spec = make_plan(load("smoke")).runs[1].spec
     assert run_id(spec) == PINNED
 

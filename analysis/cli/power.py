@@ -53,22 +53,25 @@ def _run(options: argparse.Namespace) -> int:
             raise UserError(f"--{flag}: expected nats/token above 0, got {value:g}")
     if min(options.seeds) < 2:
         raise UserError(
-            f"--seeds: expected at least 2, one leaves no run noise to measure, got {min(options.seeds)}"
+            "--seeds: expected at least 2, one leaves no run noise to measure, got "
+            f"{min(options.seeds)}"
         )
     if options.trials < 1:
         raise UserError(f"--trials: expected at least 1, got {options.trials}")
     rho = np.array(sorted(load_scale(options.scale, options.sweeps).sweep.rho))
     if len(rho) < 3 or rho[-1] != 1:
         raise UserError(
-            f"sweeps/{options.scale}.yaml: sweep.rho: expected rho = 1 and at least two below, got {[*rho]}"
+            f"sweeps/{options.scale}.yaml: sweep.rho: expected rho = 1 and at least two below, "
+            f"got {[*rho]}"
         )
     noise, found = Noise(run=options.noise), {}
     for seeds in sorted(set(options.seeds)):
         found[seeds] = power(options.gain, rho, seeds, noise, options.trials).gain
         if not options.json:
             print(
-                f"{seeds} seeds x {len(rho)} points tell a gain of {options.gain:g} nats/token from 0 with "
-                f"{found[seeds]:.0%} power ({options.trials} simulated sweeps, run noise {options.noise:g})",
+                f"{seeds} seeds x {len(rho)} points tell a gain of {options.gain:g} nats/token "
+                f"from 0 with {found[seeds]:.0%} power ({options.trials} simulated sweeps, run "
+                f"noise {options.noise:g})",
                 flush=True,
             )
     if options.json:

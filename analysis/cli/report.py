@@ -35,8 +35,8 @@ def register_fit(subparsers) -> None:
     )
     parser.add_argument(
         "--at", action="append", default=[], metavar="C=6e20,...",
-        help="predict rho* and the gain of a condition that was not trained: values of C (budget in FLOPs), "
-        "total_over_active, tokens_per_active; may be given several times",
+        help="predict rho* and the gain of a condition that was not trained: values of C (budget "
+        "in FLOPs), total_over_active, tokens_per_active; may be given several times",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     _common(parser)
@@ -85,7 +85,7 @@ def run_fit(options: argparse.Namespace) -> int:
     if places and joint.scaling is None:
         raise UserError(f"--at: {joint.reason}")
     if joint.alone:
-        numbers = as_json(joint.studies[0])
+        numbers = as_json(joint.sweeps[0])
         print(json.dumps(numbers, allow_nan=False) if options.json else numbers["sentence"])
     elif options.json:
         print(json.dumps(joint_json(joint, places), allow_nan=False))
@@ -93,7 +93,7 @@ def run_fit(options: argparse.Namespace) -> int:
         told = (
             [prediction_sentence(joint.scaling, place) for place in places] if joint.scaling else []
         )
-        for name, one in zip(joint.labels, joint.studies, strict=True):
+        for name, one in zip(joint.labels, joint.sweeps, strict=True):
             print(f"{name}: {state_verdict(one).sentence}")
         print("\n".join([*state_joint(joint), *told]))
     return 0
@@ -111,7 +111,7 @@ def run_report(options: argparse.Namespace) -> int:
     )
     folder = options.results / options.scale
     if joint.alone:
-        print(write_sweep_report(joint.studies[0], folder, options.scale).sentence)
+        print(write_sweep_report(joint.sweeps[0], folder, options.scale).sentence)
     else:
         print("\n".join(write_joint_report(joint, folder, options.scale)))
     print(folder / "report.html")
@@ -120,8 +120,6 @@ def run_report(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     if not 0.5 <= options.level < 1:
-        raise UserError(f"--level: expected a share from 0.5 to below 1, found {options.level:g}")
+        raise UserError(f"--level: expected a share from 0.5 to below 1, got {options.level:g}")
     if not options.delta > 0:
-        raise UserError(
-            f"--delta: expected a positive number of nats/token, found {options.delta:g}"
-        )
+        raise UserError(f"--delta: expected a positive number of nats/token, got {options.delta:g}")

@@ -1,4 +1,7 @@
-"""A sweep's gain over rho = 1 beside every printed one. Scales differ: compare the place, not the height."""
+"""A sweep's gain over rho = 1 beside every printed one.
+
+Scales differ: compare the place, not the height.
+"""
 
 from matplotlib.figure import Figure
 
@@ -9,14 +12,14 @@ from analysis.sweep.sweep_analysis import SweepAnalysis
 MARKS = {"printed": "full", "derived": "none", "second-hand": "left"}
 
 
-def gains_over_rho(study: SweepAnalysis, title: str) -> Figure:
+def gains_over_rho(result: SweepAnalysis, title: str) -> Figure:
     """Draw the loss relative to that of the largest rho, beside printed numbers of others.
 
     Args:
-        study: an analysed sweep.
+        result: an analysed sweep.
         title: what the sweep is called.
     """
-    grid, curve = study.curve.grid, study.curve.chosen.curve
+    grid, curve = result.curve.grid, result.curve.chosen.curve
     best = sorted(
         p.rho for p in POINTS if p.rho is not None and p.loss is None and "best range" in p.setting
     )
@@ -35,9 +38,15 @@ def gains_over_rho(study: SweepAnalysis, title: str) -> Figure:
         axes.plot(grid, curve - curve[-1], color=CURVE, lw=2, label=f"{title} (fit)")
         for place, gain in enumerate(printed_gains()):
             axes.plot(
-                [gain.rho], [-gain.gain], "os"[gain.work != "Engram"], fillstyle=MARKS[gain.certainty], color=INK, ms=7,
-                label=f"{gain.work}, {gain.certainty}", zorder=3 + place,
-            )  # fmt: skip
+                [gain.rho],
+                [-gain.gain],
+                "os"[gain.work != "Engram"],
+                fillstyle=MARKS[gain.certainty],
+                color=INK,
+                ms=7,
+                label=f"{gain.work}, {gain.certainty}",
+                zorder=3 + place,
+            )
         axes.set_xlabel(RHO)
         axes.set_ylabel("loss minus loss at\n" + f"ρ = {grid[-1]:g} (nats/token)")
         figure.legend(frameon=False, fontsize=8.5, loc="outside lower center", ncols=3)

@@ -1,4 +1,4 @@
-"""The picture: every run a dot, seeds joined, the fitted curve with its band, what the verdict says, marked."""
+"""The picture: every run a dot, seeds joined, the fitted curve with its band and the verdict."""
 
 import numpy as np
 import pandas as pd
@@ -10,30 +10,32 @@ from analysis.sweep.control_arms import runs_of
 from analysis.sweep.sweep_analysis import SweepAnalysis
 from engram_sweep.planning.arms import ARMS
 
-MANY_RUNS = 2000
-"""Of more, seeds are not joined, and dots are pixels in vector formats too: as shapes they take seconds."""
+MAX_JOINED_RUNS = 2000
+"""Above this, seeds are not joined, and dots are pixels in vector formats too.
+
+As shapes they would take seconds."""
 
 
-def loss_vs_rho(study: SweepAnalysis, title: str) -> Figure:
+def loss_vs_rho(result: SweepAnalysis, title: str) -> Figure:
     """Draw the loss against rho.
 
     Args:
-        study: an analysed sweep.
+        result: an analysed sweep.
         title: what the figure is of, shown above it.
     """
     with styled():
         figure = Figure(figsize=(7.2, 4.6), layout="constrained")
-        columns = len(study.arms)
+        columns = len(result.arms)
         widths = [1.0, 0.075 * columns] if columns else [1.0]
         parts = np.atleast_1d(figure.subplots(1, len(widths), sharey=True, width_ratios=widths))
         axes = parts[0]
-        _limits(axes, study)
-        _runs(axes, study)
-        _curve(axes, study)
-        _gain(axes, study)
-        _failures(axes, study)
+        _limits(axes, result)
+        _runs(axes, result)
+        _curve(axes, result)
+        _gain(axes, result)
+        _failures(axes, result)
         if columns:
-            _arms(parts[1], study)
+            _arms(parts[1], result)
         axes.set_xlabel(RHO)
         axes.set_ylabel("validation loss (nats/token)")
         axes.set_title(title, loc="left", color=INK)
@@ -43,25 +45,25 @@ def loss_vs_rho(study: SweepAnalysis, title: str) -> Figure:
     return figure
 
 
-def _limits(axes: Axes, study: SweepAnalysis) -> None:
+def _limits(axes: Axes, result: SweepAnalysis) -> None:
     """Fit the window to the curve's runs; an arm far away must not squash it."""
-    losses = study.sweep.curve["validation_loss"].to_numpy(float)
+    losses = result.sweep.curve["validation_loss"].to_numpy(float)
     low, high = losses.min(), losses.max()
     height = max(high - low, 1e-6)
-    near = [arm.loss for arm in study.arms if low - 0.5 * height < arm.loss < high + 0.5 * height]
+    near = [arm.loss for arm in result.arms if low - 0.5 * height < arm.loss < high + 0.5 * height]
     low, high = min([low, *near]), max([high, *near])
     axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))
-    rho = study.means.rho
+    rho = result.means.rho
     span = rho[-1] - rho[0]
     axes.set_xlim(rho[0] - 0.04 * span, rho[-1] + 0.17 * span)  # room for the gain at the right
     step = 0.1 if span <= 0.65 else 0.2
     axes.set_xticks(np.arange(np.ceil(rho[0] / step - 1e-9) * step, rho[-1] + 1e-9, step))
 
 
-def _runs(axes: Axes, study: SweepAnalysis) -> None:
-    runs = study.sweep.curve
-    label = f"runs, {study.means.seeds} seed{'s' if study.means.seeds > 1 else ''}"
-    if len(runs) > MANY_RUNS:
+def _runs(axes: Axes, result: SweepAnalysis) -> None:
+    runs = result.sweep.curve
+    label = f"runs, {result.means.seeds} seed{'s' if result.means.seeds > 1 else ''}"
+    if len(runs) > MAX_JOINED_RUNS:
         axes.plot(
             runs["rho"], runs["validation_loss"], **DOTS, label=label, zorder=3, rasterized=True
         )
@@ -74,7 +76,7 @@ def _runs(axes: Axes, study: SweepAnalysis) -> None:
         axes.plot(
             seeds["rho"], seeds["validation_loss"], **{**DOTS, "ls": "-"}, label=label, zorder=3
         )
-    odd = runs[study.means.outliers]
+    odd = runs[result.means.outliers]
     if len(odd):
         axes.plot(
             odd["rho"],
@@ -87,66 +89,90 @@ def _runs(axes: Axes, study: SweepAnalysis) -> None:
         )
 
 
-def _curve(axes: Axes, study: SweepAnalysis) -> None:
-    near, grid = study.near_optimal, study.curve.grid
-    within = f"within {study.delta:g} nats of the lowest"
+def _curve(axes: Axes, result: SweepAnalysis) -> None:
+    near, grid = result.near_optimal, result.curve.grid
+    within = f"within {result.delta:g} nats of the lowest"
     axes.axvspan(near.low, near.high, color=NEAR, alpha=0.25, lw=0, label=within, zorder=0)
-    if study.band is not None:
-        band = f"{study.level:.0%} band"
-        axes.fill_between(grid, *study.band, color=CURVE, alpha=0.2, lw=0, label=band, zorder=2)
-    axes.plot(grid, study.curve.chosen.curve, color=CURVE, lw=2, label="fit", zorder=4)
-    lowest = study.curve.chosen.curve.min()
+    if result.band is not None:
+        band = f"{result.level:.0%} band"
+        axes.fill_between(grid, *result.band, color=CURVE, alpha=0.2, lw=0, label=band, zorder=2)
+    axes.plot(grid, result.curve.chosen.curve, color=CURVE, lw=2, label="fit", zorder=4)
+    lowest = result.curve.chosen.curve.min()
     axes.plot([near.value], [lowest], "D", color=CURVE, ms=6, mec="white", mew=0.8, zorder=5)
 
 
-def _gain(axes: Axes, study: SweepAnalysis) -> None:
+def _gain(axes: Axes, result: SweepAnalysis) -> None:
     """Draw the gain over rho = 1 as an arrow beside the last point."""
-    gain, curve, grid = study.gain_over_moe, study.curve.chosen.curve, study.curve.grid
+    gain, curve, grid = result.gain_over_moe, result.curve.chosen.curve, result.curve.grid
     if gain.value is None or gain.value <= 0:
         return
     x = grid[-1] + 0.03 * (grid[-1] - grid[0])
     axes.plot(
-        [study.near_optimal.value, x], [curve.min()] * 2, color=CURVE, lw=0.8, ls=":", zorder=1
+        [result.near_optimal.value, x], [curve.min()] * 2, color=CURVE, lw=0.8, ls=":", zorder=1
     )
     ends = {"arrowstyle": "<->", "color": INK, "lw": 1.0, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", (x, curve.min()), (x, curve[-1]), arrowprops=ends)
     limits = "" if gain.low is None else f"\n[{gain.low:.4f},\n {gain.high:.4f}]"
     axes.annotate(
-        f"gain\n{gain.value:.4f}{limits}", (x, (curve.min() + curve[-1]) / 2), (5, 0), textcoords="offset points",
-        va="center", fontsize=8.5, color=INK,
-    )  # fmt: skip
+        f"gain\n{gain.value:.4f}{limits}",
+        (x, (curve.min() + curve[-1]) / 2),
+        (5, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8.5,
+        color=INK,
+    )
 
 
-def _arms(axes: Axes, study: SweepAnalysis) -> None:
-    """Control arms at the side, on the same scale; an arrow with the number where one lies outside it."""
+def _arms(axes: Axes, result: SweepAnalysis) -> None:
+    """Control arms at the side, on the same scale; an arrow and the number if one lies outside."""
     low, high = axes.get_ylim()
-    for x, arm in enumerate(study.arms):
-        runs = runs_of(study.sweep, arm.arm, arm.rho)
+    for x, arm in enumerate(result.arms):
+        runs = runs_of(result.sweep, arm.arm, arm.rho)
         if low <= arm.loss <= high:
             axes.plot([x] * len(runs), runs["validation_loss"], **DOTS)
             axes.plot([x - 0.3, x + 0.3], [arm.loss] * 2, color=INK, lw=1.8)
         else:
             above = arm.loss > high
-            axes.plot([x], [0.97 if above else 0.03], "^" if above else "v", color=INK, ms=6,
-                      transform=axes.get_xaxis_transform())  # fmt: skip
+            axes.plot(
+                [x],
+                [0.97 if above else 0.03],
+                "^" if above else "v",
+                color=INK,
+                ms=6,
+                transform=axes.get_xaxis_transform(),
+            )
             axes.annotate(
-                f"{arm.loss:.3f}", (x, 0.93 if above else 0.07), xycoords=axes.get_xaxis_transform(), rotation=90,
-                ha="center", va="top" if above else "bottom", fontsize=8,
-            )  # fmt: skip
-    axes.set_xlim(-0.6, len(study.arms) - 0.4)
-    names = [ARMS[arm.arm].label for arm in study.arms]
+                f"{arm.loss:.3f}",
+                (x, 0.93 if above else 0.07),
+                xycoords=axes.get_xaxis_transform(),
+                rotation=90,
+                ha="center",
+                va="top" if above else "bottom",
+                fontsize=8,
+            )
+    axes.set_xlim(-0.6, len(result.arms) - 0.4)
+    names = [ARMS[arm.arm].label for arm in result.arms]
     names = [
         name if names.count(name) == 1 else f"{name}, ρ = {arm.rho:.2f}"
-        for name, arm in zip(names, study.arms, strict=True)
+        for name, arm in zip(names, result.arms, strict=True)
     ]
     axes.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=8.5)
     axes.tick_params(left=False, labelleft=False)
 
 
-def _failures(axes: Axes, study: SweepAnalysis) -> None:
+def _failures(axes: Axes, result: SweepAnalysis) -> None:
     """Mark runs without a loss: a cross on the axis at their rho."""
-    failed = study.sweep.failed["rho"]
+    failed = result.sweep.failed["rho"]
     failed = failed[failed.between(*axes.get_xlim())]
     if len(failed):
-        axes.plot(failed, [0.02] * len(failed), "x", color="#c0392b", ms=6, transform=axes.get_xaxis_transform(),
-                  label="no loss (failed or diverged)", clip_on=False)  # fmt: skip
+        axes.plot(
+            failed,
+            [0.02] * len(failed),
+            "x",
+            color="#c0392b",
+            ms=6,
+            transform=axes.get_xaxis_transform(),
+            label="no loss (failed or diverged)",
+            clip_on=False,
+        )

@@ -1,4 +1,4 @@
-"""Pictures of noise: what is left of every run along rho, what a design can tell, what an interval promises."""
+"""Pictures of noise: residuals along rho, what a design can find, what an interval promises."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,15 +13,15 @@ from analysis.sweep.sweep_analysis import SweepAnalysis
 MISS = "#c0392b"
 
 
-def residuals_over_rho(study: SweepAnalysis) -> Figure:
+def residuals_over_rho(result: SweepAnalysis) -> Figure:
     """Return every run's loss beyond its rho's mean and its seed's shift.
 
     Noise that differs along rho shows as a funnel; a seed that tilts, as a colour that goes from
     below to above.
     """
-    runs = study.sweep.curve
+    runs = result.sweep.curve
     table = pd.DataFrame(
-        {"ρ": runs["rho"], "seed": runs["seed"], "residual": study.means.residuals}
+        {"ρ": runs["rho"], "seed": runs["seed"], "residual": result.means.residuals}
     )
     with styled():
         figure = Figure(figsize=(7.2, 2.8), layout="constrained")

@@ -1,4 +1,4 @@
-"""The pictures of several conditions: their curves side by side, and rho* and the gain against every axis."""
+"""Several conditions: their curves side by side, rho* and the gain against every axis."""
 
 from typing import Any
 
@@ -13,8 +13,10 @@ from analysis.scaling.joint import JointAnalysis
 from analysis.scaling.law import QUANTITIES, ScalingFit
 from engram_sweep.planning.axes import AXES
 
-COLUMNS = 4  # panels side by side
-POINTS = 61  # of a law's line
+COLUMNS = 4
+"""Panels side by side."""
+POINTS = 61
+"""Points of the law's line."""
 
 
 def losses_by_condition(joint: JointAnalysis, title: str) -> Figure:
@@ -24,13 +26,13 @@ def losses_by_condition(joint: JointAnalysis, title: str) -> Figure:
         joint: analysed conditions.
         title: what the figure is of.
     """
-    count = len(joint.studies)
+    count = len(joint.sweeps)
     columns = min(count, COLUMNS)
     rows = -(-count // columns)
     with styled():
         figure = Figure(figsize=(0.8 + 2.7 * columns, 0.8 + 2.5 * rows), layout="constrained")
         panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, squeeze=False)).ravel()
-        for panel, name, one in zip(panels, joint.labels, joint.studies, strict=False):
+        for panel, name, one in zip(panels, joint.labels, joint.sweeps, strict=False):
             runs, grid = one.sweep.curve, one.curve.grid
             panel.axvspan(
                 one.near_optimal.low, one.near_optimal.high, color=NEAR, alpha=0.25, lw=0, zorder=0
@@ -48,7 +50,7 @@ def losses_by_condition(joint: JointAnalysis, title: str) -> Figure:
     return figure
 
 
-def optimum_over_axes(law: ScalingFit, title: str) -> Figure:
+def optimum_over_axes(fit: ScalingFit, title: str) -> Figure:
     """Draw rho* (above) and the gain (below) against every axis of the law.
 
     Line and band are the law with the interval of a new condition, the other axes at their mean.
@@ -56,29 +58,29 @@ def optimum_over_axes(law: ScalingFit, title: str) -> Figure:
     the paper's printed optima.
 
     Args:
-        law: at least one axis varies.
+        fit: at least one axis varies.
         title: what the figure is of.
 
     Raises:
         ValueError: no axis varies.
     """
-    if not law.axes.names:
+    if not fit.axes.names:
         raise ValueError("no axis varies, so there is nothing to draw against")
     drawn = {"rho_star": r"$\rho^*$", "gain_over_moe": "gain over\n" + r"$\rho = 1$ (nats/token)"}
     with styled():
-        width = len(law.axes.names)
+        width = len(fit.axes.names)
         figure = Figure(figsize=(1.2 + 4.2 * width, 5.2), layout="constrained")
         panels = figure.subplots(2, width, sharex="col", sharey="row", squeeze=False)
-        for column, axis in enumerate(law.axes.names):
+        for column, axis in enumerate(fit.axes.names):
             for panel, (quantity, label) in zip(panels[:, column], drawn.items(), strict=True):
-                _law(panel, law, column, quantity)
-                _conditions(panel, law, column, quantity)
+                _law(panel, fit, column, quantity)
+                _conditions(panel, fit, column, quantity)
                 if axis == "budget":
                     _printed(panel, quantity)
                 panel.set_xscale("log")
                 if axis != "budget":  # few round values, which a logarithmic axis would not label
                     values = sorted(
-                        {float(f"{value:.3g}") for value in 2 ** law.axes.positions[:, column]}
+                        {float(f"{value:.3g}") for value in 2 ** fit.axes.positions[:, column]}
                     )
                     panel.set_xticks(values, [f"{value:g}" for value in values])
                     panel.minorticks_off()
@@ -103,25 +105,31 @@ def optimum_over_axes(law: ScalingFit, title: str) -> Figure:
     return figure
 
 
-def _law(panel: Panel, law: ScalingFit, column: int, quantity: str) -> None:
-    ends = law.axes.positions[:, column]
-    places = np.tile(law.axes.centre, (POINTS, 1))
+def _law(panel: Panel, fit: ScalingFit, column: int, quantity: str) -> None:
+    ends = fit.axes.positions[:, column]
+    places = np.tile(fit.axes.centre, (POINTS, 1))
     places[:, column] = np.linspace(ends.min(), ends.max(), POINTS)
-    read: list[Interval] = [getattr(law.predict(place), quantity) for place in places]
+    read: list[Interval] = [getattr(fit.predict(place), quantity) for place in places]
     x = 2 ** places[:, column]
     if all(one.low is not None and one.high is not None for one in read):
         low, high = (
             np.array([getattr(one, end) for one in read], dtype=float) for end in ("low", "high")
         )
         panel.fill_between(
-            x, low, high, color=CURVE, alpha=0.2, lw=0, label=f"{law.level:.0%} for a new condition"
+            x,
+            low,
+            high,
+            color=CURVE,
+            alpha=0.2,
+            lw=0,
+            label=f"{fit.level:.0%} for a new condition",
         )
     panel.plot(
         x, np.array([one.value for one in read], dtype=float), color=CURVE, lw=2, label="law"
     )
 
 
-def _conditions(panel: Panel, law: ScalingFit, column: int, quantity: str) -> None:
+def _conditions(panel: Panel, fit: ScalingFit, column: int, quantity: str) -> None:
     style: dict[str, Any] = {
         "fmt": "o",
         "ms": 5,
@@ -130,8 +138,8 @@ def _conditions(panel: Panel, law: ScalingFit, column: int, quantity: str) -> No
         "capsize": 2,
         "zorder": 4,
     }
-    x = 2 ** law.axes.positions[:, column]
-    read: list[Interval] = [getattr(study, quantity) for study in law.studies]
+    x = 2 ** fit.axes.positions[:, column]
+    read: list[Interval] = [getattr(sweep, quantity) for sweep in fit.sweeps]
     value = np.array([one.value for one in read], dtype=float)
     ends = np.array(
         [
@@ -139,16 +147,16 @@ def _conditions(panel: Panel, law: ScalingFit, column: int, quantity: str) -> No
             for one, v in zip(read, value, strict=True)
         ]
     )
-    places = np.tile(law.axes.centre, (len(x), 1))
-    places[:, column] = law.axes.positions[:, column]
+    places = np.tile(fit.axes.centre, (len(x), 1))
+    places[:, column] = fit.axes.positions[:, column]
     number = QUANTITIES.index(quantity)
     moved = [
-        law.law.at(law.axes.row(place))[0][number] - law.law.at(law.axes.row(position))[0][number]
-        for place, position in zip(places, law.axes.positions, strict=True)
+        fit.law.at(fit.axes.row(place))[0][number] - fit.law.at(fit.axes.row(position))[0][number]
+        for place, position in zip(places, fit.axes.positions, strict=True)
     ]
     reach = np.abs(ends - value[:, None]).T
     panel.errorbar(
-        x, value + moved, reach, **style, label=f"conditions by themselves, {law.level:.0%}"
+        x, value + moved, reach, **style, label=f"conditions by themselves, {fit.level:.0%}"
     )
 
 

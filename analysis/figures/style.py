@@ -16,24 +16,54 @@ from matplotlib.figure import Figure
 from engram_sweep.atomic_files import write_atomically
 
 FORMATS = ("png", "pdf", "svg")
-DPI = 200  # of pixels, in vector formats too
+DPI = 200
+"""Dots per inch, also of pixels inside vector formats."""
 INK, CURVE, NEAR, SEEDS = "#22223b", "#1f5fa8", "#f2b84b", "#7a7f8c"
 RHO = "ρ, share of the sparse budget in experts (rest: memory)"
-"""Label of an axis. A plain letter: mathematical text would bring its parser and two more fonts into every file."""
+"""Label of an axis. A plain letter: mathtext would bring two more fonts into every file."""
 DOTS: dict[str, Any] = {
-    "marker": "o", "ms": 4, "ls": "none", "lw": 0.7, "color": SEEDS, "alpha": 0.65, "mec": "white", "mew": 0.4,
-}  # fmt: skip
+    "marker": "o",
+    "ms": 4,
+    "ls": "none",
+    "lw": 0.7,
+    "color": SEEDS,
+    "alpha": 0.65,
+    "mec": "white",
+    "mew": 0.4,
+}
 SEABORN: dict[str, Any] = {
-    "font.size": 12, "axes.labelsize": 12, "axes.titlesize": 12, "xtick.labelsize": 11, "ytick.labelsize": 11,
-    "legend.fontsize": 11, "legend.title_fontsize": 12, "axes.linewidth": 1, "lines.linewidth": 1.2,
-    "lines.markersize": 4.8, "lines.solid_capstyle": "round", "patch.linewidth": 0.8, "patch.edgecolor": "w",
+    "font.size": 12,
+    "axes.labelsize": 12,
+    "axes.titlesize": 12,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
+    "legend.fontsize": 11,
+    "legend.title_fontsize": 12,
+    "axes.linewidth": 1,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.8,
+    "lines.solid_capstyle": "round",
+    "patch.linewidth": 0.8,
+    "patch.edgecolor": "w",
     "patch.force_edgecolor": True,
-    "xtick.major.width": 1, "ytick.major.width": 1, "xtick.minor.width": 0.8, "ytick.minor.width": 0.8,
-    "xtick.major.size": 4.8, "ytick.major.size": 4.8, "xtick.minor.size": 3.2, "ytick.minor.size": 3.2,
-    "text.color": ".15", "axes.labelcolor": ".15", "axes.edgecolor": ".15", "xtick.color": ".15", "ytick.color": ".15",
-    "axes.axisbelow": True, "grid.color": ".8",
-}  # fmt: skip
-"""`plotting_context("paper", font_scale=1.25)` and `axes_style("ticks")`, where they differ from matplotlib's own."""
+    "xtick.major.width": 1,
+    "ytick.major.width": 1,
+    "xtick.minor.width": 0.8,
+    "ytick.minor.width": 0.8,
+    "xtick.major.size": 4.8,
+    "ytick.major.size": 4.8,
+    "xtick.minor.size": 3.2,
+    "ytick.minor.size": 3.2,
+    "text.color": ".15",
+    "axes.labelcolor": ".15",
+    "axes.edgecolor": ".15",
+    "xtick.color": ".15",
+    "ytick.color": ".15",
+    "axes.axisbelow": True,
+    "grid.color": ".8",
+}
+"""`plotting_context("paper", font_scale=1.25)` and `axes_style("ticks")`, as far as they differ
+from matplotlib's own."""
 _STYLE: Any = SEABORN | {
     # As matplotlib brings it along: with the machine's fonts a figure would look different
     # elsewhere.

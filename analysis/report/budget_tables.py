@@ -1,4 +1,4 @@
-"""What a table of runs says was built and spent: the parameter ledger per allocation, and the bill."""
+"""What was built and what was spent: parameters of each allocation, and the cost of the runs."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ def ledger(runs: pd.DataFrame) -> pd.DataFrame:
     """Return one row per arm and rho: how the budget was split, and its miss of rho = 1 (percent).
 
     Args:
-        runs: any rows; empty is returned where a table of runs does not say what was built.
+        runs: any rows; empty is returned if a table of runs does not say what was built.
     """
     held = [column for column in HELD if column in runs]
     if not held:

@@ -35,7 +35,8 @@ def parse_place(text: str) -> dict[str, float]:
             number = float("nan")
         if axis not in AXES or not 0 < number < np.inf or axis in place:
             raise UserError(
-                f"--at {text}: expected AXIS=NUMBER, with C or {', '.join(AXES)}, each once; found {part!r}"
+                f"--at {text}: expected AXIS=NUMBER, with C or {', '.join(AXES)}, each once; "
+                f"got {part!r}"
             )
         place[axis] = number
     return place
@@ -43,15 +44,16 @@ def parse_place(text: str) -> dict[str, float]:
 
 def state_joint(joint: JointAnalysis) -> list[str]:
     """Return what the conditions show together; the first sentence gives the reason if nothing."""
-    law = joint.scaling
-    lines = [_slope(law, axis) for axis in law.axes.names] if law else [joint.reason or ""]
-    if law:
-        if not law.axes.names:
+    fit = joint.scaling
+    lines = [_slope(fit, axis) for axis in fit.axes.names] if fit else [joint.reason or ""]
+    if fit:
+        if not fit.axes.names:
             lines.append(
-                "No axis varies by enough to tell its effect; the law is one rho* and one gain for all conditions."
+                "No axis varies by enough to tell its effect; the law is one rho* and one gain "
+                "for all conditions."
             )
-        lines += _silent(law.axes)
-        lines += _tests(law)
+        lines += _silent(fit.axes)
+        lines += _tests(fit)
     lines += [
         f"The anchor drifts: {one.sentence}" for one in joint.anchors if (one.p_value or 1) < DOUBT
     ]
@@ -70,8 +72,9 @@ def prediction_sentence(scaling: ScalingFit, place: Mapping[str, float]) -> str:
     where = ", ".join(f"{axis} {value:g}" for axis, value in place.items())
     far = f" ({beyond:.1f} doublings beyond what was trained)" if beyond > 0.05 else ""
     return (
-        f"At {where}{far}: rho* {_number(reading.rho_star, 2)}, gain over rho = 1 {_number(reading.gain_over_moe, 4)} "
-        f"nats/token ({scaling.level:.0%} intervals for a new condition)."
+        f"At {where}{far}: rho* {_number(reading.rho_star, 2)}, gain over rho = 1 "
+        f"{_number(reading.gain_over_moe, 4)} nats/token ({scaling.level:.0%} intervals for a "
+        "new condition)."
     )
 
 
@@ -88,46 +91,69 @@ def joint_json(joint: JointAnalysis, places: list[dict[str, float]]) -> dict[str
     return {
         "sentence": " ".join(state_joint(joint)),
         "conditions": [
-            {"condition": name, "scale": one.scale or None, "axes": one.axes, **as_json(study)}
-            for name, one, study in zip(joint.labels, joint.conditions, joint.studies, strict=True)
+            {"condition": name, "scale": one.scale or None, "axes": one.axes, **as_json(sweep)}
+            for name, one, sweep in zip(joint.labels, joint.conditions, joint.sweeps, strict=True)
         ],
         "left_out": list(joint.left_out),
         "joint": None if joint.scaling is None else _law_json(joint.scaling, places),
         "anchors": [
-            {"batches": one.batches, "runs": one.runs, "seeds": one.seeds, "difference": one.difference,
-             "p_value": one.p_value, "changed": list(one.changed)}
+            {
+                "batches": one.batches,
+                "runs": one.runs,
+                "seeds": one.seeds,
+                "difference": one.difference,
+                "p_value": one.p_value,
+                "changed": list(one.changed),
+            }
             for one in joint.anchors
         ],
-    }  # fmt: skip
+    }
 
 
-def _law_json(law: ScalingFit, places: list[dict[str, float]]) -> dict[str, Any]:
+def _law_json(fit: ScalingFit, places: list[dict[str, float]]) -> dict[str, Any]:
     predictions = []
     for place in places:
-        position = law.axes.place(place)
+        position = fit.axes.place(place)
         predictions.append(
-            {"at": place, **_both(law.predict(position)), "beyond": law.axes.beyond(position)}
+            {
+                "at": place,
+                **_both(fit.predict(position)),
+                "beyond": fit.axes.beyond(position),
+            }
         )
     return {
         "axes": {
-            name: {"low": float(2**low), "high": float(2**high), "per_doubling": _both(law.slopes[name])}
+            name: {
+                "low": float(2**low),
+                "high": float(2**high),
+                "per_doubling": _both(fit.slopes[name]),
+            }
             for name, low, high in zip(
-                law.axes.names, law.axes.positions.min(axis=0), law.axes.positions.max(axis=0), strict=True
+                fit.axes.names,
+                fit.axes.positions.min(axis=0),
+                fit.axes.positions.max(axis=0),
+                strict=True,
             )
         },
-        "not_identified": law.axes.silent,
-        "spare_conditions": law.spare,
-        "p_law": dict(zip(("rho_star", "gain_over_moe"), law.p_law, strict=True)),
-        "scatter": dict(zip(("rho_star", "gain_over_moe"), law.scatter, strict=True)),
-        "at_conditions": [{"condition": n, **_both(r)} for n, r in zip(law.labels, law.at_conditions, strict=True)],
+        "not_identified": fit.axes.silent,
+        "spare_conditions": fit.spare,
+        "p_law": dict(zip(("rho_star", "gain_over_moe"), fit.p_law, strict=True)),
+        "scatter": dict(zip(("rho_star", "gain_over_moe"), fit.scatter, strict=True)),
+        "at_conditions": [
+            {"condition": n, **_both(r)} for n, r in zip(fit.labels, fit.at_conditions, strict=True)
+        ],
         "held_out": [
-            {"condition": name, "predicted": _both(one.predicted), "rho_star_error": one.error[0],
-             "gain_error": one.error[1]}
-            for name, one in zip(law.labels, law.held_out, strict=False)
+            {
+                "condition": name,
+                "predicted": _both(one.predicted),
+                "rho_star_error": one.error[0],
+                "gain_error": one.error[1],
+            }
+            for name, one in zip(fit.labels, fit.held_out, strict=False)
         ],
         "predictions": predictions,
-        "level": law.level,
-    }  # fmt: skip
+        "level": fit.level,
+    }
 
 
 def _both(reading: OptimumAndGain) -> dict[str, Any]:
@@ -146,16 +172,16 @@ def _number(one: Interval, digits: int, sign: str = "") -> str:
     )
 
 
-def _slope(law: ScalingFit, axis: str) -> str:
-    values = 2 ** law.axes.positions[:, law.axes.names.index(axis)]
+def _slope(fit: ScalingFit, axis: str) -> str:
+    values = 2 ** fit.axes.positions[:, fit.axes.names.index(axis)]
     count = len({f"{value:.2g}" for value in values})
     unit = f" {ALL_AXES[axis].unit}" if ALL_AXES[axis].unit else ""
     bend = "; two values tell no bend" if count == 2 else ""
-    reading = law.slopes[axis]
+    reading = fit.slopes[axis]
     return (
-        f"Per doubling of {axis} ({values.min():.3g} to {values.max():.3g}{unit}, {count} values{bend}) rho* moves by "
-        f"{_number(reading.rho_star, 3, '+')} and the gain by {_number(reading.gain_over_moe, 4, '+')} nats/token "
-        f"({law.level:.0%} intervals)."
+        f"Per doubling of {axis} ({values.min():.3g} to {values.max():.3g}{unit}, {count} "
+        f"values{bend}) rho* moves by {_number(reading.rho_star, 3, '+')} and the gain by "
+        f"{_number(reading.gain_over_moe, 4, '+')} nats/token ({fit.level:.0%} intervals)."
     )
 
 
@@ -167,21 +193,22 @@ def _silent(axes: Axes) -> list[str]:
     return lines
 
 
-def _tests(law: ScalingFit) -> list[str]:
-    if law.spare == 0:
+def _tests(fit: ScalingFit) -> list[str]:
+    if fit.spare == 0:
         return ["As many conditions as the law has parameters: nothing tests it."]
     lines = []
-    for quantity, p, scatter in zip(("rho*", "the gain"), law.p_law, law.scatter, strict=True):
+    for quantity, p, scatter in zip(("rho*", "the gain"), fit.p_law, fit.scatter, strict=True):
         if p is not None and p < DOUBT:
             lines.append(
-                f"Conditions miss the law of {quantity} by more than noise (p = {p:.2g}), by {scatter:.2g} beyond it; "
-                f"{law.spare} spare condition{'s' if law.spare > 1 else ''}."
+                f"Conditions miss the law of {quantity} by more than noise (p = {p:.2g}), by "
+                f"{scatter:.2g} beyond it; {fit.spare} spare "
+                f"condition{'s' if fit.spare > 1 else ''}."
             )
-    if law.held_out:
-        rho_star, gain = np.sqrt(np.mean(np.square([one.error for one in law.held_out]), axis=0))
+    if fit.held_out:
+        rho_star, gain = np.sqrt(np.mean(np.square([one.error for one in fit.held_out]), axis=0))
         lines.append(
-            f"Held out one at a time, {len(law.held_out)} conditions are missed by {rho_star:.2f} in rho* and by "
-            f"{gain:.4f} nats/token in the gain (root mean square)."
+            f"Held out one at a time, {len(fit.held_out)} conditions are missed by "
+            f"{rho_star:.2f} in rho* and by {gain:.4f} nats/token in the gain (root mean square)."
         )
     else:
         lines.append("Too few conditions to hold one out.")

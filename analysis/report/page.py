@@ -1,25 +1,12 @@
 """The frame of report.html: one file without outside requests; `sections` fills it."""
 
 from collections.abc import Sequence
+from functools import cache
 from html import escape
+from importlib.resources import files
 
 import pandas as pd
 
-from analysis.report.zoom import ZOOM
-
-_CSS = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #22223b; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
-.verdict { border-left: 5px solid #1f5fa8; background: #eef3f9; padding: .8rem 1rem }
-.word { font-weight: 700; letter-spacing: .03em }
-figure { margin: 1rem 0 } figure svg { width: 100%; height: auto }
-.scroll { overflow-x: auto } table { border-collapse: collapse; font-size: .85rem; white-space: nowrap }
-th, td { padding: .25rem .6rem; text-align: right; border-bottom: 1px solid #dde1e7 }
-th { position: sticky; top: 0; background: white } td:first-child, th:first-child { text-align: left }
-th { white-space: normal; vertical-align: bottom } td.words { white-space: normal; text-align: left; min-width: 9rem }
-code, pre { background: #f3f4f6; padding: .1rem .3rem } pre { padding: .8rem; overflow-x: auto }
-.note { color: #5b6070; font-size: .9rem }
-"""
 # The browser itself refuses anything from outside the file.
 _POLICY = (
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
@@ -27,15 +14,21 @@ _POLICY = (
 )
 
 
+@cache
+def _asset(name: str) -> str:
+    return files("analysis.report").joinpath(name).read_text(encoding="utf-8")
+
+
 def document(name: str, sections: Sequence[str]) -> str:
-    """Return a whole page, style included."""
+    """Return a whole page, style and script included."""
     sections = [f"<h1>Loss over the share of experts: {escape(name)}</h1>", *sections]
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(name)}: loss over rho</title>'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>{escape(name)}: loss over rho</title>"
         f'<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
-        f"{_POLICY}<style>{_CSS}</style></head><body>\n"
+        f"{_POLICY}<style>\n{_asset('page.css')}</style></head><body>\n"
         + "\n".join(sections)
-        + f"\n<script>{ZOOM}</script>\n"
+        + f"\n<script>\n{_asset('zoom.js')}</script>\n"
         "</body></html>\n"
     )
 
@@ -48,7 +41,8 @@ def section(title: str, body: str, note: str = "") -> str:
 
 def figure(svg: str, words: str) -> str:
     """Return a whole SVG file as part of the page, with words for who cannot see it."""
-    return f'<figure role="img" aria-label="{escape(words, quote=True)}">{svg[svg.index("<svg") :]}</figure>'
+    label = escape(words, quote=True)
+    return f'<figure role="img" aria-label="{label}">{svg[svg.index("<svg") :]}</figure>'
 
 
 def table(frame: pd.DataFrame) -> str:
@@ -57,7 +51,8 @@ def table(frame: pd.DataFrame) -> str:
     head = "".join(f"<th>{escape(str(column).replace('_', ' '))}</th>" for column in frame.columns)
     rows = ("".join(map(_td, row)) for row in frame.itertuples(index=False))
     body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    rows = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="scroll"><table>{rows}</table></div>'
 
 
 def _td(value: object) -> str:

@@ -22,14 +22,14 @@ from analysis.sweep.sweep_analysis import SweepAnalysis
 T = TypeVar("T")
 
 RUN_COLUMNS = (
-    "arm", "rho", "rho_asked", "seed", "outcome", "validation_loss", "train_loss", "routed_experts", "params_total",
-    "params_active", "params_table", "flops_per_token", "tokens", "tokens_per_second", "wall_seconds",
-    "restarts", "dead_experts", "run_id",
+    "arm", "rho", "rho_asked", "seed", "outcome", "validation_loss", "train_loss",
+    "routed_experts", "params_total", "params_active", "params_table", "flops_per_token", "tokens",
+    "tokens_per_second", "wall_seconds", "restarts", "dead_experts", "run_id",
 )  # fmt: skip
 MAX_ROWS = 1000
 ORIGIN_COLUMNS = (
-    "scale", "schema_version", "corpus_fingerprint", "tokenizer_fingerprint", "git_commit", "git_diff", "versions",
-    "host", "device", "driver", "world_size",
+    "scale", "schema_version", "corpus_fingerprint", "tokenizer_fingerprint", "git_commit",
+    "git_diff", "versions", "host", "device", "driver", "world_size",
 )  # fmt: skip
 
 
@@ -112,18 +112,36 @@ def _readings(result: SweepAnalysis) -> str:
     near = numbers["near_optimal"]
     rows = [
         ("rho*", result.rho_star.value, _limits(result.rho_star.low, result.rho_star.high)),
-        ("gain over rho = 1 (nats/token)", result.gain_over_moe.value,
-         _limits(result.gain_over_moe.low, result.gain_over_moe.high)),
-        (f"near-optimal from (within {result.delta:g})", near["low"], _limits(*(near["low_interval"] or (None, None)))),
+        (
+            "gain over rho = 1 (nats/token)",
+            result.gain_over_moe.value,
+            _limits(result.gain_over_moe.low, result.gain_over_moe.high),
+        ),
+        (
+            f"near-optimal from (within {result.delta:g})",
+            near["low"],
+            _limits(*(near["low_interval"] or (None, None))),
+        ),
         ("near-optimal to", near["high"], _limits(*(near["high_interval"] or (None, None)))),
-        ("break-even rho", result.break_even.value, _limits(result.break_even.low, result.break_even.high)),
+        (
+            "break-even rho",
+            result.break_even.value,
+            _limits(result.break_even.low, result.break_even.high),
+        ),
         ("p of no U", numbers["p_u"], ""),
         ("run noise (nats/token)", numbers["noise"], ""),
         ("forms disagree on rho* by", numbers["model_uncertainty"]["rho_star"], ""),
-        ("forms disagree on the gain by (nats/token)", numbers["model_uncertainty"]["gain_over_moe"], ""),
-        *((f"p of no {name.replace('_', ' ')}", p, "") for name, p in numbers["diagnostics"].items()),
+        (
+            "forms disagree on the gain by (nats/token)",
+            numbers["model_uncertainty"]["gain_over_moe"],
+            "",
+        ),
+        *(
+            (f"p of no {name.replace('_', ' ')}", p, "")
+            for name, p in numbers["diagnostics"].items()
+        ),
         ("form", numbers["form"], ""),
-    ]  # fmt: skip
+    ]
     return table(pd.DataFrame(rows, columns=["", "value", f"{result.level:.0%} interval"]))
 
 
@@ -149,10 +167,16 @@ def _arms(result: SweepAnalysis) -> str:
 def _literature(result: SweepAnalysis, name: str) -> str:
     picture = render(gains_over_rho(result, name), "svg").decode()
     rows = [
-        {"work": p.work, "setting": p.setting, "rho": p.rho, "loss (nats/token)": p.loss, "certainty": p.certainty,
-         "source": p.source}
+        {
+            "work": p.work,
+            "setting": p.setting,
+            "rho": p.rho,
+            "loss (nats/token)": p.loss,
+            "certainty": p.certainty,
+            "source": p.source,
+        }
         for p in POINTS
-    ]  # fmt: skip
+    ]
     words = "gains over rho, this sweep and printed ones"
     return figure(picture, words) + table(pd.DataFrame(rows))
 

@@ -34,7 +34,7 @@ def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[st
     Raises:
         UserError: the folder cannot be written.
     """
-    verdicts = [state_verdict(one) for one in joint.studies]
+    verdicts = [state_verdict(one) for one in joint.sweeps]
     together = state_joint(joint)
     pictures = {
         "loss_vs_rho": losses_by_condition(joint, f"Loss over the share of experts, {name}")
@@ -56,10 +56,10 @@ def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[st
                 "The law and the conditions", page.table(law_table(joint.scaling)), _LAW_NOTE
             )
         )
-    for label, one, verdict in zip(joint.labels, joint.studies, verdicts, strict=True):
+    for label, one, verdict in zip(joint.labels, joint.sweeps, verdicts, strict=True):
         picture = style.render(loss_vs_rho.loss_vs_rho(one, label), "svg").decode()
         body += [f"<h1>{escape(label)}</h1>", *curve_html(one, verdict, label, picture)]
-    html = page.document(name, [*body, *runs_html(joint.studies, name)])
+    html = page.document(name, [*body, *runs_html(joint.sweeps, name)])
     with writing(folder):
         for file, figure in pictures.items():
             style.save(figure, folder, file)
@@ -69,41 +69,44 @@ def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[st
         write_atomically(
             folder / "report.html", lambda path: path.write_text(html, encoding="utf-8") and None
         )
-    told = [
+    lines = [
         f"{label}: {verdict.sentence}"
         for label, verdict in zip(joint.labels, verdicts, strict=True)
     ]
-    return [*told, *together]
+    return [*lines, *together]
 
 
-_LAW_NOTE = "Gains in nats/token. Limits of the law are those of a new condition; a missed one was held out of the law."
+_LAW_NOTE = (
+    "Gains in nats/token. Limits of the law are those of a new condition; a missed one was held "
+    "out of the law."
+)
 
 
-def law_table(law: ScalingFit) -> pd.DataFrame:
+def law_table(fit: ScalingFit) -> pd.DataFrame:
     """Return one row per condition: measured, by the law, and missed by the law of the others."""
     rows = []
-    for i, (label, study, said) in enumerate(
-        zip(law.labels, law.studies, law.at_conditions, strict=True)
+    for i, (label, sweep, said) in enumerate(
+        zip(fit.labels, fit.sweeps, fit.at_conditions, strict=True)
     ):
         row: dict[str, object] = {"condition": label}
         quantities = (
-            ("rho*", study.rho_star, said.rho_star),
-            ("gain", study.gain_over_moe, said.gain_over_moe),
+            ("rho*", sweep.rho_star, said.rho_star),
+            ("gain", sweep.gain_over_moe, said.gain_over_moe),
         )
         for number, (name, measured, fitted) in enumerate(quantities):
             row[name] = measured.value
             row[f"{name}, law"] = fitted.value
             row[f"{name}, law from"], row[f"{name}, law to"] = fitted.low, fitted.high
-            row[f"{name}, missed by"] = law.held_out[i].error[number] if law.held_out else None
+            row[f"{name}, missed by"] = fit.held_out[i].error[number] if fit.held_out else None
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def _summary(joint: JointAnalysis) -> pd.DataFrame:
     parts = []
-    for label, condition, study in zip(joint.labels, joint.conditions, joint.studies, strict=True):
+    for label, condition, sweep in zip(joint.labels, joint.conditions, joint.sweeps, strict=True):
         axes = {axis: condition.axes.get(axis, np.nan) for axis in AXES}
-        parts.append(per_rho(study).assign(condition=label, **axes))
+        parts.append(per_rho(sweep).assign(condition=label, **axes))
     table = pd.concat(parts, ignore_index=True)
     first = ["condition", *AXES]
     return table.reindex(

@@ -1,4 +1,4 @@
-"""Which axes a set of conditions can tell anything about, and where a condition that was not trained lies on them.
+"""The axes that a set of conditions identifies, and the place of a new condition on them.
 
 Positions are logarithms to base 2, so a slope is a change per doubling.
 """
@@ -14,26 +14,25 @@ from engram_sweep.errors import UserError
 VARIES = float(
     np.log2(1.25)
 )  # doublings; P_act grows by a few percent with the experts, which is no axis of its own
-MOVES = 0.1  # doublings per doubling below which an axis is not said to move with another
-OFF = float(np.log2(1.1))  # doublings by which an asked value may miss what the conditions hold
+MOVES = 0.1
+"""Doublings per doubling below which two axes count as independent."""
+OFF = float(np.log2(1.1))
+"""Doublings by which an asked value may miss what the conditions hold."""
 
 
 @dataclass(frozen=True)
 class Axes:
-    """The axes of a joint fit.
-
-    Attributes:
-        names: axes that vary, each by more than follows from those before it.
-        positions: of every condition on them, log2, shape (n, k).
-        relations: for every known axis not in `names`, its log2 as a constant and slopes of
-            positions, shape (1 + k,).
-        silent: for every axis not in `names`, why nothing can be said along it.
-    """
+    """The axes of a joint fit."""
 
     names: tuple[str, ...]
+    """Axes that vary, each by more than follows from those before it."""
     positions: np.ndarray
+    """Position of every condition on them, log2, shape (n, k)."""
     relations: dict[str, np.ndarray]
+    """For every known axis not in `names`, its log2 as a constant and slopes of positions, shape
+    (1 + k,)."""
     silent: dict[str, str]
+    """For every axis not in `names`, why nothing can be said along it."""
 
     @property
     def centre(self) -> np.ndarray:
@@ -49,18 +48,6 @@ class Axes:
         """Return the design's rows at positions from the centre, shape (..., k) -> (..., 1 + k)."""
         relative = position - self.centre
         return np.concatenate([np.ones((*relative.shape[:-1], 1)), relative], axis=-1)
-
-    def hats(self, position: np.ndarray) -> np.ndarray:
-        """Two hats an axis, one for each end of its range, shape (..., k) -> (..., 2k); a constant without axes.
-
-        Non-negative weights on them are exactly the laws, linear in the positions, that are
-        non-negative on all of the conditions' range.
-        """
-        if not self.names:
-            return np.ones((*position.shape[:-1], 1))
-        low, high = self.positions.min(axis=0), self.positions.max(axis=0)
-        share = (position - low) / (high - low)
-        return np.concatenate([share, 1 - share], axis=-1)
 
     def place(self, asked: Mapping[str, float]) -> np.ndarray:
         """Return the position of the asked values, shape (k,); nearest to the centre if free.

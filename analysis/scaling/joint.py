@@ -1,4 +1,4 @@
-"""The analysis of a table of one or several conditions: each by itself, the law of all, the anchors they share."""
+"""The analysis of one or several conditions: each by itself, their law, the anchors they share."""
 
 import json
 from collections.abc import Sequence
@@ -16,30 +16,27 @@ from engram_sweep.errors import UserError
 
 @dataclass(frozen=True)
 class JointAnalysis:
-    """What a table of several conditions says.
-
-    Attributes:
-        conditions: those that could be analysed.
-        labels: their names.
-        studies: each by itself.
-        left_out: one line for each condition that could not.
-        scaling: the law of all; None where `reason` says why not.
-        reason: why there is no law.
-        anchors: what batches of an anchor that several conditions share say.
-    """
+    """What a table of several conditions says."""
 
     conditions: tuple[Condition, ...]
+    """Those that could be analysed."""
     labels: tuple[str, ...]
-    studies: tuple[SweepAnalysis, ...]
+    """Their names."""
+    sweeps: tuple[SweepAnalysis, ...]
+    """Each by itself."""
     left_out: tuple[str, ...]
+    """One line for each condition that could not."""
     scaling: ScalingFit | None
+    """The law of all; None if `reason` says why not."""
     reason: str | None
+    """Why there is no law."""
     anchors: tuple[AnchorDrift, ...]
+    """What batches of an anchor that several conditions share say."""
 
     @property
     def alone(self) -> bool:
         """Whether the table is one sweep of one condition, with nothing to say beside it."""
-        return len(self.studies) == 1 and not self.left_out
+        return len(self.sweeps) == 1 and not self.left_out
 
 
 def analyse(
@@ -59,47 +56,50 @@ def analyse(
     split = split_conditions(table, source)
     if len(split) == 1:
         return joined(split, [analyse_sweep(split[0].runs, source, level, delta)])
-    found, studies, refusals = [], [], []
+    found, sweeps, refusals = [], [], []
     for condition, name in zip(split, labels(split), strict=True):
         try:
-            studies.append(analyse_sweep(condition.runs, f"{source}, {name}", level, delta))
+            sweeps.append(analyse_sweep(condition.runs, f"{source}, {name}", level, delta))
             found.append(condition)
         except UserError as error:
             refusals.append(error)
     if not found:
         raise refusals[0]
-    return joined(found, studies, tuple(map(str, refusals)))
+    return joined(found, sweeps, tuple(map(str, refusals)))
 
 
 def joined(
     conditions: Sequence[Condition],
-    studies: Sequence[SweepAnalysis],
+    sweeps: Sequence[SweepAnalysis],
     left_out: tuple[str, ...] = (),
 ) -> JointAnalysis:
     """Return what analysed conditions say together.
 
     Args:
         conditions: at least one.
-        studies: the same, each analysed by itself.
+        sweeps: the same, each analysed by itself.
         left_out: one line for each condition that could not be.
     """
     names = labels(conditions)
-    reason = why_no_law(studies, names)
+    reason = why_no_law(sweeps, names)
     return JointAnalysis(
         conditions=tuple(conditions),
         labels=tuple(names),
-        studies=tuple(studies),
+        sweeps=tuple(sweeps),
         left_out=left_out,
-        scaling=scaling(conditions, studies) if reason is None else None,
+        scaling=scaling(conditions, sweeps) if reason is None else None,
         reason=reason,
-        anchors=_shared_anchors(studies),
+        anchors=_shared_anchors(sweeps),
     )
 
 
-def _shared_anchors(studies: Sequence[SweepAnalysis]) -> tuple[AnchorDrift, ...]:
-    """Anchors of one spec, the seed aside, that more than one condition holds (the same geometry under two names)."""
+def _shared_anchors(sweeps: Sequence[SweepAnalysis]) -> tuple[AnchorDrift, ...]:
+    """Return anchors of one spec, the seed aside, that more than one condition holds.
+
+    This is the same geometry under two names.
+    """
     parts = []
-    for number, one in enumerate(studies):
+    for number, one in enumerate(sweeps):
         curve = one.sweep.curve
         if "spec" in curve:
             parts.append(curve.loc[curve["rho"] == 1].assign(condition=number))
@@ -108,7 +108,7 @@ def _shared_anchors(studies: Sequence[SweepAnalysis]) -> tuple[AnchorDrift, ...]
     runs = pd.concat(parts, ignore_index=True)
     found = []
     for _, same in runs.groupby(runs["spec"].map(_without_seed), sort=False):
-        held_by = [studies[number].means for number in same["condition"].unique()]
+        held_by = [sweeps[number].means for number in same["condition"].unique()]
         dof = sum(max(one.dof, 0) for one in held_by)
         squares = sum(one.sigma**2 * one.dof for one in held_by if one.dof > 0)
         drift = compare_anchors(

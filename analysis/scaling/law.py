@@ -1,79 +1,74 @@
-"""The joint fit: how the best share and the gain move along the axes, and what to expect where nothing was trained.
+"""The joint fit: how rho* and the gain move along the axes, and what a new condition would show.
 
-Every condition has its own curve (ucurve), level and shape included; what is read off the curves,
-rho* and the gain over rho = 1, is linear in the logarithms of the axes. Intervals are percentiles
-of the curves' own bootstrap (intervals.py), every draw fitted again. By how much conditions scatter
-around the law beyond noise is estimated from their distances to it and added, Student-t for the few
-of them.
+Every condition has its own curve (curve.fit), level and shape included; what is read off the
+curves, rho* and the gain over rho = 1, is linear in the logarithms of the axes. Intervals are
+percentiles of the curves' own bootstrap (curve.bootstrap), every draw fitted again. By how much
+conditions scatter around the law beyond noise is estimated from their distances to it and added,
+Student-t for the few of them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from analysis.curve.bootstrap import draw_errors
-from analysis.curve.means import RhoMeans
-from analysis.curve.readings import Interval, read_curves
+from analysis.curve.readings import Interval
 from analysis.runs.conditions import Condition, labels
 from analysis.scaling.axes import Axes, axes_of
+from analysis.scaling.condition_noise import draw_errors_of_conditions, inverse_variances
 from analysis.sweep.sweep_analysis import BOOTSTRAP_SEED, SweepAnalysis
 from analysis.threads import one_thread
 
-DRAWS = 500  # curves of every condition; its own study has spent more on its own intervals
+DRAWS = 500
+"""Curves of every condition; its own analysis has spent more on its own intervals."""
 QUANTITIES = ("rho_star", "gain_over_moe")
 
 
 @dataclass(frozen=True)
 class OptimumAndGain:
-    """The two quantities of a condition, or their change per doubling, or an error of theirs.
-
-    Attributes:
-        rho_star: share of the lowest loss.
-        gain_over_moe: loss at rho = 1 minus the lowest, nats/token.
-    """
+    """The two quantities of a condition, or their change per doubling, or an error of theirs."""
 
     rho_star: Interval
+    """Share of the lowest loss."""
     gain_over_moe: Interval
+    """Loss at rho = 1 minus the lowest, nats/token."""
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """One condition against the law of the others.
-
-    Attributes:
-        predicted: what the law of the others says, with the noise behind it.
-        error: measured minus predicted: of rho*, and of the gain in nats/token.
-    """
+    """One condition against the law of the others."""
 
     predicted: OptimumAndGain
+    """What the law of the others says, with the noise behind it."""
     error: tuple[float, float]
+    """Measured minus predicted: of rho*, and of the gain in nats/token."""
 
 
 @dataclass(frozen=True)
 class ScalingLaw:
-    """Both quantities at any position, with draws of what they could have been.
-
-    Attributes:
-        axes: where the conditions lie.
-        weights: of every condition, for each quantity, shape (2, n).
-        measured: both quantities of every condition, shape (2, n).
-        errors: draws of how far they are off, shape (2, n, B); None if no seed repeats.
-    """
+    """Both quantities at any position, with draws of what they could have been."""
 
     axes: Axes
+    """Where the conditions lie."""
     weights: np.ndarray
+    """Weight of every condition, for each quantity, shape (2, n)."""
     measured: np.ndarray
+    """Both quantities of every condition, shape (2, n)."""
     errors: np.ndarray | None
+    """Draws of how far they are off, shape (2, n, B); None if no seed repeats."""
 
     def at(self, row: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return the law along a row of the design (1 + k,): values (2,), draws of errors (2, B)."""
+        """Return the law at a row (1 + k,) of the design: values (2,), draws of errors (2, B)."""
         along = np.einsum("p,qpn->qn", row, self._solve())
         value = np.einsum("qn,qn->q", along, self.measured)
         return value, None if self.errors is None else np.einsum("qn,qnb->qb", along, self.errors)
 
     def distances(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Of every condition from the law, shape (2, n), and draws of what noise makes of them, shape (2, n, B)."""
+        """Return residuals of the conditions and draws of those that noise alone would cause.
+
+        Their shapes are (2, n) and (2, n, B).
+        """
         hat = np.einsum("np,qpm->qnm", self.axes.columns, self._solve())
         off = np.eye(hat.shape[1]) - hat
         distances = np.einsum("qnm,qm->qn", off, self.measured)
@@ -88,7 +83,10 @@ class ScalingLaw:
         return replace(self, weights=weights)
 
     def _solve(self) -> np.ndarray:
-        """Weighted least squares as a matrix from measured values to coefficients, shape (2, 1 + k, n)."""
+        """Return weighted least squares as a matrix from measured values to coefficients.
+
+        Its shape is (2, 1 + k, n).
+        """
         columns = self.axes.columns
         weighted = columns.T[None] * self.weights[:, None, :]
         return np.linalg.solve(weighted @ columns, weighted)
@@ -96,51 +94,57 @@ class ScalingLaw:
 
 @dataclass(frozen=True)
 class ScalingFit:
-    """What several conditions say together.
-
-    Attributes:
-        labels: names of the conditions.
-        studies: each by itself.
-        law: both quantities along the axes.
-        level: nominal coverage of every interval.
-        spare: conditions beyond the parameters that the law spends on each quantity; with 0 nothing
-            tests it.
-        p_law: that rho*, and the gain, miss the law by noise only; None without spare conditions or
-            noise.
-        scatter: standard deviation of conditions around the law beyond noise: of rho*, and of the
-            gain in nats/token.
-        at_conditions: the law where it was trained, with the interval of a new condition there.
-        slopes: change per doubling, by axis.
-        held_out: one per condition; empty where too few are left without one.
-    """
+    """What several conditions say together."""
 
     labels: tuple[str, ...]
-    studies: tuple[SweepAnalysis, ...]
+    """Names of the conditions."""
+    sweeps: tuple[SweepAnalysis, ...]
+    """Each by itself."""
     law: ScalingLaw
+    """Both quantities along the axes."""
     level: float
+    """Nominal coverage of every interval."""
     spare: int
+    """Conditions beyond the parameters that the law spends on each quantity; with 0 nothing
+    tests it."""
     p_law: tuple[float | None, float | None]
+    """p that rho*, and the gain, miss the law by noise only; None without spare conditions or
+    noise."""
     scatter: tuple[float, float]
-    at_conditions: tuple[OptimumAndGain, ...]
-    slopes: dict[str, OptimumAndGain]
+    """Standard deviation of conditions around the law beyond noise: of rho*, and of the gain in
+    nats/token."""
     held_out: tuple[HeldOut, ...]
+    """One per condition; empty if too few are left without one."""
 
     @property
     def axes(self) -> Axes:
         """Where the conditions lie, and which axes are identified."""
         return self.law.axes
 
+    @cached_property
+    def at_conditions(self) -> tuple[OptimumAndGain, ...]:
+        """The law where it was trained, with the interval of a new condition there."""
+        return tuple(self.predict(position) for position in self.axes.positions)
+
+    @cached_property
+    def slopes(self) -> dict[str, OptimumAndGain]:
+        """Change per doubling, by axis."""
+        unit = np.eye(1 + len(self.axes.names))
+        return {
+            name: self.along(unit[1 + k], own_scatter=0.0) for k, name in enumerate(self.axes.names)
+        }
+
     def predict(self, position: np.ndarray) -> OptimumAndGain:
-        """Return what to expect at a position (Axes.place), with the interval of a new condition."""
+        """Return the expectation at a position (Axes.place), with a new condition's interval."""
         row = self.axes.row(position)
         free = self.along(row, own_scatter=1.0)
         rho_star, gain = free.rho_star, free.gain_over_moe
         # A minimum is never above the end: draws alone would claim a gain everywhere. One condition
         # must have found it.
-        alpha = (1 - self.level) / 2 / len(self.studies)
-        found = any(study.test is not None and study.test.p_gain < alpha for study in self.studies)
+        alpha = (1 - self.level) / 2 / len(self.sweeps)
+        found = any(sweep.test is not None and sweep.test.p_gain < alpha for sweep in self.sweeps)
         return OptimumAndGain(
-            _clipped(rho_star, min(study.means.rho[0] for study in self.studies), 1.0),
+            _clipped(rho_star, min(sweep.means.rho[0] for sweep in self.sweeps), 1.0),
             _clipped(gain if found or gain.low is None else replace(gain, low=0.0), 0.0, np.inf),
         )
 
@@ -162,109 +166,63 @@ class ScalingFit:
         return _reading(value, errors, self.level)
 
 
-def why_no_law(studies: Sequence[SweepAnalysis], names: Sequence[str]) -> str | None:
-    """Why the conditions cannot be fitted together, in words; None if they can."""
-    if len(studies) < 2:
-        return "One condition cannot show how rho* and the gain depend on compute, sparsity or length of training."
-    for study, name in zip(studies, names, strict=True):
-        if not study.has_moe:
+def why_no_law(sweeps: Sequence[SweepAnalysis], names: Sequence[str]) -> str | None:
+    """Return why the conditions cannot be fitted together, in words; None if they can."""
+    if len(sweeps) < 2:
+        return (
+            "One condition cannot show how rho* and the gain depend on compute, sparsity or "
+            "length of training."
+        )
+    for sweep, name in zip(sweeps, names, strict=True):
+        if not sweep.has_moe:
             return f"No joint fit: {name} has no loss at rho = 1."
     return None
 
 
 @one_thread
 def scaling(
-    conditions: Sequence[Condition], studies: Sequence[SweepAnalysis], draws: int = DRAWS
+    conditions: Sequence[Condition], sweeps: Sequence[SweepAnalysis], draws: int = DRAWS
 ) -> ScalingFit:
     """Fit one law to several conditions.
 
     Args:
         conditions: at least two.
-        studies: the same, each analysed by itself at one level and delta, all with runs at rho = 1.
+        sweeps: the same, each analysed by itself at one level and delta, all with runs at rho = 1.
         draws: bootstrap draws.
 
     Raises:
         ValueError: there is a reason against it (why_no_law).
     """
     names = labels(conditions)
-    if (reason := why_no_law(studies, names)) is not None:
+    if (reason := why_no_law(sweeps, names)) is not None:
         raise ValueError(reason)
     axes = axes_of(conditions)
-    measured = np.array([[s.rho_star.value, s.gain_over_moe.value] for s in studies], dtype=float).T
-    errors = _errors(studies, draws)
-    law = ScalingLaw(axes, _weights(errors, len(studies)), measured, errors)
-    spare = len(studies) - 1 - len(axes.names)
-    bare = ScalingFit(
+    measured = np.array([[s.rho_star.value, s.gain_over_moe.value] for s in sweeps], dtype=float).T
+    errors = draw_errors_of_conditions(sweeps, draws)
+    law = ScalingLaw(axes, inverse_variances(errors, len(sweeps)), measured, errors)
+    spare = len(sweeps) - 1 - len(axes.names)
+    # Without a spare condition or a repeated seed nothing tests the law.
+    p_law: tuple[float | None, float | None] = (None, None)
+    scatter = (0.0, 0.0)
+    if errors is not None and spare:
+        p_law, scatter = _p_law(law), _scatter(law, spare)
+    return ScalingFit(
         labels=tuple(names),
-        studies=tuple(studies),
+        sweeps=tuple(sweeps),
         law=law,
-        level=studies[0].level,
+        level=sweeps[0].level,
         spare=spare,
-        p_law=(None, None),
-        scatter=(0.0, 0.0),
-        at_conditions=(),
-        slopes={},
-        held_out=(),
+        p_law=p_law,
+        scatter=scatter,
+        held_out=_held_out(law, sweeps[0].level),
     )
-    full = (
-        replace(bare, p_law=_p_law(law), scatter=_scatter(law, spare))
-        if errors is not None and spare
-        else bare
-    )
-    unit = np.eye(1 + len(axes.names))
-    return replace(
-        full,
-        at_conditions=tuple(full.predict(position) for position in axes.positions),
-        slopes={
-            name: full.along(unit[1 + k], own_scatter=0.0) for k, name in enumerate(axes.names)
-        },
-        held_out=_held_out(law, full.level),
-    )
-
-
-def _errors(studies: Sequence[SweepAnalysis], draws: int) -> np.ndarray | None:
-    """Draw errors of rho* and gain of every condition, shape (2, n, B)."""
-    dof = sum(max(study.means.dof, 0) for study in studies)
-    if dof < 1:
-        return None
-    pooled = np.sqrt(
-        sum(study.means.sigma**2 * study.means.dof for study in studies if study.means.dof > 0)
-        / dof
-    )
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
-    return np.stack(
-        [_errors_of(study, float(pooled), dof, draws, rng) for study in studies], axis=1
-    )
-
-
-def _errors_of(
-    study: SweepAnalysis, pooled: float, dof: int, draws: int, rng: np.random.Generator
-) -> np.ndarray:
-    fit = study.curve.chosen
-    # A condition of one seed borrows the noise of the others.
-    means: RhoMeans = (
-        study.means if study.means.dof > 0 else replace(study.means, sigma=pooled, dof=dof)
-    )
-    read = read_curves(
-        study.curve.grid,
-        fit.curves_of(fit.at_rho[:, None] + draw_errors(means, draws, rng)),
-        study.delta,
-    )
-    point = np.array([study.rho_star.value, study.gain_over_moe.value], dtype=float)
-    return np.stack([read.optimum, read.gain]) - point[:, None]
-
-
-def _weights(errors: np.ndarray | None, conditions: int) -> np.ndarray:
-    """Inverse variances, drawn halfway to their mean: few seeds tell them badly, and an edge pretends to have none."""
-    if errors is None:
-        return np.ones((2, conditions))
-    variances = np.square(errors).mean(axis=2)
-    shrunk = (variances + variances.mean(axis=1, keepdims=True)) / 2
-    return 1 / np.where(shrunk > 0, shrunk, 1.0)
 
 
 def _p_law(law: ScalingLaw) -> tuple[float | None, float | None]:
-    """By simulation: the weighted squares of the distances against what noise makes of them."""
+    """Return the p of the law by simulation.
+
+    The weighted squares of the distances are compared with those that noise alone would cause.
+    """
     off, drawn = law.distances()
     assert drawn is not None
     found = (law.weights * off**2).sum(axis=1)
@@ -278,7 +236,7 @@ def _p_law(law: ScalingLaw) -> tuple[float | None, float | None]:
 
 
 def _scatter(law: ScalingLaw, spare: int) -> tuple[float, float]:
-    """By moments: the squared distances from the law, less what noise alone gives."""
+    """Return the scatter by moments: squared distances from the law, less those of noise."""
     off, drawn = law.distances()
     assert drawn is not None
     excess = (
@@ -304,7 +262,7 @@ def _held_out(law: ScalingLaw, level: float) -> tuple[HeldOut, ...]:
 
 
 def _reading(value: np.ndarray, errors: np.ndarray | None, level: float) -> OptimumAndGain:
-    """Percentiles of values (2,) with draws of their errors (2, B)."""
+    """Return percentiles of values (2,) with draws of their errors (2, B)."""
     if errors is None:
         return OptimumAndGain(*(Interval(float(v), None, None) for v in value))
     low, high = np.quantile(value[:, None] + errors, [(1 - level) / 2, (1 + level) / 2], axis=1)

@@ -1,4 +1,4 @@
-"""Several sweeps with a known truth: the paper's curve, its optimum and its gain moved along the axes."""
+"""Several sweeps with a known truth: the paper's curve, moved along the axes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,25 +19,22 @@ from analysis.simulation.sweeps import (
 
 @dataclass(frozen=True)
 class AxesTruth:
-    """rho* and gain, linear in log2 of each axis.
-
-    Attributes:
-        origin: value of each axis where rho* and gain are those below.
-        rho_star: share of the lowest loss there.
-        gain: loss at rho = 1 minus the lowest there, nats/token.
-        rho_slope: change of rho* per doubling, by axis.
-        gain_slope: change of the gain per doubling, nats/token, by axis.
-        rho_scatter: standard deviation of conditions around that law, in rho.
-        gain_scatter: the same of the gain, nats/token.
-    """
+    """rho* and gain, linear in log2 of each axis."""
 
     origin: Mapping[str, float]
+    """Value of each axis where rho* and gain are those below."""
     rho_star: float = 0.7
+    """Share of the lowest loss there."""
     gain: float = 0.014
+    """Loss at rho = 1 minus the lowest there, nats/token."""
     rho_slope: Mapping[str, float] = field(default_factory=dict)
+    """Change of rho* per doubling, by axis."""
     gain_slope: Mapping[str, float] = field(default_factory=dict)
+    """Change of the gain per doubling, nats/token, by axis."""
     rho_scatter: float = 0.0
+    """Standard deviation of conditions around that law, in rho."""
     gain_scatter: float = 0.0
+    """The same of the gain, nats/token."""
 
     def at(self, axes: Mapping[str, float]) -> tuple[float, float]:
         """Return the law's rho* and gain at values of the axes."""

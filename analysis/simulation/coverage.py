@@ -1,6 +1,6 @@
-"""Does a 90 % interval cover the truth 90 % of the time? `python -m analysis.simulation.coverage` prints the answer.
+"""Measure how often a 90 % interval covers the truth: `python -m analysis.simulation.coverage`.
 
-Every simulated sweep goes through the same `study` that a real one does. Where the truth lies at
+Every simulated sweep goes through the same `analyse_sweep` as a real one. If the truth lies at
 the end of what a quantity can be (rho* at the largest rho measured, a gain of zero), an interval
 that respects that end misses on one side only: it is held to a floor, not to a ceiling, and marked.
 """
@@ -19,34 +19,33 @@ from analysis.sweep.verdict import judge
 
 QUANTITIES: tuple[str, ...] = ("gain", "rho_star", "near_low", "near_high", "break_even")
 WANTED = (0.85, 0.95)
-CHANCE = 0.01  # a cell is called outside where luck explains it less often
-TOLERANCE = 1e-9  # an interval that ends on the edge of the range covers a truth on that edge
+CHANCE = 0.01
+"""A cell is called outside if luck explains it less often."""
+TOLERANCE = 1e-9
+"""An interval that ends on the edge of the range covers a truth on that edge."""
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What many simulated sweeps of one truth gave.
-
-    Attributes:
-        truth: name of the curve.
-        sweeps: how many were simulated.
-        covered: share of sweeps whose interval holds the true value, by quantity; NaN where none
-            exists or many do.
-        one_sided: quantities whose true value is the least or the largest that they can be.
-        width: mean width of the intervals, by quantity.
-        rho_bias: mean of rho* minus the true optimum; NaN where many are optimal.
-        rho_spread: standard deviation of rho*.
-        verdicts: share of each verdict.
-    """
+    """What many simulated sweeps of one truth gave."""
 
     truth: str
+    """Name of the curve."""
     sweeps: int
+    """How many were simulated."""
     covered: dict[str, float]
+    """Share of sweeps whose interval holds the true value, by quantity; NaN if none exists or
+    many do."""
     one_sided: frozenset[str]
+    """Quantities whose true value is the least or the largest that they can be."""
     width: dict[str, float]
+    """Mean width of the intervals, by quantity."""
     rho_bias: float
+    """Mean of rho* minus the true optimum; NaN if many are optimal."""
     rho_spread: float
+    """Standard deviation of rho*."""
     verdicts: dict[str, float]
+    """Share of each verdict."""
 
     @property
     def outside(self) -> tuple[str, ...]:
@@ -58,7 +57,7 @@ class Coverage:
             too_many = (
                 1.0 if name in self.one_sided else special.bdtrc(hits - 1, self.sweeps, WANTED[1])
             )
-            if min(too_few, too_many) < CHANCE:  # False where it is NaN
+            if min(too_few, too_many) < CHANCE:  # False if it is NaN
                 found.append(name)
         return tuple(found)
 
@@ -127,7 +126,7 @@ def measure(
             widths[name].append(high - max(low, float(rho[0])) if name != "gain" else high - low)
         optima.append(result.rho_star.value)
         words[judge(result).word] += 1
-    # Where many rho are optimal, neither rho* nor the break-even has one true value.
+    # If many rho are optimal, neither rho* nor the break-even has one true value.
     scored = {
         name: truth.one_optimum or name not in ("rho_star", "break_even") for name in QUANTITIES
     }
@@ -168,7 +167,8 @@ def markdown(results: Iterable[Coverage]) -> str:
         cells = [
             "-"
             if np.isnan(one.covered[name])
-            else f"{100 * one.covered[name]:.0f}{' end' if name in one.one_sided else ''} ({one.width[name]:.3f})"
+            else f"{100 * one.covered[name]:.0f}{' end' if name in one.one_sided else ''} "
+            f"({one.width[name]:.3f})"
             for name in QUANTITIES
         ]
         bias = "-" if np.isnan(one.rho_bias) else f"{one.rho_bias:+.3f}"
@@ -182,7 +182,7 @@ def markdown(results: Iterable[Coverage]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the study from the command line."""
+    """Run the sweep from the command line."""
     parser = argparse.ArgumentParser(description="coverage of the intervals on simulated sweeps")
     parser.add_argument(
         "--sweeps", type=int, default=300, help="simulated sweeps per truth (default: 300)"
@@ -223,8 +223,8 @@ def main(arguments: list[str] | None = None) -> int:
         f"{one.truth} {name} {one.covered[name]:.1%}" for one in results for name in one.outside
     ]
     print(
-        f"\nOutside {WANTED[0]:.0%} to {WANTED[1]:.0%} beyond chance (p < {CHANCE:g}; at an end, below only): "
-        + (", ".join(outside) or "none")
+        f"\nOutside {WANTED[0]:.0%} to {WANTED[1]:.0%} beyond chance (p < {CHANCE:g}; at an end, "
+        "below only): " + (", ".join(outside) or "none")
     )
     return 0
 

@@ -39,16 +39,13 @@ def scaled(truth: Truth, gain: float) -> Truth:
 
 @dataclass(frozen=True)
 class Power:
-    """How often simulated sweeps claim what is true.
-
-    Attributes:
-        gain: share that find a gain over the largest rho; at a true gain of 0 the rate of false
-            findings.
-        u: share in which a U is supported.
-    """
+    """How often simulated sweeps claim what is true."""
 
     gain: float
+    """Share that find a gain over the largest rho; at a true gain of 0 the rate of false
+    findings."""
     u: float
+    """Share in which a U is supported."""
 
 
 @one_thread

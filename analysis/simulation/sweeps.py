@@ -19,19 +19,16 @@ PAPER_LOWEST, PAPER_END, PAPER_BEST, PAPER_TIE = 1.7109, 1.7248, 0.78, 0.4
 
 @dataclass(frozen=True)
 class Truth:
-    """A curve that is known.
-
-    Attributes:
-        name: what it is called in tables.
-        loss: nats/token at shares rho, any shape.
-        has_u: whether an interior rho truly beats both ends of the range.
-        one_optimum: whether a single rho has the lowest loss.
-    """
+    """A curve that is known."""
 
     name: str
+    """What it is called in tables."""
     loss: LossOf
+    """Nats/token at shares rho, any shape."""
     has_u: bool
+    """Whether an interior rho truly beats both ends of the range."""
     one_optimum: bool = True
+    """Whether a single rho has the lowest loss."""
 
     def read(self, low: float, high: float, delta: float) -> CurveReadings:
         """Return the true quantities on [low, high]; every field has shape (1,)."""
@@ -44,7 +41,10 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
 
 
 def _power_laws() -> LossOf:
-    """Two power laws through the paper's facts (3.1): L(1) = L(0.4) = 1.7248, lowest 1.7109 at 0.78."""
+    """Return two power laws through the paper's facts (3.1).
+
+    L(1) = L(0.4) = 1.7248, lowest 1.7109 at 0.78.
+    """
 
     def sides(rho: np.ndarray, offset: float) -> tuple[np.ndarray, np.ndarray]:
         return (rho + 0.1) ** -0.3, 1 / (1 - rho + offset)
@@ -77,7 +77,7 @@ def _warped_parabola() -> LossOf:
 
 
 def _two_parabolas(rho: np.ndarray) -> np.ndarray:
-    """Half a parabola on each side of the optimum, same facts: its curvature jumps at the optimum."""
+    """Return half a parabola on each side of the optimum; its curvature jumps there."""
     width = np.where(rho < PAPER_BEST, PAPER_BEST - PAPER_TIE, 1 - PAPER_BEST)
     return PAPER_LOWEST + (PAPER_END - PAPER_LOWEST) * ((rho - PAPER_BEST) / width) ** 2
 
@@ -106,34 +106,30 @@ TRUTHS = {
 
 @dataclass(frozen=True)
 class Noise:
-    """What blurs a sweep; every size in nats/token.
-
-    Attributes:
-        run: standard deviation of a run beyond its seed's shift.
-        seed: standard deviation of the shift that all runs of a seed share.
-        seed_tilt: standard deviation of a slope in rho that all runs of a seed share (breaks the
-            model).
-        windows: validation windows per run; 0 leaves the per-window columns out.
-        window: standard deviation of a window's difficulty.
-        window_tilt: standard deviation of a window's slope in rho: the finite validation set.
-        window_run: standard deviation of one run on one window beyond all that.
-        outliers: share of runs shifted up by `outlier_size`.
-        outlier_size: that shift.
-        diverged: share of runs that end without a loss.
-        drift: shift from one run to the next in order of training (a changing machine or library).
-    """
+    """What blurs a sweep; every size in nats/token."""
 
     run: float = 0.002
+    """Standard deviation of a run beyond its seed's shift."""
     seed: float = 0.005
+    """Standard deviation of the shift that all runs of a seed share."""
     seed_tilt: float = 0.0
+    """Standard deviation of a slope in rho that all runs of a seed share (breaks the model)."""
     windows: int = 0
+    """Validation windows per run; 0 leaves the per-window columns out."""
     window: float = 0.3
+    """Standard deviation of a window's difficulty."""
     window_tilt: float = 0.01
+    """Standard deviation of a window's slope in rho: the finite validation set."""
     window_run: float = 0.01
+    """Standard deviation of one run on one window beyond all that."""
     outliers: float = 0.0
+    """Share of runs shifted up by `outlier_size`."""
     outlier_size: float = 0.02
+    """That shift."""
     diverged: float = 0.0
+    """Share of runs that end without a loss."""
     drift: float = 0.0
+    """Shift from one run to the next in order of training (a changing machine or library)."""
 
 
 def simulate(

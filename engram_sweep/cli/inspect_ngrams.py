@@ -1,4 +1,7 @@
-"""`engram-sweep inspect ngrams`: which rows a text hits, by default with the released demo's settings and integers."""
+"""`engram-sweep inspect ngrams`: which rows a text hits.
+
+By default with the released demo's settings, and then with its integers.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ class NgramView:
         )
 
     def as_text(self) -> str:
-        """For every position its n-grams and rows; then what fell together: repeats and collisions."""
+        """Return each position's n-grams and rows, then what shares a row: repeats, collisions."""
         lines = [f"{len(self.ids)} tokens; the tokenizer's ids fall into {self.classes:,} classes"]
         for layer, (primes, rows) in self.layers.items():
             lines.append(f"layer {layer}: rows per head {primes[0]:,} to {primes[-1]:,}")
@@ -57,7 +60,8 @@ class NgramView:
                 for order in range(2, self.max_order + 1):
                     own = at[(order - 2) * self.heads : (order - 1) * self.heads]
                     lines.append(
-                        f"  {t:>4}  {self._ngram(t, order):<40} rows {' '.join(f'{row:,}' for row in own)}"
+                        f"  {t:>4}  {self._ngram(t, order):<40} rows "
+                        f"{' '.join(f'{row:,}' for row in own)}"
                     )
             lines += self._collisions(layer)
         return "\n".join(lines)
@@ -86,7 +90,8 @@ class NgramView:
                 if len(keys) > 1:
                     who = " and ".join(self._ngram(t, order) for t in keys.values())
                     lines.append(
-                        f"  collision: order {order}, head {column % self.heads}, row {row:,}: {who}"
+                        f"  collision: order {order}, head {column % self.heads}, row {row:,}: "
+                        f"{who}"
                     )
         return [
             *lines,
@@ -187,7 +192,8 @@ def register(commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     if options.tokenizer not in TOKENIZERS:
         raise UserError(
-            f"--tokenizer: expected one of {', '.join(sorted(TOKENIZERS))}, got {options.tokenizer!r}"
+            f"--tokenizer: expected one of {', '.join(sorted(TOKENIZERS))}, got "
+            f"{options.tokenizer!r}"
         )
     view = view_ngrams(
         options.tokenizer,

@@ -1,4 +1,4 @@
-"""What a person reads of a plan on the terminal: its points, its bill, the ledger of one model."""
+"""What a person reads of a plan on the terminal: its points, its cost, the ledger of one model."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def print_plan(plan: Plan, cost: dict[str, Any]) -> None:
             f"{row['tokens']:,}",
         )
     console().print(table)
-    for line in bill(plan, cost):
+    for line in cost_lines(plan, cost):
         console().print(line, soft_wrap=True, highlight=False)
 
 
@@ -81,7 +81,7 @@ def _widths(widths: list[int]) -> str:
     return " ".join(f"{width} x{count}" if count > 1 else str(width) for width, count in groups)
 
 
-def bill(plan: Plan, cost: dict[str, Any]) -> list[str]:
+def cost_lines(plan: Plan, cost: dict[str, Any]) -> list[str]:
     """Return the lines below the table: runs, FLOPs; hours, memory, disk, money for GPUs."""
     seeds = len(plan.scale.sweep.seeds)
     points = cost["runs"] // seeds
@@ -90,7 +90,8 @@ def bill(plan: Plan, cost: dict[str, Any]) -> list[str]:
     if "worker_hours" in cost:
         return [
             _held_line(plan),
-            f"{first}: {cost['worker_hours']:.2f} worker-hours at {cost['sustained_gflops']:g} GFLOP/s",
+            f"{first}: {cost['worker_hours']:.2f} worker-hours at {cost['sustained_gflops']:g} "
+            "GFLOP/s",
         ]
     largest = max(plan.runs, key=lambda run: run.flops)
     nominal = 6 * largest.allocation.ledger.params_active * largest.tokens
@@ -101,14 +102,16 @@ def bill(plan: Plan, cost: dict[str, Any]) -> list[str]:
     slots = cost["gpus"] // cost["gpus_per_run"]
     lines = [
         _held_line(plan),
-        f"{first}; the largest run takes {largest.flops:.3g}, of which 6 P_act tokens are {nominal:.3g}",
-        f"price: {per_run} GPU-hours a run, {_hours(cost['gpu_hours'])} in all on {cost['gpu_name']} at "
-        f"{cost['mfu']:.0%} of {cost['gpu_peak_flops'] / 1e12:g} TFLOP/s (dense bf16)",
+        f"{first}; the largest run takes {largest.flops:.3g}, of which 6 P_act tokens are "
+        f"{nominal:.3g}",
+        f"price: {per_run} GPU-hours a run, {_hours(cost['gpu_hours'])} in all on "
+        f"{cost['gpu_name']} at {cost['mfu']:.0%} of {cost['gpu_peak_flops'] / 1e12:g} TFLOP/s "
+        "(dense bf16)",
         f"wall-clock: {_duration(cost['wall_hours'])} on {_count(cost['gpus'], 'GPU')}, "
         f"{_count(slots, 'run')} of {cost['gpus_per_run']} at a time",
         _memory_line(cost),
-        f"disk: {_gigabytes(cost['disk_bytes'])} for the final weights of every run and two whole checkpoints of "
-        f"each run in flight",
+        f"disk: {_gigabytes(cost['disk_bytes'])} for the final weights of every run and two "
+        "whole checkpoints of each run in flight",
     ]
     if cost["money"] is not None:
         lines.append(f"money: {cost['money']:,.0f} at {cost['per_gpu_hour']:g} per GPU-hour")
@@ -121,7 +124,10 @@ def _memory_line(cost: dict[str, Any]) -> str:
         f"{key} {_gigabytes(memory[key])}"
         for key in ("weights", "gradients", "optimizer", "activations")
     )
-    line = f"memory: {_gigabytes(memory['total'])} of {room} per GPU at least ({parts}), experts and tables sharded"
+    line = (
+        f"memory: {_gigabytes(memory['total'])} of {room} per GPU at least ({parts}), "
+        "experts and tables sharded"
+    )
     if cost["fits"]:
         return line
     enough = cost["gpus_that_fit"]
@@ -134,7 +140,10 @@ def print_ledger(run: PlannedRun, gpus: int) -> None:
     """One line per component of one model: parameters, FLOPs, bytes."""
     rows = components(run, gpus)
     g = run.spec.geometry
-    title = f"ledger of {run.scale}: {run.spec.arm}, rho {run.spec.rho:.3f}, {g.routed_experts} experts, {gpus} GPUs"
+    title = (
+        f"ledger of {run.scale}: {run.spec.arm}, rho {run.spec.rho:.3f}, "
+        f"{g.routed_experts} experts, {gpus} GPUs"
+    )
     right = (
         "tensors",
         "parameters",
@@ -158,11 +167,12 @@ def print_ledger(run: PlannedRun, gpus: int) -> None:
         # A name that is cut off says nothing, and every component but a few is a block's weight.
         name = row["component"].removeprefix("blocks.*.").removesuffix(".weight")
         table.add_row(name, row["part"], *(f"{n:,}" for n in counts), *map(_gigabytes, sizes))
-    book = run.allocation.ledger
+    ledger = run.allocation.ledger
     console().print(table)
     console().print(
-        f"P_tot {book.params_total:,}, P_act {book.params_active:,} (without embedding and head), "
-        f"{book.flops_per_token:,} FLOPs per trained token",
+        f"P_tot {ledger.params_total:,}, P_act {ledger.params_active:,} "
+        "(without embedding and head), "
+        f"{ledger.flops_per_token:,} FLOPs per trained token",
         highlight=False,
     )
 
@@ -174,8 +184,8 @@ def _held_line(plan: Plan) -> str:
     loose = "iso: paper does not hold P_act and FLOPs" if sweep.iso == "paper" else ""
     notes = "; ".join(note for note in (free, loose) if note)
     return (
-        f"off rho = 1 by at most: P_tot {held['params_total']:.1e}, P_act {held['params_active']:.1e}, "
-        f"FLOPs/token {held['flops_per_token']:.1e}"
+        f"off rho = 1 by at most: P_tot {held['params_total']:.1e}, P_act "
+        f"{held['params_active']:.1e}, FLOPs/token {held['flops_per_token']:.1e}"
         + (f" ({notes})" if notes else f" (iso: {sweep.iso})")
     )
 

@@ -28,11 +28,11 @@ _COLOURS = {
 }
 
 
-MANY = 200
-"""Of a sweep with more runs, those that are as they should be are counted, not listed."""
+MAX_LISTED = 200
+"""If a sweep has more runs, those that are as they should be are counted, not listed."""
 ORDINARY = ("planned", "queued", "done")
-LOGS = 5
-"""So many failed runs are shown with the last lines of their log."""
+MAX_LOGS = 5
+"""How many failed runs are shown with the last lines of their log."""
 
 
 def print_status(scale: str, statuses: list[RunStatus]) -> None:
@@ -41,7 +41,7 @@ def print_status(scale: str, statuses: list[RunStatus]) -> None:
     right = ("rho", "seed", "step", "tokens/s", "time left")
     for name in ("run", "arm", *right[:2], "state", *right[2:], "validation loss", "reason"):
         table.add_column(name, justify="right" if name in right else "left")
-    listed = [s for s in statuses if len(statuses) <= MANY or s.state not in ORDINARY]
+    listed = [s for s in statuses if len(statuses) <= MAX_LISTED or s.state not in ORDINARY]
     for s in listed:
         loss = s.validation_loss
         table.add_row(
@@ -60,9 +60,12 @@ def print_status(scale: str, statuses: list[RunStatus]) -> None:
     out.print(table)
     if len(listed) < len(statuses):
         out.print(
-            f"{len(statuses) - len(listed)} runs that are {', '.join(ORDINARY)} are not listed; --json has them"
+            f"{len(statuses) - len(listed)} runs that are {', '.join(ORDINARY)} are not listed; "
+            "--json has them"
         )
-    for s in [s for s in statuses if s.state == "failed" and s.failure and s.failure["log"]][:LOGS]:
+    for s in [s for s in statuses if s.state == "failed" and s.failure and s.failure["log"]][
+        :MAX_LOGS
+    ]:
         out.print(f"{s.run.run_id[:8]} {_label(s)}, last lines:", highlight=False)
         for line in s.failure["log"] if s.failure else ():
             out.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
@@ -87,7 +90,8 @@ def print_outcome(scale: str, statuses: list[RunStatus], trained: bool) -> None:
 def print_trials(scale: Scale, trials: list[Trial]) -> None:
     """Print the learning-rate check: one line per rate, and the best rate for each rho."""
     table = Table(
-        title=f"{scale.name}: validation loss by learning rate (the scale's: {scale.training.learning_rate:g})"
+        title=f"{scale.name}: validation loss by learning rate "
+        f"(the scale's: {scale.training.learning_rate:g})"
     )
     realised = sorted(trials[0].losses, reverse=True)
     for name in ("learning rate", *(f"rho {rho:g}" for rho in realised)):
@@ -105,7 +109,8 @@ def print_trials(scale: Scale, trials: list[Trial]) -> None:
         if winner:
             gap = own.losses[rho] - winner.losses[rho]
             out.print(
-                f"rho {rho:g}: best at {winner.learning_rate:g}, {gap:.4f} nats/token below the scale's own rate"
+                f"rho {rho:g}: best at {winner.learning_rate:g}, {gap:.4f} nats/token below the "
+                "scale's own rate"
             )
 
 
@@ -123,7 +128,10 @@ def _summary(statuses: list[RunStatus]) -> str:
 
 
 class Watch:
-    """A live view of a running sweep: a bar for the sweep, one for each running run; plain lines when piped."""
+    """A live view of a running sweep; plain lines when piped.
+
+    A bar for the sweep, and one for each running run.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan

@@ -1,4 +1,4 @@
-"""`engram-sweep sweep` and `rerun-failed`: train what is not done, or write what would be submitted."""
+"""`engram-sweep sweep` and `rerun-failed`: train what is not done, or write what would be."""
 
 from __future__ import annotations
 

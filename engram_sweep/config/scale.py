@@ -1,4 +1,4 @@
-"""A scale: one commented YAML file in `sweeps/` that says what a sweep holds fixed and what it varies.
+"""A scale: one commented YAML file in `sweeps/` with what a sweep holds fixed and what it varies.
 
 Adding an experiment is adding a file; everything else is derived from it (see
 `engram_sweep.planning.plan`).
@@ -23,7 +23,7 @@ class Arms(Section):
     over_encoding: Annotated[tuple[Share, ...], Field(strict=False)] = ()
     """At these rho: the memory's rows averaged into the input embedding."""
     one_row: bool = False
-    """The Engram modules with one row per head, all experts kept: the compute without the memory."""
+    """The Engram modules with one row per head and all experts: the compute without the memory."""
     dense: bool = False
     """The same activated parameters, nothing sparse."""
 
@@ -33,7 +33,7 @@ Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, s
 
 
 class Full(Section):
-    """What `--full` puts in place of the same keys of the sweep: the table to publish after the quick look."""
+    """What `--full` puts in place of the same keys: the table to publish after the quick look."""
 
     rho: Rhos | None = None
     seeds: Seeds | None = None
@@ -45,18 +45,20 @@ class Sweep(Section):
 
     iso: Literal["strict", "paper"] = "strict"
     rho: Rhos
-    """Shares of P_sparse in routed experts; empty only where `arms.dense` is all that trains."""
+    """Shares of P_sparse in routed experts; empty only if `arms.dense` is all that trains."""
     seeds: Seeds
     total_over_active: Annotated[
         tuple[Annotated[float, Field(gt=1)], ...], Field(strict=False)
     ] = ()
-    """P_tot / P_act at rho = 1, met by the number of routed experts in place of `model.routed_experts`."""
+    """P_tot / P_act at rho = 1; sets the number of experts in place of `model.routed_experts`."""
     tokens_per_active: Annotated[tuple[Positive, ...], Field(strict=False)] = ()
     """Training tokens per activated parameter (P_act of rho = 1), in place of `training.tokens`."""
     budgets: Annotated[tuple[Positive, ...], Field(strict=False)] = ()
-    """Training compute in FLOPs, in place of `training.tokens`: C / (6 P_act of rho = 1) tokens (paper section 3.1)."""
+    """Training compute C in FLOPs, in place of `training.tokens`.
+
+    The tokens are C / (6 P_act of rho = 1), paper section 3.1."""
     rows_per_head: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = ()
-    """Tables of these sizes in place of what the experts give up: P_tot is then not held (paper section 3.2).
+    """Table sizes in place of what the experts give up; P_tot is then not held (paper section 3.2).
 
     0 is the backbone without a memory and stands beside rho = 1 only."""
     arms: Arms = Arms()
@@ -83,7 +85,8 @@ class Sweep(Section):
             )
         if 0 in self.rows_per_head and set(self.rho) != {1}:
             raise ValueError(
-                f"rows_per_head: expected 0 (no memory) beside rho = 1 only, got rho {list(self.rho)}"
+                "rows_per_head: expected 0 (no memory) beside rho = 1 only, got rho "
+                f"{list(self.rho)}"
             )
         if self.full is not None:
             self.in_full()
@@ -110,7 +113,9 @@ class Budget(Section):
     slack: Share = 0.01
     """Largest relative miss of the two."""
     with_vocabulary: bool = False
-    """Whether the two count the vocabulary: P_tot the embedding and the LM head, P_act the LM head only."""
+    """Whether the budget counts the vocabulary.
+
+    If so, P_tot includes the embedding and the LM head, P_act the LM head only."""
     max_gpu_hours: Positive | None = None
     """A sweep that takes more is not launched, unless `--max-gpu-hours` raises it."""
 
@@ -125,7 +130,7 @@ class Retries(Section):
     """The worker vanished, or its disk failed."""
     preempted: Tries = 100
     timed_out: Tries = 100
-    """At `launch.timeout_minutes`; never after an attempt that left no later checkpoint than it began with."""
+    """At `launch.timeout_minutes`; never after an attempt that reached no later checkpoint."""
     out_of_memory: Tries = 0
     bug: Tries = 0
     bad_data: Tries = 0
@@ -135,7 +140,7 @@ class Launch(Section):
     """Where runs go and how fast they are expected to be; not part of any run's identity."""
 
     executor: Literal["local", "inline", "slurm"] | None = None
-    """Where left out: slurm where the scale asks for GPUs and there is `sbatch`, else local."""
+    """If left out: slurm if the scale asks for GPUs and there is `sbatch`, else local."""
     parallel: Annotated[int, Field(ge=0)] = 0
     """Runs side by side; 0 for one per core (one at a time on GPUs)."""
     timeout_minutes: Count = 60
@@ -143,7 +148,7 @@ class Launch(Section):
     checkpoint_minutes: Positive = 10.0
     """Time between two checkpoints of a run."""
     corpus_path: str | None = None
-    """The folder of token shards where `corpus.source` is `shards`; `--corpus` names another."""
+    """The folder of token shards if `corpus.source` is `shards`; `--corpus` names another."""
     sustained_gflops: Positive | None = None
     """Training speed that one CPU worker is expected to sustain, for the plan's cost estimate."""
     gpu: Literal["h100", "h200", "a100"] | None = None
@@ -185,7 +190,8 @@ class Scale(Section):
         )
         if sum(lengths) != 1:
             raise ValueError(
-                "training.tokens: expected this key, sweep.tokens_per_active or sweep.budgets, one of them"
+                "training.tokens: expected this key, sweep.tokens_per_active or sweep.budgets, "
+                "one of them"
             )
         if self.sweep.total_over_active and self.budget.params_total:
             raise ValueError(
@@ -193,8 +199,8 @@ class Scale(Section):
             )
         if self.training.batch_windows % self.launch.gpus:
             raise ValueError(
-                f"launch.gpus: expected a divisor of training.batch_windows ({self.training.batch_windows}), "
-                f"got {self.launch.gpus}"
+                "launch.gpus: expected a divisor of training.batch_windows "
+                f"({self.training.batch_windows}), got {self.launch.gpus}"
             )
         if self.budget.max_gpu_hours and not self.launch.gpu:
             raise ValueError("budget.max_gpu_hours: expected launch.gpu beside it")
@@ -206,7 +212,7 @@ class Scale(Section):
         return self
 
     def in_full(self) -> Scale:
-        """Return the scale whose sweep is the full one; itself where `sweep.full` is left out."""
+        """Return the scale whose sweep is the full one; itself if `sweep.full` is left out."""
         return (
             self
             if self.sweep.full is None
@@ -242,7 +248,8 @@ def _sections(path: Path) -> dict[str, Any]:
     data = read_mapping(path)
     if not data:
         raise UserError(
-            f"{path}: expected a mapping of sections (corpus, model, memory, training, sweep, launch)"
+            f"{path}: expected a mapping of sections (corpus, model, memory, training, sweep, "
+            "launch)"
         )
     if "name" in data:
         raise UserError(f"{path}: name: expected no such key, the file's name is the scale's name")

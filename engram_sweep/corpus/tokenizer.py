@@ -1,4 +1,4 @@
-"""Text -> token ids, and the compression that merges equivalent tokens for n-gram keys (paper section 2.2)."""
+"""Text -> token ids, and the compression that merges equivalent tokens (paper section 2.2)."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def cached_compression(tokenizer: Tokenizer, name: str, cache: Path) -> np.ndarr
     Args:
         tokenizer: the tokenizer.
         name: its name, for the file's.
-        cache: the folder; made if it is missing. Where it cannot be written the map is made anew
+        cache: the folder; made if it is missing. If it cannot be written the map is made anew
             each time.
     """
     path = cache / f"compression-{name}-{_COMPRESSION_RULES}-{tokenizer.fingerprint()}.npy"
@@ -149,8 +149,8 @@ def compression(tokenizer: Tokenizer) -> np.ndarray:
     """Return the paper's surjective map P: V -> V', built as the released demo builds it.
 
     A token's key is its normalised text (NFKC, NFD, accents stripped, lower case, white space
-    collapsed and stripped), its raw string where it is no valid text on its own, and its text as it
-    is where nothing is left of it. Tokens with one key share an id; ids are given in order of first
+    collapsed and stripped), its raw string if it is no valid text on its own, and its text as it
+    is if nothing is left of it. Tokens with one key share an id; ids are given in order of first
     appearance.
 
     Returns:

@@ -1,4 +1,7 @@
-"""Token shards -> windows. The batch at a step is a pure function of (seed, step): there is no iterator to lose."""
+"""Token shards -> windows.
+
+The batch at a step is a pure function of (seed, step): there is no iterator to lose.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +53,9 @@ def train_batch(
 def validation_windows(
     tokens: np.ndarray, batch_windows: int, window: int, rank: int = 0, ranks: int = 1
 ) -> Iterator[np.ndarray]:
-    """Every held-out token after the first is predicted exactly once; only the last window may be shorter.
+    """Predict every held-out token after the first exactly once.
+
+    Only the last window may be shorter.
 
     Args:
         tokens: the validation shard.

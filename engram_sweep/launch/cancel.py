@@ -1,4 +1,4 @@
-"""Stopping a sweep: its jobs, whoever submitted them, and the drivers that would submit them again."""
+"""Stop a sweep: its jobs, whoever submitted them, and the drivers that would submit them again."""
 
 from __future__ import annotations
 

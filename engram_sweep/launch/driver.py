@@ -1,4 +1,6 @@
-"""The sweep driver: submits what is not done, watches, submits killed runs again. All truth is on disk.
+"""The sweep driver: submits what is not done, watches, submits killed runs again.
+
+All truth is on disk.
 
 The driver owns no state that a crash could lose: a new one, or a second one beside it, reads the
 run folders and the notes of their jobs, and goes on. Two drivers never submit a run twice, because
@@ -32,13 +34,13 @@ from engram_sweep.runs.records import FILE_NAME, runs_folder, write_members
 from engram_sweep.runs.work_order import WorkOrder
 
 POLL_SECONDS = 0.5
-LOOKING_SHARE = 0.2
-"""At most this share of the time goes into looking at the runs, however many they are."""
+MAX_POLLING_SHARE = 0.2
+"""At most this share of the time goes into polling the runs, however many they are."""
 
 
 @dataclass
 class _Watched:
-    """A live job: the checkpointed step it began with, and since when it runs (seconds, monotonic)."""
+    """A live job: the checkpointed step it began with, and since when it runs (s, monotonic)."""
 
     step: int
     running_since: float | None = None
@@ -55,7 +57,7 @@ class Driver:
             with a queue of its own gets all runs at once and holds back itself.
         retries: how often a run starts again, by how its attempt ended.
         timeout_minutes: when the executor stops a worker.
-        watch: called with the state of all runs at every look.
+        watch: called with the state of all runs at every poll.
     """
 
     survey: Survey
@@ -68,21 +70,21 @@ class Driver:
     """Jobs that this driver submitted."""
     watched: dict[str, _Watched] = field(default_factory=dict)
     judged: dict[str, str | None] = field(default_factory=dict)
-    """By run, the time of the failure that needs no judgement any more: an earlier sweep's, or one that is counted."""
+    """By run, the time of the failure that was judged: an earlier sweep's, or a counted one."""
     tries: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Failures in this sweep, by run and class."""
     given_up: set[str] = field(default_factory=set)
     """Runs that this driver leaves as they are."""
 
     def run(self) -> list[RunStatus]:
-        """Train every run that is not done; returns how all of them stand.
+        """Train every run that is not done; return how all of them stand.
 
         Runs that failed in an earlier sweep are tried again, whatever it was; in this one `retries`
         decides.
 
         Raises:
             KeyboardInterrupt: Ctrl-C, or the sweep was cancelled; after asking this driver's
-                workers to stop, where no queue outlives it.
+                workers to stop, if no queue outlives it.
         """
         folder = self.survey.results / self.survey.plan.scale.name
         cancelled = last_cancel(folder)
@@ -100,41 +102,61 @@ class Driver:
                 self.watch(statuses)
                 if all(s.finished or s.run.run_id in self.given_up for s in statuses):
                     return statuses
-                time.sleep(max(POLL_SECONDS, (time.monotonic() - began) / LOOKING_SHARE))
+                time.sleep(max(POLL_SECONDS, (time.monotonic() - began) / MAX_POLLING_SHARE))
         except KeyboardInterrupt:
             if not self.executor.queues:
                 stop_jobs(self.own)
             raise
 
     def _judge(self, status: RunStatus) -> RunStatus:
-        """Look after a run whose job may have ended, well, with a failure or without a word, and count its failures."""
-        run_id, folder = status.run.run_id, folder_of(status.run, self.survey.results)
+        """Look after a run whose job may have ended, and count its failures."""
+        folder = folder_of(status.run, self.survey.results)
         if status.live:
-            watched = self.watched.setdefault(run_id, _Watched(folder.checkpoint_step()))
-            if status.state != "running":
-                watched.running_since = None
-            elif watched.running_since is None:
-                watched.running_since = time.monotonic()
+            self._watch_live(status, folder)
             return status
-        watched = self.watched.pop(run_id, None)
+        watched = self.watched.pop(status.run.run_id, None)
         if status.finished:
             return status
-        if _failed_at(status) in (None, self.judged.get(run_id)):
-            if watched is None:
-                return status
+        is_new = _failed_at(status) not in (None, self.judged.get(status.run.run_id))
+        if is_new:
+            status = self._as_its_queue_ended_it(status, folder)
+        elif watched is not None:
             status = self._vanished(status, folder, watched)
-        elif (
-            status.failure
-            and status.failure["kind"] == FailureKind.PREEMPTED
-            and failure_of(status.job) == FailureKind.CANCELLED
-        ):
-            # A worker cannot tell: preemption and cancellation send the same signal.
-            folder.write_failure(FailureKind.CANCELLED, "cancelled in its queue")
-            status = replace(status, state="failed", failure=folder.failure())
+        else:
+            return status
+        self._count_failure(status, folder, watched)
+        return status
+
+    def _watch_live(self, status: RunStatus, folder: RunFolder) -> None:
+        """Note since when a job runs, and from which checkpoint it began."""
+        watched = self.watched.setdefault(status.run.run_id, _Watched(folder.checkpoint_step()))
+        if status.state != "running":
+            watched.running_since = None
+        elif watched.running_since is None:
+            watched.running_since = time.monotonic()
+
+    @staticmethod
+    def _as_its_queue_ended_it(status: RunStatus, folder: RunFolder) -> RunStatus:
+        """Return a preempted run as cancelled if its queue reports that somebody cancelled it.
+
+        A worker cannot know: preemption and cancellation send the same signal.
+        """
         assert status.failure
-        kind = status.failure["kind"]
+        is_preempted = status.failure["kind"] == FailureKind.PREEMPTED
+        if not is_preempted or failure_of(status.job) != FailureKind.CANCELLED:
+            return status
+        folder.write_failure(FailureKind.CANCELLED, "cancelled in its queue")
+        return replace(status, state="failed", failure=folder.failure())
+
+    def _count_failure(
+        self, status: RunStatus, folder: RunFolder, watched: _Watched | None
+    ) -> None:
+        """Count a failure of this sweep, and give the run up if that was once too often."""
+        assert status.failure
+        run_id, kind = status.run.run_id, status.failure["kind"]
         self.judged[run_id] = _failed_at(status)
         self.tries[run_id, kind] += 1
+        # A time-out without a later checkpoint than the job began with would only repeat itself.
         stuck = (
             kind == FailureKind.TIMED_OUT
             and watched is not None
@@ -142,7 +164,6 @@ class Driver:
         )
         if stuck or self.tries[run_id, kind] > tries_allowed(self.retries.model_dump(), kind):
             self.given_up.add(run_id)
-        return status
 
     def _vanished(self, status: RunStatus, folder: RunFolder, watched: _Watched) -> RunStatus:
         """Note the failure of a worker that could not: killed, or its node with it."""
@@ -170,11 +191,11 @@ class Driver:
         if not self.executor.queues:
             free = free[: max(0, self.parallel - sum(s.live for s in statuses))]
         folders = [folder_of(run, self.survey.results) for run in free]
-        # One by one where that costs nothing: a driver that is stopped in between leaves no job
+        # One by one if that costs nothing: a driver that is stopped in between leaves no job
         # without its note.
-        batches = (
-            [folders] if self.executor.queues and folders else [[folder] for folder in folders]
-        )
+        batches = [[folder] for folder in folders]
+        if self.executor.queues and folders:
+            batches = [folders]
         for batch in batches:
             steps = [folder.checkpoint_step() for folder in batch]
             jobs = self.executor.submit([folder.path for folder in batch])
@@ -203,10 +224,10 @@ def sweep(
     Args:
         plan: the plan.
         results: results folder; everything of this sweep goes to `<results>/<scale>/`.
-        watch: told how the runs stand.
+        watch: called with the state of all runs at every poll.
         executor: local, slurm or inline, instead of the scale's own choice.
-        corpus: the folder of token shards where the corpus is the user's own; `launch.corpus_path`
-            without it.
+        corpus: the folder of token shards if the corpus is the user's own; None takes
+            `launch.corpus_path`.
         only: train these runs (ids), no others.
 
     Returns:
@@ -231,12 +252,12 @@ def sweep(
     # anywhere.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        where = chosen.placement(plan.scale) if todo else None
-        if where is not None:
-            _lay_out(todo, launch, where, results, corpus)
+        placement = chosen.placement(plan.scale) if todo else None
+        if placement is not None:
+            _lay_out(todo, launch, placement, results, corpus)
         write_members(plan.scale.name, [run.run_id for run in plan.runs], results)
-        if where is not None:
-            start = chosen.start(plan.scale, where, results / plan.scale.name)
+        if placement is not None:
+            start = chosen.start(plan.scale, placement, results / plan.scale.name)
             parallel = chosen.max_concurrent(launch)
             driver = Driver(
                 survey,
@@ -248,7 +269,7 @@ def sweep(
                 given_up=others,
             )
             statuses = driver.run()
-        # Whoever reads the records next finds them as one table, where they are many.
+        # Whoever reads the records next finds them as one table, if they are many.
         collect(runs_folder(results, plan.scale.name), FILE_NAME)
         return statuses
     except OSError as error:
@@ -260,11 +281,11 @@ def sweep(
 def _lay_out(
     todo: list[RunStatus],
     launch: Launch,
-    where: Placement,
+    placement: Placement,
     results: Path,
     corpus: Path | None,
 ) -> None:
-    """Tokenise the corpus once and write what to train to the folder of every run that nobody is at."""
+    """Tokenise the corpus once; write what to train to the folder of every run that is not live."""
     shards = prepare(todo[0].run.spec.corpus, results / "corpora", corpus)
     for run in (status.run for status in todo if not status.live):
         folder = folder_of(run, results)
@@ -276,9 +297,9 @@ def _lay_out(
                 ledger=run.allocation.ledger.sums(),
                 shards=str(shards.resolve()),
                 threads=1,
-                nodes=where.shape.nodes,
-                devices=where.shape.devices,
-                signal_seconds=where.signal_seconds,
+                nodes=placement.shape.nodes,
+                devices=placement.shape.devices,
+                signal_seconds=placement.signal_seconds,
                 timeout_minutes=launch.timeout_minutes,
                 checkpoint_minutes=launch.checkpoint_minutes,
                 retries=launch.retries.model_dump(),

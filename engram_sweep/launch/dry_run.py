@@ -1,4 +1,7 @@
-"""What a sweep would submit to SLURM, written down; nothing is launched, and neither SLURM nor a corpus is needed."""
+"""What a sweep would submit to SLURM, written down.
+
+Nothing is launched, and neither SLURM nor a corpus is needed.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from engram_sweep.runs.provenance import code_state
 
 
 def write(plan: Plan, results: Path, estimate: dict[str, Any]) -> Path:
-    """Write the scripts and the plan into `<results>/<scale>/dry-run/`, in place of those of an earlier dry run.
+    """Write the scripts and the plan into `<results>/<scale>/dry-run/`, over those of the last one.
 
     `array-<n>.sh` is the script of each array, as sbatch would be given it; `plan.json` says which
     runs are in which.
@@ -40,10 +43,10 @@ def write(plan: Plan, results: Path, estimate: dict[str, Any]) -> Path:
         OSError: it cannot be written.
     """
     scale = plan.scale
-    where = SlurmScheduler().placement(scale)
+    placement = SlurmScheduler().placement(scale)
     home = results.resolve() / scale.name
     state = code_state()
-    request = request_of(scale, where, home / "code" / snapshot.digest(snapshot.PACKAGE, state))
+    request = request_of(scale, placement, home / "code" / snapshot.digest(snapshot.PACKAGE, state))
     runs = [
         status.run for status in sweep_status(plan, results) if not (status.finished or status.live)
     ]
@@ -63,7 +66,7 @@ def write(plan: Plan, results: Path, estimate: dict[str, Any]) -> Path:
         folder / "plan.json",
         {
             "scale": scale.name,
-            "shape": asdict(where.shape),
+            "shape": asdict(placement.shape),
             "time_limit_minutes": request.minutes,
             "code": state,
             "arrays": arrays,

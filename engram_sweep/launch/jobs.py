@@ -15,7 +15,7 @@ from typing import Literal
 from engram_sweep.atomic_files import read_json, write_json
 
 State = Literal["queued", "running", "ended", "unknown"]
-"""`unknown`: the queue did not answer; to be asked again, and until then not to be taken for ended."""
+"""`unknown`: the queue did not answer. Ask again; until then the job does not count as ended."""
 
 NOTE = "job.json"
 

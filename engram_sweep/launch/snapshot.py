@@ -1,4 +1,6 @@
-"""The code as it was submitted. A job that waits for days, or starts again, runs what its sweep was launched with.
+"""The code as it was submitted.
+
+A job that waits for days, or starts again, runs what its sweep was launched with.
 
 results/<scale>/code/<digest>/
 engram_sweep/    the package, file by file
@@ -56,7 +58,8 @@ def take(folder: Path, state: dict[str, Any], package: Path = PACKAGE) -> Path:
         _copy(package, state, snapshot)
     if digest(snapshot / package.name, state) != wanted:
         raise UserError(
-            f"{snapshot}: expected the code that was copied there, found it changed; delete this folder"
+            f"{snapshot}: expected the code that was copied there, found it changed; delete this "
+            "folder"
         )
     return snapshot.resolve()
 
@@ -71,7 +74,7 @@ def environment(snapshot: Path) -> dict[str, str]:
 
 @contextmanager
 def imported_from(snapshot: Path | None) -> Iterator[None]:
-    """Let processes that start here import a snapshot; without one, whatever this process imports."""
+    """Let processes that start here import a snapshot; None leaves what this process imports."""
     before = dict(os.environ)
     if snapshot is not None:
         os.environ.update(environment(snapshot))

@@ -1,4 +1,4 @@
-"""How every run of a plan stands: from disk, and from the queues that its jobs are in. No living driver is needed."""
+"""How every run of a plan stands: from disk and from its queues. No living driver is needed."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def folder_of(run: PlannedRun, results: Path) -> RunFolder:
 
 @dataclass
 class Survey:
-    """The state of every run of a plan, to be asked again and again: a finished run is read once."""
+    """The state of every run of a plan. Poll it again and again: a finished run is read once."""
 
     plan: Plan
     results: Path
@@ -114,7 +114,7 @@ class Survey:
         ]
 
     def _find_finished(self, runs: list[PlannedRun]) -> None:
-        """Read the records that came since the last time: all of them as one table where they are many."""
+        """Read the records that came since the last time, as one table if they are many."""
         new = {run.run_id: run for run in runs if run.run_id not in self._finished}
         new = {
             name: run for name, run in new.items() if folder_of(run, self.results).record.exists()
@@ -145,8 +145,8 @@ class Survey:
         folder = folder_of(run, self.results)
         live, steps = state not in (None, "ended"), run.spec.training.steps
         if state == "running" or folder.is_held():
-            told = folder.progress()
-            step, speed = told.get("step", 0), told.get("tokens_per_second")
+            progress = folder.progress()
+            step, speed = progress.get("step", 0), progress.get("tokens_per_second")
             return RunStatus(
                 run, "running", step=step, steps=steps, tokens_per_second=speed, job=job, live=True
             )

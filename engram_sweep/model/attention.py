@@ -1,4 +1,4 @@
-"""Causal self-attention with RoPE: grouped key/value heads with QK-norm, or multi-head latent attention."""
+"""Causal self-attention with RoPE: grouped key/value heads with QK-norm, or latent attention."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class Attention(nn.Module):
 
 
 class LatentAttention(nn.Module):
-    """Multi-head latent attention (MLA, DeepSeek-V2, arXiv 2405.04434, Eq. 9-19); (B, T, D) -> (B, T, D).
+    """Multi-head latent attention (MLA, DeepSeek-V2, arXiv 2405.04434, Eq. 9-19).
+
+    (B, T, D) -> (B, T, D).
 
     Keys and values come from one normed latent of rank `kv_lora_rank`. Position lives in a rotated
     part of its own, whose key all heads share. With `q_lora_rank` the queries come from a normed

@@ -12,7 +12,10 @@ from engram_sweep.spec import Geometry
 
 
 class Table(nn.Module):
-    """All heads of one layer in one weight (rows, head_dim); its gradient is sparse: only touched rows have one."""
+    """All heads of one layer in one weight (rows, head_dim).
+
+    Its gradient is sparse: it holds the touched rows only.
+    """
 
     def __init__(self, rows: int, head_dim: int, std: float) -> None:
         super().__init__()
@@ -42,7 +45,10 @@ class ShortConv(nn.Module):
         self.init_std = {"weight": 0.0}
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) or (B, T, M, D) -> same. Tap j looks (kernel - 1 - j) * dilation back, the last one not at all."""
+        """(B, T, D) or (B, T, M, D) -> same shape.
+
+        Tap j looks (kernel - 1 - j) * dilation positions back; the last tap looks at its own.
+        """
         kernel = self.weight.shape[-1]
         weight = self.weight.type_as(x)
         # Shifted products instead of conv1d: no transposes, and several times faster on CPU at
@@ -83,11 +89,18 @@ class Engram(nn.Module):
         """Mean gate of the last forward pass, for the log; a tensor until it is read."""
 
     def look_up(self, tokens: Tensor) -> Tensor:
-        """(B, T) token ids -> e (B, T, d_memory). Depends on the ids only, so that it can run ahead of the model."""
+        """(B, T) token ids -> e (B, T, d_memory).
+
+        It depends on the ids only, so it can run ahead of the model.
+        """
         return self.table(self.rows(tokens)).flatten(2)
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
-        """Hidden states (B, T, D) or (B, T, M, D) and looked-up e (B, T, d_memory) -> what to add to the former."""
+        """Return what to add to the hidden states.
+
+        Hidden states (B, T, D) or (B, T, M, D) and looked-up e (B, T, d_memory) -> the shape of
+        the former.
+        """
         e = e.type_as(h)
         score = (
             at_least_fp32(self.query_norm(h) * self.key_norm(self.key(e))).sum(-1)
@@ -103,7 +116,7 @@ class Engram(nn.Module):
 
 
 class OverEncoding(nn.Module):
-    """N-gram rows of full width averaged with the token embedding at the input (Over-Tokenized Transformer)."""
+    """N-gram rows of full width averaged with the token embedding (Over-Tokenized Transformer)."""
 
     def __init__(self, geometry: Geometry, compression: Tensor | None) -> None:
         super().__init__()
@@ -117,5 +130,5 @@ class OverEncoding(nn.Module):
         return self.table(self.rows(tokens))
 
     def forward(self, x: Tensor, rows: Tensor) -> Tensor:
-        """(B, T, D) token embeddings, looked-up rows -> (B, T, D), the mean over token and n-gram rows."""
+        """(B, T, D) token embeddings, looked-up rows -> (B, T, D): mean of token and rows."""
         return (x + rows.sum(2).type_as(x)) / (1 + rows.shape[2])

@@ -1,4 +1,4 @@
-"""Manifold-constrained hyper-connections (mHC, arXiv 2512.24880): n residual streams around every sublayer.
+"""Manifold-constrained hyper-connections (mHC, arXiv 2512.24880): n residual streams.
 
 x' = H_res x + H_post^T F(H_pre x), with x (n, D) the streams of one token. All three maps depend on
 the token; H_res is projected to a doubly stochastic matrix, so that the mean over streams is
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engram_sweep.model.layers import exact
+from engram_sweep.model.layers import without_autocast
 from engram_sweep.spec import Geometry
 
 SINKHORN_STEPS = 20
@@ -26,7 +26,9 @@ _OFF_DIAGONAL = -8.0
 
 
 def sinkhorn(logits: Tensor, steps: int = SINKHORN_STEPS) -> Tensor:
-    """Project exp(logits) towards the doubly stochastic matrices: columns, then rows, alternately normalised.
+    """Project exp(logits) towards the doubly stochastic matrices.
+
+    Columns, then rows, are normalised alternately.
 
     Args:
         logits: (..., n, n).
@@ -68,7 +70,7 @@ def start_bias(streams: int, site: int) -> Tensor:
 
 
 class StreamMix(nn.Module):
-    """The hyper-connection around one sublayer: reads its input from n streams, writes its output back to them.
+    """The hyper-connection around one sublayer: reads its input from n streams, writes to them.
 
     Args:
         geometry: the model's shape, with n = `streams` above 1.
@@ -88,9 +90,9 @@ class StreamMix(nn.Module):
         }
 
     def maps(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, T, n, D) -> H_pre (B, T, n) in (0, 1), H_post (B, T, n) in (0, 2), H_res (B, T, n, n)."""
+        """(B, T, n, D) -> H_pre, H_post (B, T, n) in (0, 1), (0, 2); H_res (B, T, n, n)."""
         n = self.streams
-        with exact(h):
+        with without_autocast(h):
             flat = h.flatten(2).to(self.weight.dtype)
             dynamic = F.linear(F.rms_norm(flat, flat.shape[-1:], None, 1e-5), self.weight)
             parts = zip(
@@ -113,10 +115,10 @@ class StreamMix(nn.Module):
             (B, T, n, D).
         """
         read, write, mix = (m.type_as(h) for m in self.maps(h))
-        with exact(h):
+        with without_autocast(h):
             x = (read[..., None, :] @ h).squeeze(2)
         y = sublayer(x).type_as(h)
-        with exact(h):
+        with without_autocast(h):
             return mix @ h + write[..., None] * y[..., None, :]
 
 

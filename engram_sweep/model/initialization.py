@@ -1,4 +1,4 @@
-"""Initial values that depend on (seed, tensor name) only, so that runs along rho differ by rho alone."""
+"""Initial values that depend on (seed, tensor name) only: runs along rho differ by rho alone."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def initialise(model: nn.Module, seed: int) -> None:
     """Fill every parameter of a `Transformer` in place.
 
     Every module names the standard deviation of its own parameters in `init_std` (`{parameter name:
-    std}`): norm weights start at one (`UNIT`), convolutions at zero (paper Appendix A), the rest
-    normal. A tensor in the place of a standard deviation is the start itself.
+    std}`): convolutions start at zero (paper Appendix A), the rest normal. A tensor in the place of
+    a standard deviation is the start itself, e.g. a one for norm weights.
 
     Args:
         model: the model, on any device, with its final parameter names.
@@ -46,11 +46,5 @@ def initialise(model: nn.Module, seed: int) -> None:
             std = stds[name.rpartition(".")[2]]
             if isinstance(std, Tensor):
                 parameter.copy_(std)
-            elif std is UNIT:
-                parameter.fill_(1.0)
             else:
                 parameter.copy_(named_normal(seed, name, tuple(parameter.shape), std))
-
-
-UNIT = float("inf")
-"""Marks a parameter that starts at one (norm weights) in a module's `init_std`."""

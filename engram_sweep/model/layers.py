@@ -6,21 +6,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engram_sweep.model.initialization import UNIT
 
-
-def exact(x: Tensor) -> torch.autocast:
+def without_autocast(x: Tensor) -> torch.autocast:
     """Return a context without autocast on the device of `x`: routing and mixing need fp32."""
     return torch.autocast(x.device.type, enabled=False)
 
 
 def at_least_fp32(x: Tensor) -> Tensor:
-    """`x` in float32, or as it is where it is wider (gradient checks run in float64)."""
+    """`x` in float32, or unchanged if it is wider (gradient checks run in float64)."""
     return x if x.dtype == torch.float64 else x.float()
 
 
 class Linear(nn.Module):
-    """y = x W^T without bias; weight (out, in), normal at the start with standard deviation `std`."""
+    """y = x W^T without bias; weight (out, in), initially normal with standard deviation `std`."""
 
     def __init__(self, width_in: int, width_out: int, std: float) -> None:
         super().__init__()
@@ -56,7 +54,7 @@ class RMSNorm(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty((branches, width) if branches > 1 else width))
         self.eps = eps
-        self.init_std = {"weight": UNIT}
+        self.init_std = {"weight": torch.ones((), device="cpu")}
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight.type_as(x)

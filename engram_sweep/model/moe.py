@@ -1,4 +1,4 @@
-"""DeepSeekMoE: shared experts that always run and routed experts chosen by sigmoid scores, balanced without a loss.
+"""DeepSeekMoE: shared experts, and routed ones chosen by sigmoid scores, balanced without a loss.
 
 The balancing bias (Wang et al. 2024, "auxiliary-loss-free") moves by a fixed step towards even
 load, so its strength does not depend on the number of experts: a balance loss that does would
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engram_sweep.model.grouped_mm import grouped_mm
-from engram_sweep.model.layers import GatedFFN, Linear, at_least_fp32, exact
+from engram_sweep.model.layers import GatedFFN, Linear, at_least_fp32, without_autocast
 from engram_sweep.spec import Geometry
 
 
@@ -40,7 +40,7 @@ class Router(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, D) -> weights (B T, top_k) that sum to one, and experts (B T, top_k) int64."""
-        with exact(x):
+        with without_autocast(x):
             score = self.scores(at_least_fp32(x)).sigmoid().flatten(0, 1)
         experts = (score.detach() + self.bias).topk(self.top_k, dim=-1, sorted=False).indices
         weights = score.gather(-1, experts)
@@ -53,7 +53,7 @@ class Router(nn.Module):
 
     @torch.no_grad()
     def rebalance(self, rate: float) -> Tensor:
-        """Move the bias one step towards even load; returns the load (N,) since the last call and forgets it.
+        """Move the bias one step towards even load; return the load (N,) since the last call.
 
         Args:
             rate: step of the bias, in units of the score (0..1).
@@ -72,7 +72,7 @@ def count(experts: Tensor, n: int) -> Tensor:
 
 
 def sequence_balance(score: Tensor, experts: Tensor, sequences: int) -> Tensor:
-    """Sequence-wise balance loss (DeepSeek-V3, arXiv 2412.19437, Eq. 17-20), without its weight alpha.
+    """Sequence-wise balance loss (DeepSeek-V3, arXiv 2412.19437, Eq. 17-20), without its alpha.
 
     Normalised by experts and top_k: exactly 1 at even load or even scores, whatever their numbers.
     A loss that grew with the number of experts would confound rho.

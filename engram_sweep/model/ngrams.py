@@ -1,4 +1,6 @@
-"""Token ids -> table rows: tokenizer compression, n-gram keys, multiply-XOR hash (paper section 2.2, released demo).
+"""Token ids -> table rows (paper section 2.2, released demo).
+
+Tokenizer compression, n-gram keys, multiply-XOR hash.
 
 All integers equal the released demo's: multipliers from `numpy.random.default_rng(seed + 10007 *
 layer)`, the current token times m_0, one mix per order shared by its heads, heads differing by
@@ -72,7 +74,7 @@ class NgramRows(nn.Module):
         self.document_end = memory.document_end
 
     def hash(self, tokens: Tensor) -> Tensor:
-        """(B, T) token ids -> (B, T, orders, heads) int64 rows within each head, 0 <= row < prime."""
+        """(B, T) token ids -> (B, T, orders, heads) int64 rows in each head, 0 <= row < prime."""
         T = tokens.shape[1]
         ids = self.compression[tokens]
         pad = self.compression[self.pad_id]

@@ -1,4 +1,4 @@
-"""The whole model, built from one `Geometry`: every arm of the sweep comes from this one builder."""
+"""The whole model, built from one `Geometry`: every arm comes from this one builder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from engram_sweep.spec import Geometry
 
 
 class Block(nn.Module):
-    """Engram (where placed) before attention (paper section 2.4), then attention, then the feed-forward part."""
+    """Engram (if placed here) before attention (paper section 2.4), attention, feed-forward."""
 
     def __init__(self, geometry: Geometry, block: int, compression: Tensor | None) -> None:
         super().__init__()
@@ -39,7 +39,10 @@ class Block(nn.Module):
             self.feed_forward = GatedFFN(g.d_model, g.shared_width[block], g.init_std, output_std)
 
     def forward(self, h: Tensor, e: Tensor | None) -> Tensor:
-        """(B, T, D) or (B, T, n, D) -> same; `e` (B, T, d_memory) is what the block's Engram looked up, if any."""
+        """(B, T, D) or (B, T, n, D) -> same shape.
+
+        `e` (B, T, d_memory) is what the block's Engram looked up, if it has one.
+        """
         if self.engram is not None:
             h = h + self.engram(h, e)
         h = residual(self.attention_mix, h, lambda x: self.attention(self.attention_norm(x)))
@@ -75,7 +78,9 @@ class Transformer(nn.Module):
         return decode(tokens, [memory.look_up(tokens) for memory in self.memories()])
 
     def compile(self, *options: Any, **named_options: Any) -> None:
-        """Run everything but the lookups through `torch.compile`, whose default backend knows no sparse gradients.
+        """Run everything but the lookups through `torch.compile`.
+
+        Its default backend knows no sparse gradients.
 
         Args:
             options: passed on.
@@ -123,7 +128,7 @@ class Transformer(nn.Module):
             router.measure_balance = True
 
     def balance_loss(self) -> Tensor | float:
-        """Sum over MoE layers of the last forward pass's sequence-wise balance losses, without a weight."""
+        """Sum, over MoE layers, the balance losses of the last forward pass, without a weight."""
         return sum(
             (router.balance for router in self.routers() if router.balance is not None), start=0.0
         )

@@ -1,4 +1,4 @@
-"""rho -> integer experts and prime table rows, at constant P_tot and P_act (paper section 3.1). Pure arithmetic.
+"""rho -> integer experts and prime table rows, at constant P_tot and P_act (paper section 3.1).
 
 N(rho) = top_k + rho (N(1) - top_k); what the experts give up goes to table rows. Under `iso:
 strict` whatever else a point activates (the Engram module's projections, norms, convolution and
@@ -30,7 +30,7 @@ RATIO_TOLERANCE = 1e-2
 """Largest relative miss of a wanted P_tot / P_act."""
 
 ALIGNMENT = 8
-"""Shared widths come in multiples of this where the model is large enough."""
+"""Shared widths come in multiples of this if the model is large enough."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Allocation:
     arm: str
     rho_asked: float
     rho: float
-    """Realised: (N - top_k) / (N(1) - top_k); 0 in the dense arm, which has no sparse parameters."""
+    """Realised: (N - top_k) / (N(1) - top_k); 0 in the dense arm, which has no sparse part."""
     geometry: Geometry
     ledger: Ledger
     anchor: Ledger
@@ -137,10 +137,10 @@ def experts_for(scale: Scale, total_over_active: float) -> int:
     """
     model, window = scale.model, scale.training.window
 
-    def book(experts: int) -> Ledger:
+    def ledger_of(experts: int) -> Ledger:
         return ledger(_moe(with_experts(scale, experts)), window)
 
-    few, more = book(model.top_k + 1), book(model.top_k + 2)
+    few, more = ledger_of(model.top_k + 1), ledger_of(model.top_k + 2)
     total, active = more.params_total - few.params_total, more.params_active - few.params_active
     ceiling = total / active
     wanted = total_over_active * few.params_active - few.params_total
@@ -150,12 +150,13 @@ def experts_for(scale: Scale, total_over_active: float) -> int:
         else 0
     )
     experts = model.top_k + 1 + extra
-    found = book(experts)
+    found = ledger_of(experts)
     ratio = found.params_total / found.params_active
     if abs(ratio / total_over_active - 1) > RATIO_TOLERANCE:
         raise UserError(
-            f"sweeps/{scale.name}.yaml: sweep.total_over_active: {total_over_active:g} cannot be met within "
-            f"{RATIO_TOLERANCE:.0%}; {experts} routed experts give {ratio:.3f}, and no number of them {ceiling:.1f}"
+            f"sweeps/{scale.name}.yaml: sweep.total_over_active: {total_over_active:g} cannot be "
+            f"met within {RATIO_TOLERANCE:.0%}; {experts} routed experts give {ratio:.3f}, and "
+            f"no number of them {ceiling:.1f}"
         )
     return experts
 
@@ -256,8 +257,9 @@ def _meet_active(geometry: Geometry, target: Ledger, window: int) -> Geometry:
     if spare < 0:
         more = grain * math.ceil(-spare / (unit * len(moe_layers)))
         raise ValueError(
-            f"P_act: without any shared expert it is {bare.params_active:,}, over the {target.params_active:,} of "
-            f"rho = 1; raise model.shared_width by {more} or shrink the Engram module"
+            f"P_act: without any shared expert it is {bare.params_active:,}, over the "
+            f"{target.params_active:,} of rho = 1; raise model.shared_width by {more} or shrink "
+            "the Engram module"
         )
     units = round(spare / unit)
     for order, i in enumerate(moe_layers):
@@ -270,8 +272,9 @@ def _meet_active(geometry: Geometry, target: Ledger, window: int) -> Geometry:
     ):
         if abs(got - wanted) > ACTIVE_TOLERANCE * wanted:
             raise ValueError(
-                f"{what}: nearest is {got:,}, {abs(got / wanted - 1):.2%} off {wanted:,}; shared widths come in units "
-                f"of {unit:,} parameters, so the model is too small for {ACTIVE_TOLERANCE:.1%}"
+                f"{what}: nearest is {got:,}, {abs(got / wanted - 1):.2%} off {wanted:,}; shared "
+                f"widths come in units of {unit:,} parameters, so the model is too small for "
+                f"{ACTIVE_TOLERANCE:.1%}"
             )
     return met
 
@@ -283,7 +286,8 @@ def _meet_total(geometry: Geometry, target: Ledger, window: int) -> Geometry:
     miss = ledger(filled, window).params_total - target.params_total
     if abs(miss) > TOTAL_TOLERANCE * target.params_total:
         raise ValueError(
-            f"P_tot: nearest is {miss:+,} off {target.params_total:,}, more than {TOTAL_TOLERANCE:g} of it"
+            f"P_tot: nearest is {miss:+,} off {target.params_total:,}, more than "
+            f"{TOTAL_TOLERANCE:g} of it"
         )
     return filled
 

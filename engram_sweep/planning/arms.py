@@ -1,9 +1,9 @@
 """The arms of a sweep: what each one trains, in one object.
 
-An arm is one way to spend the parameters that a sweep holds fixed. The two arms on the curve are the
-mission (pure MoE and the MoE + Engram hybrid); the others are controls beside it. Planning, records
-and analysis read everything that they need to know of an arm from its object here. `sweep.arms` of
-a scale's YAML (`engram_sweep.config.scale.Arms`) has one key per control arm, of the same name.
+An arm is one way to spend the parameters that a sweep holds fixed. The two arms on the curve are
+pure MoE and the MoE + Engram hybrid; the others are controls beside it. Planning, records and
+analysis read everything that they need to know of an arm from its object here. `sweep.arms` of a
+scale's YAML (`engram_sweep.config.scale.Arms`) has one key per control arm, of the same name.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def asked_rhos(asked: Arms, arm: Arm) -> tuple[float, ...]:
     """Return the rho at which a control arm is to train; empty if it is not asked for.
 
     Args:
-        asked: `sweep.arms` of a scale. Its key for the arm is a list of rho, or true or false for an
-            arm whose rho is fixed.
+        asked: `sweep.arms` of a scale. Its key for the arm is a list of rho, e.g. [0.8, 0.5], or
+            true or false for an arm whose rho is fixed.
         arm: a control arm.
     """
     value = getattr(asked, arm.key)

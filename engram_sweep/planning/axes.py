@@ -1,8 +1,8 @@
 """The axes of a sweep beside rho, arm and seed: what each one changes, in one object.
 
 A sweep is the product of its axes. The plan asks an axis how it changes a scale; the analysis asks
-where a finished run lies on it; tables, figures and sentences ask what it is called. The YAML key of
-an axis is a list under `sweep:` (`engram_sweep.config.scale.Sweep`).
+where a finished run lies on it; tables, figures and sentences ask what it is called. The YAML key
+of an axis is a list under `sweep:` (`engram_sweep.config.scale.Sweep`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from engram_sweep.config.scale import Scale
 
 FLOPS_PER_ACTIVE = 6
-"""FLOPs per activated parameter and token, forward and backward (paper section 3.1: C = 6 P_act D)."""
+"""FLOPs per activated parameter and token, forward and backward (paper section 3.1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Axis:
     change: Callable[[Scale, float], Scale]
     """Change a scale to a value on this axis."""
     of_record: Callable[[float, float, float], float] | None = None
-    """Give the value of a condition from the P_tot, P_act and training tokens of its run at rho = 1.
+    """Give the value of a condition from its run at rho = 1: P_tot, P_act, training tokens.
 
     None if a record does not show it: the axis then makes no conditions.
     """

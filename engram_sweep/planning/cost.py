@@ -1,4 +1,4 @@
-"""What a sweep costs before it is launched: GPU-hours, wall-clock, memory per GPU, disk, money. Pure arithmetic.
+"""What a sweep costs before it is launched: GPU-hours, wall-clock, memory per GPU, disk, money.
 
 Memory is that of this sharding: every GPU of a run holds a replica of what is not sparse and trains
 its own windows (data parallel); routed experts and n-gram tables are spread evenly over the run's
@@ -20,7 +20,7 @@ from engram_sweep.planning.plan import Plan, PlannedRun
 WEIGHT_BYTES = GRADIENT_BYTES = 4
 """Weights and gradients are float32; autocast computes in bf16."""
 KEPT_CHECKPOINTS = 2
-"""Whole checkpoints (weights and moments) of every run in flight: one may be half-written when a node dies."""
+"""Whole checkpoints (weights and moments) of a run in flight: one may be half-written."""
 SHARDED_PARTS = ("routed", "table")
 
 
@@ -53,7 +53,9 @@ class TrainingBytes:
     gradients: int
     optimizer: int
     activations: int
-    """The least that training takes: one window at a time, every block's forward pass repeated in the backward."""
+    """The least that training takes.
+
+    One window at a time, and every block's forward pass repeated in the backward."""
 
     @property
     def total(self) -> int:
@@ -121,7 +123,7 @@ def components(run: PlannedRun, gpus: int) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Price:
-    """What the bill assumes, beside the plan."""
+    """What the estimate assumes, beside the plan."""
 
     gpu: str
     mfu: float
@@ -216,7 +218,10 @@ def _wall_hours(hours: list[float], slots: int) -> float:
 
 
 def _gpus_that_fit(run: PlannedRun, gpus: int, memory_bytes: float) -> int | None:
-    """Doubling the run's GPUs until it fits; None where even one that held no sparse parameter would not."""
+    """Double the run's GPUs until it fits; None if no number of GPUs is enough.
+
+    That is so if one GPU cannot hold even what is replicated.
+    """
     while training_bytes(run, gpus).total > memory_bytes:
         if gpus > 2**16:
             return None
@@ -250,13 +255,13 @@ def check_gpu_hours(plan: Plan, gpu_hours: float, raised: float | None) -> None:
     if allowed is not None and gpu_hours > allowed:
         whose = "budget.max_gpu_hours" if raised is None else "--max-gpu-hours"
         raise UserError(
-            f"{plan.scale.name}: expected at most the {allowed:,.0f} GPU-hours of {whose}, the sweep takes "
-            f"{gpu_hours:,.0f}; --max-gpu-hours {_ceiling(gpu_hours)} allows them"
+            f"{plan.scale.name}: expected at most the {allowed:,.0f} GPU-hours of {whose}, the "
+            f"sweep takes {gpu_hours:,.0f}; --max-gpu-hours {_ceiling(gpu_hours)} allows them"
         )
 
 
 def check_memory(plan: Plan, price: Price) -> None:
-    """Refuse what no GPU of a run can hold: training keeps a whole model on each, whatever the bill shards.
+    """Refuse a sweep that one GPU of a run cannot hold.
 
     Raises:
         UserError: a run needs more memory than a GPU has.
@@ -265,9 +270,9 @@ def check_memory(plan: Plan, price: Price) -> None:
     largest = max(training_bytes(run, 1).total for run in plan.runs)
     if largest > gpu.memory_bytes:
         raise UserError(
-            f"{plan.scale.name}: expected runs that fit into the {gpu.memory_bytes / 1e9:.0f} GB of one {gpu.name}, "
-            f"the largest takes {largest / 1e9:.0f} GB: sharding experts and tables over GPUs is priced, "
-            "not trained yet; nothing was launched"
+            f"{plan.scale.name}: expected runs that fit into the {gpu.memory_bytes / 1e9:.0f} GB "
+            f"of one {gpu.name}, the largest takes {largest / 1e9:.0f} GB: sharding experts and "
+            "tables over GPUs is priced, not trained yet; nothing was launched"
         )
 
 

@@ -1,4 +1,4 @@
-"""The parameter ledger: every tensor of a model by its name, what a token activates of it, and its FLOPs.
+"""The parameter ledger: every tensor by its name, what a token activates of it, its FLOPs.
 
 Pure arithmetic over a `Geometry`; the tests hold it against the built model, name by name.
 

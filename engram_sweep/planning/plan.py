@@ -58,13 +58,13 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs of a scale, in launch order: seed by seed, so that a stopped sweep leaves whole curves."""
+    """All runs of a scale, seed by seed, so that a stopped sweep leaves whole curves."""
 
     scale: Scale
     runs: tuple[PlannedRun, ...]
 
     def held(self) -> dict[str, float]:
-        """Largest relative miss of rho = 1 along the curve (arms engram and over_encoding), by quantity."""
+        """Largest relative miss of rho = 1 along the curve, by quantity."""
         curve = [run.allocation for run in self.runs if ARMS[run.spec.arm].splits_budget]
         return {
             key: max(
@@ -139,30 +139,32 @@ def _spec(scale: Scale, allocation: Allocation, seed: int) -> RunSpec:
     )
 
 
-def budgeted(book: Ledger, with_vocabulary: bool) -> tuple[int, int]:
+def budgeted(ledger: Ledger, with_vocabulary: bool) -> tuple[int, int]:
     """P_tot and P_act as a budget counts them.
 
     Args:
-        book: the model's ledger.
+        ledger: the model's ledger.
         with_vocabulary: count the embedding and the LM head in P_tot and the LM head in P_act, as
             technical reports do.
     """
-    total, active = book.params_total, book.params_active
+    total, active = ledger.params_total, ledger.params_active
     if with_vocabulary:
-        total += sum(e.count for e in book.entries if not e.in_budget)
-        active += sum(e.activated for e in book.entries if e.part == "head")
+        total += sum(e.count for e in ledger.entries if not e.in_budget)
+        active += sum(e.activated for e in ledger.entries if e.part == "head")
     return total, active
 
 
 def _check_budget(plan: Plan) -> None:
     """Hold the largest model's P_tot and every model's P_act against the scale's `budget`."""
     scale, budget = plan.scale, plan.scale.budget
-    book = max((run.allocation.ledger for run in plan.runs), key=lambda book: book.params_total)
-    total, _ = budgeted(book, budget.with_vocabulary)
+    ledger = max(
+        (run.allocation.ledger for run in plan.runs), key=lambda ledger: ledger.params_total
+    )
+    total, _ = budgeted(ledger, budget.with_vocabulary)
     if (wanted := budget.params_total) and abs(total / wanted - 1) > budget.slack:
-        routed = sum(e.count for e in book.entries if e.part in ("routed", "router"))
+        routed = sum(e.count for e in ledger.entries if e.part in ("routed", "router"))
         experts = next(
-            (r.spec.geometry.routed_experts for r in plan.runs if r.allocation.ledger is book), 0
+            (r.spec.geometry.routed_experts for r in plan.runs if r.allocation.ledger is ledger), 0
         )
         nearest = round((wanted - total) / (routed / experts)) if experts else 0
         hint = (
@@ -186,6 +188,6 @@ def _check_budget(plan: Plan) -> None:
 def _miss(scale: Scale, key: str, what: str, wanted: float, found: int, hint: str) -> UserError:
     slack = scale.budget.slack
     return UserError(
-        f"sweeps/{scale.name}.yaml: budget.{key}: expected {wanted:,.0f} within {slack:.2%}, {what} is {found:,} "
-        f"({found / wanted - 1:+.2%}){hint}"
+        f"sweeps/{scale.name}.yaml: budget.{key}: expected {wanted:,.0f} within {slack:.2%}, "
+        f"{what} is {found:,} ({found / wanted - 1:+.2%}){hint}"
     )

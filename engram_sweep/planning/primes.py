@@ -70,7 +70,8 @@ def distinct_primes(count: int, total: int) -> list[int]:
         smallest.append(next_prime(smallest[-1]))
     if total < sum(smallest):
         raise ValueError(
-            f"{count} distinct primes sum to at least {sum(smallest)}, the budget leaves {total} rows"
+            f"{count} distinct primes sum to at least {sum(smallest)}, the budget leaves {total} "
+            "rows"
         )
     chosen: set[int] = set()
     for _ in range(count):
@@ -89,7 +90,7 @@ def distinct_primes(count: int, total: int) -> list[int]:
 
 
 def _trade_pair(chosen: set[int], gap: int) -> set[int]:
-    """Trade the outer two primes for two whose sum is larger by `gap`, or by one less where that would be odd.
+    """Trade the outer two primes for two whose sum is larger by `gap`, or by one less if it is odd.
 
     An even number is the sum of two primes in many ways (Goldbach), so near halves of it are soon
     found.
@@ -107,7 +108,9 @@ def _trade_pair(chosen: set[int], gap: int) -> set[int]:
 def demo_rows(
     tables: int, rows: int, heads: int, max_order: int
 ) -> tuple[tuple[tuple[int, ...], ...], ...]:
-    """Rows of every head as the released demo chooses them: ascending primes from `rows` on, none used twice.
+    """Rows of every head as the released demo chooses them.
+
+    Ascending primes from `rows` on, none used twice.
 
     Args:
         tables: Engram layers.

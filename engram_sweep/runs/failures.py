@@ -9,7 +9,7 @@ from typing import NotRequired, TypedDict
 
 
 class FailureKind(StrEnum):
-    """The class of a failure. Its value is what files and `--json` hold, such as "out of memory"."""
+    """The kind of a failure. Its value is in files and in `--json`, e.g. "out of memory"."""
 
     OUT_OF_MEMORY = "out of memory"
     TIMED_OUT = "timed out"

@@ -1,4 +1,4 @@
-"""The folder of one run: what is asked (`run.json`), who is at it (`lock`), how far it is, how it ended.
+"""The folder of one run: what is asked, who is at it, how far it is, how it ended.
 
 results/<scale>/runs/<run_id>/
 run.json         the spec and its labels, written by the driver
@@ -167,7 +167,13 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
 
     def end_attempt(self, ended: str, seconds: float, step: int) -> None:
-        """Note how this attempt ended: a failure's class or `done`; and the step that the next one goes on from."""
+        """Note how this attempt ended.
+
+        Args:
+            ended: a failure's kind, or `done`.
+            seconds: how long it took.
+            step: optimizer step that the next attempt starts from.
+        """
         attempts = self.attempts()
         attempts[-1].update(ended=ended, seconds=seconds, step=step)
         write_json(self.path / "attempts.json", attempts)

@@ -29,7 +29,7 @@ def code_state() -> dict[str, str | None]:
     """Return which code runs.
 
     Returns:
-        `git_commit`: the commit, `+dirty` where tracked files differ; None outside a git checkout.
+        `git_commit`: the commit, `+dirty` if tracked files differ; None outside a git checkout.
         `git_diff`: xxh3_128 of the difference; None if there is none.
     """
     root = Path(__file__).resolve().parent.parent.parent

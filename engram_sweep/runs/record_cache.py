@@ -1,14 +1,13 @@
 """The records of a sweep as one table, without opening ten thousand files each time.
 
-`results/<scale>/records.parquet` is a copy of them, made on the way by whoever reads many. It is
-never the truth: a row of it counts only while the record that it was read from has the same size
-and time of change.
+`results/<scale>/records.parquet` is a cache of them, written by whoever reads many. A row is used
+only while its record file has the same size and mtime.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -20,16 +19,18 @@ from engram_sweep.atomic_files import write_atomically
 
 COPY = "records.parquet"
 KEY = pa.schema([("_folder", pa.string()), ("_size", pa.int64()), ("_changed_ns", pa.int64())])
-"""Columns of the copy beside the records' own: run folder, and size and time of change of the record's file."""
+"""Columns beside the records' own: run folder, and size and mtime of the record's file."""
 FOLDER = KEY.names[0]
-FEW = 50
-GROWTH = 0.1
-"""The copy is made anew when it lacks more than `FEW` records and this share; until then they are read one by one."""
+MIN_NEW = 50
+MIN_NEW_SHARE = 0.1
+"""The copy is made anew if it lacks more than `MIN_NEW` records and this share of those it has.
+
+Until then they are read one by one."""
 
 
 def is_grown(new: int, known: int) -> bool:
     """Return whether so many new records beside so many known ones are worth a new copy."""
-    return new > max(FEW, GROWTH * known)
+    return new > max(MIN_NEW, MIN_NEW_SHARE * known)
 
 
 def collect(
@@ -43,57 +44,57 @@ def collect(
     Args:
         runs: the folder of run folders; the copy lies beside it.
         file_name: the records' file name.
-        columns: which columns; all where left out, and then the copy is made anew if it lacks much.
+        columns: which columns; None means all, and then the copy is made anew if it lacks much.
         only: read these run folders one by one, without the copy.
 
     Returns:
-        One row per record, with its run folder's name in column `FOLDER`, in no order; null where a
+        One row per record, with its run folder's name in column `FOLDER`, in no order; null if a
         record, being older, lacks a column. And the folders whose record cannot be read.
     """
-    found = _found(
-        runs, os.listdir(runs) if only is None and runs.is_dir() else only or (), file_name
-    )
-    copy, at = (
-        runs.with_name(COPY),
-        lambda table: zip(*(table[name].to_pylist() for name in KEY.names), strict=True),
-    )
+    names: Iterable[str] = only or ()
+    if only is None and runs.is_dir():
+        names = os.listdir(runs)
+    found = _found(runs, names, file_name)
+
+    # A row of the copy counts if its record has not changed since; what changed is read again.
+    copy = runs.with_name(COPY)
     copied = _read_copy(copy, columns) if only is None else KEY.empty_table()
-    valid = [found.get(name) == key for name, *key in at(copied)]
+    valid = [found.get(name) == [size, changed] for name, size, changed in _keys(copied)]
     if not all(valid):
         copied = copied.filter(pa.array(valid))
     known = set(copied[FOLDER].to_pylist())
     new = sorted(set(found) - known)
-    grown = only is None and columns is None and is_grown(len(new), len(known))
+
     # More threads than cores would only wait for each other, unless the file system is slow.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         rows = list(pool.map(lambda name: _read(runs / name / file_name, columns), new))
     read = [(name, row) for name, row in zip(new, rows, strict=True) if row is not None]
+    unreadable = [name for name, row in zip(new, rows, strict=True) if row is None]
     fresh = pa.concat_tables([row for _, row in read] or [pa.table({})], promote_options="default")
     for i, field in enumerate(KEY):
-        fresh = fresh.append_column(
-            field, pa.array([(name, *found[name])[i] for name, _ in read], field.type)
-        )
-    table = pa.concat_tables([copied, fresh], promote_options="default")
-    # Records of an older version lack columns.
-    table = table.combine_chunks().cast(
-        pa.schema([field.with_nullable(True) for field in table.schema])
-    )
-    if grown:
-        # A folder that cannot be written stays slow to read, and that is all.
+        keys = [(name, *found[name])[i] for name, _ in read]
+        fresh = fresh.append_column(field, pa.array(keys, field.type))
+
+    # Records of an older version lack columns, so every column may hold nulls.
+    table = pa.concat_tables([copied, fresh], promote_options="default").combine_chunks()
+    table = table.cast(pa.schema([field.with_nullable(True) for field in table.schema]))
+
+    # A copy of some columns would be none; a folder that cannot be written stays slow to read.
+    if only is None and columns is None and is_grown(len(new), len(known)):
         with suppress(OSError):
             write_atomically(copy, lambda temporary: pq.write_table(table, temporary))
-    wanted = [
-        name
-        for name in columns or table.column_names
-        if name in table.column_names and name not in KEY.names
-    ]
-    return table.select([FOLDER, *wanted]), [
-        name for name, row in zip(new, rows, strict=True) if row is None
-    ]
+    wanted = [name for name in columns or table.column_names if name not in KEY.names]
+    there = [name for name in wanted if name in table.column_names]
+    return table.select([FOLDER, *there]), unreadable
+
+
+def _keys(table: pa.Table) -> Iterator[tuple[str, int, int]]:
+    """Yield folder, size and mtime (nanoseconds) of the record behind each row of a copy."""
+    return zip(*(table[name].to_pylist() for name in KEY.names), strict=True)
 
 
 def _found(runs: Path, names: Iterable[str], file_name: str) -> dict[str, list[int]]:
-    """Size and time of change (nanoseconds) of every record there is, by run folder."""
+    """Return size and mtime (nanoseconds) of every record there is, by run folder."""
     found = {}
     for name in names:
         with suppress(FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""The record of a finished run: one parquet file, one row, an explicit schema with a version. And tables of them.
+"""The record of a finished run: one parquet file, one row, a schema with a version.
 
 A run is done when, and only when, its record validates. Units are in the field metadata.
 """
@@ -129,7 +129,7 @@ def write_record(path: Path, values: dict[str, Any]) -> None:
         table = pa.Table.from_pylist([row], schema=SCHEMA)
         table.validate(full=True)
         whole = pa.BufferOutputStream()
-        # Refuses a missing value where the schema wants one. Without dictionaries and statistics,
+        # Refuses a missing value if the schema wants one. Without dictionaries and statistics,
         # which one row has no use for, a record is a third smaller and read faster.
         pq.write_table(table, whole, use_dictionary=False, write_statistics=False)
     except (pa.ArrowException, TypeError) as error:
@@ -172,7 +172,8 @@ def read_parquet(path: Path) -> pd.DataFrame:
     missing = [name for name in ("rho", "seed", "validation_loss") if name not in frame.columns]
     if missing:
         raise UserError(
-            f"{path}: expected the columns rho, seed and validation_loss, {', '.join(missing)} missing"
+            f"{path}: expected the columns rho, seed and validation_loss, {', '.join(missing)} "
+            "missing"
         )
     return frame
 
@@ -183,7 +184,7 @@ def runs_folder(results: Path, scale: str) -> Path:
 
 
 def write_members(scale: str, run_ids: list[str], results: Path) -> None:
-    """Note which runs the sweep consists of, so that runs of an earlier version of its YAML stay out of its table.
+    """Note which runs the sweep consists of; runs of an earlier YAML stay out of its table.
 
     Raises:
         OSError: the folder cannot be written.
@@ -197,7 +198,7 @@ def write_members(scale: str, run_ids: list[str], results: Path) -> None:
 def read_runs(scale: str, results: Path = Path("results")) -> pd.DataFrame:
     """Return the finished runs of a scale: one row per record, by arm, rho and seed.
 
-    Only runs that the last `sweep` consisted of count; all there are where that is not known.
+    Only runs that the last `sweep` consisted of count; all there are if that is not known.
 
     Raises:
         UserError: no finished run yet, or a record that cannot be read.
@@ -206,7 +207,7 @@ def read_runs(scale: str, results: Path = Path("results")) -> pd.DataFrame:
 
 
 def export_runs(scale: str, results: Path, path: Path) -> int:
-    """Write the table of finished runs of a scale to one file, to hand on; returns how many runs it holds.
+    """Write the finished runs of a scale to one file, to hand on; return how many there are.
 
     Raises:
         UserError: no finished run yet, or the file cannot be written.

@@ -14,7 +14,7 @@ FILE_NAME = "run.json"
 
 @dataclass(frozen=True, kw_only=True)
 class WorkOrder:
-    """What to train, where its text lies, and under which limits. Its fields are the file's keys."""
+    """What to train, where its text lies, under which limits. The fields are the file's keys."""
 
     run_id: str
     scale: str

@@ -1,9 +1,11 @@
-"""Is the curve an artefact of one learning rate? Optuna proposes learning rates, the driver trains them at two rho.
+"""Check whether the curve is an artefact of one learning rate.
+
+Optuna proposes learning rates, the driver trains them at two rho.
 
 A sweep trains every rho at one learning rate. If pure MoE and the hybrid want different ones, part
 of the gain is tuning. This check finds the best rate of each; the scale's own should be near both.
 Trials are ordinary runs in `results/<scale>.tune/`: an interrupted check goes on where it stopped,
-because a seeded sampler that is told the same losses asks for the same rates again.
+because a seeded sampler that gets the same losses asks for the same rates again.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ SPAN = 4.0
 
 @dataclass(frozen=True)
 class Trial:
-    """Validation losses (nats/token) of one learning rate, by realised rho; NaN where the run diverged."""
+    """Validation losses (nats/token) of one learning rate, by realised rho; NaN if diverged."""
 
     learning_rate: float
     losses: dict[float, float]
@@ -36,7 +38,8 @@ def probes(scale: Scale) -> tuple[float, float]:
     inside = sorted(rho for rho in scale.sweep.rho if rho < 1)
     if not inside:
         raise UserError(
-            f"sweeps/{scale.name}.yaml: sweep.rho: tune compares rho = 1 with a rho below 1, expected one"
+            f"sweeps/{scale.name}.yaml: sweep.rho: tune compares rho = 1 with a rho below 1, "
+            "expected one"
         )
     return 1.0, inside[len(inside) // 2]
 
@@ -67,7 +70,7 @@ def tune(
         scale: whose learning rate is in question.
         results: results folder.
         trials: how many rates.
-        watch: told how the runs of the current trial stand.
+        watch: called with the state of the current trial's runs at every poll.
         executor: local, slurm or inline, instead of the scale's own choice.
 
     Returns:
@@ -105,6 +108,6 @@ def tune(
 
 
 def best(trials: list[Trial], rho: float) -> Trial | None:
-    """Return the trial with the lowest loss at one rho; None where all of them diverged there."""
+    """Return the trial with the lowest loss at one rho; None if all of them diverged there."""
     finite = [trial for trial in trials if math.isfinite(trial.losses[rho])]
     return min(finite, key=lambda trial: trial.losses[rho], default=None)

@@ -1,4 +1,4 @@
-"""Checkpoints of one run: whole or not there, two of them at least, and never trusted without their digest.
+"""Checkpoints of one run: whole or not there, two at least, never trusted without their digest.
 
 checkpoints/step-00001200-<xxh3_128 of the file>.pt
 
@@ -43,7 +43,9 @@ class Checkpoints:
         return time.monotonic() - self._last >= self.every_seconds
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write the state after `step` steps: temporary file, read back, rename; then drop all but the newest two.
+        """Write the state after `step` steps, then drop all but the newest two.
+
+        Temporary file, read back, rename.
 
         A disk that is full or read-only costs the checkpoint, not the run: it is said on stderr,
         and training goes on.
@@ -61,7 +63,7 @@ class Checkpoints:
             if _digest(writing) != meant.hexdigest():
                 raise OSError("it read back differs from what was written")
             writing.replace(self.folder / f"step-{step:08d}-{meant.hexdigest()}.pt")
-        except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
+        except (OSError, RuntimeError) as error:  # torch raises a RuntimeError if a disk is full
             with suppress(OSError):
                 writing.unlink(missing_ok=True)
             print(

@@ -1,4 +1,4 @@
-"""What the processes of one run tell each other; each function does nothing in a run of one process."""
+"""Collectives of the processes of one run; each does nothing in a run of one process."""
 
 from __future__ import annotations
 

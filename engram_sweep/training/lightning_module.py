@@ -1,4 +1,4 @@
-"""The Lightning module of one run: loss, two optimizers, balancing, and what is logged beside the loss."""
+"""The Lightning module of one run: loss, optimizers, balancing, and what is logged."""
 
 from __future__ import annotations
 
@@ -138,7 +138,8 @@ class RunModule(LightningModule):
         """
         if not same(self.first_step, self.device):
             raise OSError(
-                f"the processes of this run see different checkpoints (here: step {self.first_step})"
+                "the processes of this run see different checkpoints (here: step "
+                f"{self.first_step})"
             )
 
     def on_fit_start(self) -> None:
@@ -150,14 +151,16 @@ class RunModule(LightningModule):
 
     def on_validation_start(self) -> None:
         self.stop.own()
-        self._restore()  # of a run whose last step was done before
+        # Resumed after its last step: fit is skipped, so restore here.
+        self._restore()
 
     def _restore(self) -> None:
         if self.saved is None:
             return
-        saved, self.saved, seen = self.saved, None, self.observed
-        self.model.load_state_dict(saved["model"])
-        torch.set_rng_state(saved["generator"])
+        self.model.load_state_dict(self.saved["model"])
+        torch.set_rng_state(self.saved["generator"])
+        self.saved = None  # it is as large as the model
+        seen = self.observed
         for name in ("recent", "late_losses", "late_load"):
             setattr(seen, name, [tensor.to(self.device) for tensor in getattr(seen, name)])
         # The logs of an attempt that was killed may be ahead of its checkpoint; they start again
@@ -166,7 +169,8 @@ class RunModule(LightningModule):
             self._log(step, metrics)
 
     def on_train_start(self) -> None:
-        self.stop.own()  # Lightning's handlers, put in place a moment ago, would make one rank broadcast alone
+        # Lightning just put its own handlers in place; they would make one rank broadcast alone.
+        self.stop.own()
         self.clock = time.monotonic()
 
     def training_step(self, batch: Tensor, index: int) -> None:
@@ -252,7 +256,7 @@ class RunModule(LightningModule):
             logger.log_metrics(metrics, step=step)
 
     def _checkpoint(self) -> None:
-        """Save when it is time, after the last step, and when any rank was asked to stop; then stop.
+        """Save when it is due, after the last step, and if any rank was asked to stop; then stop.
 
         The last step is saved because validation may be cut short too.
         """

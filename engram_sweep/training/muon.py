@@ -1,4 +1,4 @@
-"""Muon: momentum, orthogonalised matrix by matrix, for plain and for stacked (expert) matrices alike.
+"""Muon: momentum, orthogonalised matrix by matrix, for plain and stacked (expert) matrices.
 
 `torch.optim.Muon` takes two dimensions only; on those the tests hold this one equal to it.
 """
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-"""Coefficients of the quintic iteration (Jordan et al. 2024), which pulls singular values to about one, not exactly."""
+"""Coefficients of the quintic iteration (Jordan et al. 2024): singular values go to about one."""
 NEWTON_SCHULZ_STEPS = 5
 
 
@@ -19,7 +19,7 @@ def orthogonalise(matrices: Tensor, steps: int = NEWTON_SCHULZ_STEPS) -> Tensor:
     """Return the nearest semi-orthogonal matrices, approximately: U V^T of each U S V^T.
 
     The iteration leaves singular values that were not tiny within about 0.7 and 1.2. It runs in
-    bfloat16 on an accelerator, where that is fast and enough, and in float32 on the CPU.
+    bfloat16 on an accelerator, which is fast and enough there, and in float32 on the CPU.
 
     Args:
         matrices: (..., A, B).

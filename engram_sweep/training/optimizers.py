@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules (paper Appendix A: tables at 5x the learning rate, no weight decay)."""
+"""Optimizers and learning-rate schedules (paper Appendix A: tables at 5x, no weight decay)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MATRIX_BUILDERS: dict[str, Callable[[Stacks, TrainingSpec], torch.optim.Optimize
 
 
 def make_optimizers(model: Transformer, training: TrainingSpec) -> list[torch.optim.Optimizer]:
-    """Build AdamW, the scale's own optimizer for matrices if it has one, and sparse Adam for tables.
+    """Build AdamW, the scale's own optimizer for matrices if any, and sparse Adam for tables.
 
     Matrices decay, norms and other vectors do not, tables never do. Sparse Adam moves touched rows
     only, moments included. The learning rate of every parameter group is set, step by step, by

@@ -1,4 +1,7 @@
-"""One owner of the signals that ask a worker to stop: they set a flag, training looks at it between two steps."""
+"""One owner of the signals that ask a worker to stop.
+
+They set a flag; training looks at it between two steps.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import signal
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)
-"""SLURM's preemption and `scancel`; what submitit asks SLURM to send ahead of the time limit; a terminal's Ctrl-C."""
+"""SLURM's preemption and `scancel`; submitit's signal ahead of the time limit; Ctrl-C."""
 
 
 class Interrupted(Exception):

@@ -1,4 +1,7 @@
-"""`train(spec, ...)`: one Lightning run from spec to numbers. It knows nothing of sweeps, and writes only logs."""
+"""`train(spec, ...)`: one Lightning run from spec to numbers.
+
+It knows nothing of sweeps, and writes only logs.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ class RunResult:
     """What one run measured; the fields are columns of its record."""
 
     outcome: str
-    """`ok`, or `diverged` where a loss was not finite: a result too, with validation_loss NaN."""
+    """`ok`, or `diverged` if a loss was not finite: a result too, with validation_loss NaN."""
     validation_loss: float
     window_losses: list[float]
     window_tokens: list[int]
@@ -52,7 +55,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Place:
-    """Where this process stands among those of its run; `devices` of them on each of `nodes` nodes."""
+    """Where this process stands in its run: `devices` processes on each of `nodes` nodes."""
 
     nodes: int = 1
     devices: int = 1
@@ -66,7 +69,7 @@ class Place:
         return self.nodes * self.devices
 
     def environment(self) -> ClusterEnvironment:
-        """Lightning's; named, because Lightning would take any process inside a SLURM allocation for srun's."""
+        """Lightning's; named, because inside SLURM Lightning would take any process for srun's."""
         return SLURMEnvironment(auto_requeue=False) if self.slurm else LightningEnvironment()
 
 
@@ -119,11 +122,11 @@ def train(
         spec: the run.
         shards: its tokens.
         logs: folder for the CSV and TensorBoard logs; those of an earlier attempt are replaced.
-        report: told of progress about a hundred times.
+        report: called with the progress about a hundred times.
         checkpoints: where to save, and what to go on from; the result is the same, bit for bit on
             the CPU.
         stop: looked at between steps.
-        place: this process among those of the run; alone where left out.
+        place: this process among those of the run; alone if left out.
         progress_bar: show Lightning's.
 
     Returns:
@@ -136,7 +139,8 @@ def train(
     """
     if spec.geometry.vocab_size != len(shards.compression):
         raise ValueError(
-            f"expected a vocabulary of {spec.geometry.vocab_size}, the shards have {len(shards.compression)}"
+            f"expected a vocabulary of {spec.geometry.vocab_size}, the shards have "
+            f"{len(shards.compression)}"
         )
     place = place or Place()
     _quieten()
@@ -207,7 +211,7 @@ def _result(module: RunModule) -> RunResult:
 
 
 def _quieten() -> None:
-    """Silence what says nothing about a run: batches are memory maps, and Lightning's calls are not ours."""
+    """Silence what means nothing for a run: batches are memory maps, Lightning's calls its own."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",

@@ -10,11 +10,20 @@ from pathlib import Path
 from typing import Any
 
 FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--hide-scrollbars",
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
     "--remote-debugging-pipe",
-)  # fmt: skip
-PATIENCE = 120.0  # seconds without a word before a call is given up; a busy machine starts a browser slowly
+)
+PATIENCE = 120.0
+"""Seconds without a word before a call is given up; a busy machine starts a browser slowly."""
 
 
 class Page:
@@ -58,7 +67,10 @@ class Page:
         os.close(self._out)
 
     def call(self, method: str, **arguments: Any) -> dict[str, Any]:
-        """One command of the DevTools protocol and its answer; events on the way are kept in `events`."""
+        """One command of the DevTools protocol and its answer.
+
+        Events on the way are kept in `events`.
+        """
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": arguments}
         if self._session:

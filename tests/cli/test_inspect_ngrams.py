@@ -72,8 +72,23 @@ def test_the_command_prints_the_demos_integers(results):
 
 
 def test_the_readable_view_says_what_falls_together(results, capsys):
-    assert run("--tokenizer", "bytes", "--layers", "3", "--rows", "2", "--heads", "1", "--text", "abcABC",
-               "--results", results) == 0  # fmt: skip
+    assert (
+        run(
+            "--tokenizer",
+            "bytes",
+            "--layers",
+            "3",
+            "--rows",
+            "2",
+            "--heads",
+            "1",
+            "--text",
+            "abcABC",
+            "--results",
+            results,
+        )
+        == 0
+    )
     out = capsys.readouterr().out
     assert "'a' + 'b' + 'c'" in out
     assert "collision: order 2, head 0" in out

@@ -62,7 +62,8 @@ def test_shards_that_the_scale_names_are_taken_as_they_are(folder, tmp_path):
         (
             CORPUS,
             True,
-            r"fingerprint: expected the scale to name it as corpus\.fingerprint, the shards have [0-9a-f]{32}$",
+            r"fingerprint: expected the scale to name it as corpus\.fingerprint, the shards have "
+            r"[0-9a-f]{32}$",
         ),
         (
             replace(CORPUS, fingerprint="0" * 32),

@@ -13,8 +13,22 @@ from hypothesis import strategies as st
 from engram_sweep.corpus.tokenizer import TOKENIZERS, compression
 
 # Unicode's White_Space; str.strip takes four more control characters.
-WHITE = "".join(chr(c) for c in [*range(9, 14), 32, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029,
-                                 0x202F, 0x205F, 0x3000])  # fmt: skip
+WHITE = "".join(
+    chr(c)
+    for c in [
+        *range(9, 14),
+        32,
+        0x85,
+        0xA0,
+        0x1680,
+        *range(0x2000, 0x200B),
+        0x2028,
+        0x2029,
+        0x202F,
+        0x205F,
+        0x3000,
+    ]
+)
 
 
 def key(text: str, raw: str) -> str:

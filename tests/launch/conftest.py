@@ -35,7 +35,10 @@ def sbatch_options(script: str) -> dict[str, str]:
 
 
 class Pretended:
-    """An executor whose workers do `work` and end at once; without it they leave nothing, as if killed."""
+    """An executor whose workers do `work` and end at once.
+
+    Without it they leave nothing, as if killed.
+    """
 
     name = "pretended"
     queues = False

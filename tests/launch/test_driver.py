@@ -256,7 +256,10 @@ def test_no_more_workers_than_asked_for(
 def test_runs_of_an_earlier_version_of_the_scale_stay_out_of_the_table(
     one_run: Plan, tmp_path: Path
 ) -> None:
-    """Editing the YAML changes the runs; the old ones stay on disk and come back when the YAML does."""
+    """Editing the YAML changes the runs.
+
+    The old ones stay on disk and come back when the YAML does.
+    """
     scale = one_run.scale
     edited = scale.model_copy(
         update={"training": scale.training.model_copy(update={"tokens": 4096})}

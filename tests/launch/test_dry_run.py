@@ -1,4 +1,7 @@
-"""A dry run writes what would be submitted, on a machine without SLURM, GPU and corpus, and does nothing else."""
+"""A dry run writes what would be submitted, and does nothing else.
+
+It needs neither SLURM nor a GPU nor the corpus.
+"""
 
 from __future__ import annotations
 

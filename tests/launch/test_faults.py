@@ -1,4 +1,7 @@
-"""Real processes, really killed. Whatever happens, the table ends bit-equal to that of an undisturbed sweep."""
+"""Real processes, really killed.
+
+Whatever happens, the table ends bit-equal to that of an undisturbed sweep.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,10 @@ def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
 
 
 def workers(results: Path) -> list[int]:
-    """Process ids of the workers of a results folder, found as an operator would: in the process table."""
+    """Process ids of the workers of a results folder, found as an operator would.
+
+    In the process table.
+    """
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -64,7 +70,10 @@ def held(results: Path) -> list[Path]:
 
 @pytest.fixture
 def two_runs(tmp_path: Path) -> Path:
-    """A folder of scales whose smoke sweep has two of the real one's six runs: enough where each is tried thrice."""
+    """A folder of scales whose smoke sweep has two of the real one's six runs.
+
+    Enough where each is tried thrice.
+    """
     scale = (SWEEPS / "smoke.yaml").read_text()
     small = scale.replace("rho: [1.0, 0.5, 0.0]", "rho: [1.0, 0.0]").replace(
         "seeds: [0, 1]", "seeds: [0]"
@@ -81,7 +90,10 @@ def test_kills_of_workers_and_driver_and_two_drivers(smoke_results: Path, tmp_pa
     seen: dict[Path, set[int]] = {}
 
     def look() -> None:
-        """Every record that ever appears must stay the very file it was: no run is trained twice."""
+        """Every record that ever appears must stay the very file it was.
+
+        No run is trained twice.
+        """
         for record in runs_folder(results, "smoke").glob(f"*/{FILE_NAME}"):
             seen.setdefault(record, set()).add(record.stat().st_ino)
 
@@ -159,7 +171,10 @@ def test_rerun_failed_trains_the_failed_run_and_no_other(two_runs: Path, tmp_pat
 def test_a_worker_that_always_dies_is_a_failed_run_with_its_last_words(
     two_runs: Path, tmp_path: Path
 ) -> None:
-    """The worker is killed from inside, at import of torch, every time: the sweep ends, exit code 1, reason told."""
+    """The worker is killed from inside, at import of torch, every time.
+
+    The sweep ends, exit code 1, reason told.
+    """
     poison = tmp_path / "poison"
     (poison / "torch").mkdir(parents=True)
     last = "print('last words', file=sys.stderr, flush=True)"
@@ -197,7 +212,10 @@ def test_a_results_folder_that_cannot_be_written(tmp_path: Path, obstacle: str) 
 def test_a_disk_that_fills_up_loses_nothing_that_was_finished(
     two_runs: Path, smoke_results: Path, tmp_path: Path
 ) -> None:
-    """The shards fit, the runs do not: the sweep ends in one line, and goes on when there is room."""
+    """The shards fit, the runs do not.
+
+    The sweep ends in one line, and goes on when there is room.
+    """
     results = tmp_path / "results"
     results.mkdir()
     shards = sum(path.stat().st_size for path in (smoke_results / "corpora").rglob("*.*"))

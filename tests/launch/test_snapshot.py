@@ -19,7 +19,7 @@ STATE = {"git_commit": "0" * 40, "git_diff": None}
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A package that can be edited, and whose folder is the working directory of whoever imports it."""
+    """A package that can be edited; its folder is the working directory of its importer."""
     folder = tmp_path / "checkout" / "engram_sweep"
     (folder / "inner").mkdir(parents=True)
     (folder / "__init__.py").write_text("")

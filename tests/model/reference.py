@@ -1,4 +1,6 @@
-"""The model once more, slowly: numpy float64, one token, head and expert at a time, nothing taken from the package.
+"""The model once more, slowly.
+
+Numpy float64, one token, head and expert at a time, nothing taken from the package.
 
 `weights` is always a mapping from a parameter's name (below its module) to an array.
 """
@@ -38,7 +40,7 @@ def rms_norm(x: np.ndarray, weight: np.ndarray | float, eps: float = 1e-5) -> np
 
 
 def rotate(x: np.ndarray, position: int, theta: float) -> np.ndarray:
-    """One vector; pair (i, i + half) turns by position * theta^(-2i / width), as a complex number."""
+    """One vector; pair (i, i + half) turns by position * theta^(-2i / width), as complex."""
     half = len(x) // 2
     turn = np.exp(1j * position * theta ** (-np.arange(half) / half))
     turned = (x[:half] + 1j * x[half:]) * turn
@@ -118,7 +120,10 @@ def moe(x: np.ndarray, w: Weights, bias: np.ndarray, top_k: int) -> np.ndarray:
 
 
 def balance_loss(scores: np.ndarray, experts: Sequence[Sequence[int]]) -> float:
-    """DeepSeek-V3 Eq. 17-20 for one sequence, without alpha: scores (T, N), the chosen experts of every token."""
+    """DeepSeek-V3 Eq.
+
+    17-20 for one sequence, without alpha: scores (T, N), the chosen experts of every token.
+    """
     T, N = scores.shape
     k = len(experts[0])
     total = 0.0
@@ -136,7 +141,10 @@ def is_prime(n: int) -> bool:
 def demo_primes(
     layers: Sequence[int], rows: int, heads: int, max_order: int
 ) -> dict[int, list[list[int]]]:
-    """The released demo's table sizes: for layer, order, head the next prime above the last one, none twice."""
+    """The released demo's table sizes.
+
+    For layer, order, head the next prime above the last one, none twice.
+    """
     seen: set[int] = set()
     primes: dict[int, list[list[int]]] = {}
     for layer in layers:
@@ -170,7 +178,7 @@ def ngram_rows(
     pad_id: int,
     document_end: int | None = None,
 ) -> list[list[int]]:
-    """Rows (T x orders*heads) of one layer in plain Python integers, masked to 64 bits at every step."""
+    """Rows (T x orders*heads) of one layer in Python integers, masked to 64 bits at every step."""
     mask = 2**64 - 1
     max_order = len(primes) + 1
     factors = demo_multipliers(max(classes) + 1, max_order, layer, seed)
@@ -218,8 +226,10 @@ def engram(
     value = e @ w["value.weight"].T
     y = np.zeros_like(h)
     for m in range(M):
-        own = {name: value[m] if M > 1 and name not in ("table.weight", "value.weight") else value
-               for name, value in w.items()}  # fmt: skip
+        own = {
+            name: value[m] if M > 1 and name not in ("table.weight", "value.weight") else value
+            for name, value in w.items()
+        }
         query = rms_norm(h[:, m], own["query_norm.weight"])
         key = rms_norm(e @ own["key.weight"].T, own["key_norm.weight"])
         score = (query * key).sum(1) / np.sqrt(D)
@@ -255,7 +265,10 @@ def stream_step(
 
 
 def transformer(tokens: Sequence[int], w: Weights, g, classes: Sequence[int]) -> np.ndarray:
-    """One window through a whole model, (T, V) logits. `g` is the model's Geometry: numbers only."""
+    """One window through a whole model, (T, V) logits.
+
+    `g` is the model's Geometry: numbers only.
+    """
     h = w["embedding.weight"][list(tokens)]
     memory, n = g.memory, g.streams
 

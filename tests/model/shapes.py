@@ -1,4 +1,7 @@
-"""Small models of every kind for the tests: geometries, and models whose every parameter matters."""
+"""Small models of every kind for the tests.
+
+Geometries, and models whose every parameter matters.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +23,38 @@ MLA = MLAGeometry(
     q_lora_rank=6, kv_lora_rank=5, qk_nope_head_dim=4, qk_rope_head_dim=2, v_head_dim=3
 )
 MEMORY = EngramGeometry(
-    layers=(0, 1), max_order=3, heads=2, head_dim=3,
+    layers=(0, 1),
+    max_order=3,
+    heads=2,
+    head_dim=3,
     rows=(((11, 13), (17, 19)), ((23, 29), (31, 37))),
-    conv_kernel=4, signed_sqrt=False, compress_tokenizer=True, pad_id=2, hash_seed=0, init_std=0.5, document_end=None,
-)  # fmt: skip
+    conv_kernel=4,
+    signed_sqrt=False,
+    compress_tokenizer=True,
+    pad_id=2,
+    hash_seed=0,
+    init_std=0.5,
+    document_end=None,
+)
 ENGRAM = Geometry(
-    vocab_size=40, d_model=8, n_layers=3, n_heads=4, n_kv_heads=2, head_dim=4, mla=None, streams=1,
-    expert_width=4, routed_experts=5, top_k=2, shared_width=(12, 8, 0), dense_layers=1, rope_theta=100.0,
-    init_std=0.3, memory=MEMORY, memory_at_input=False,
-)  # fmt: skip
+    vocab_size=40,
+    d_model=8,
+    n_layers=3,
+    n_heads=4,
+    n_kv_heads=2,
+    head_dim=4,
+    mla=None,
+    streams=1,
+    expert_width=4,
+    routed_experts=5,
+    top_k=2,
+    shared_width=(12, 8, 0),
+    dense_layers=1,
+    rope_theta=100.0,
+    init_std=0.3,
+    memory=MEMORY,
+    memory_at_input=False,
+)
 INPUT_MEMORY = replace(MEMORY, layers=(), head_dim=8, rows=MEMORY.rows[:1])
 GEOMETRIES: dict[str, Geometry] = {
     "engram": ENGRAM,
@@ -52,7 +78,10 @@ CLASSES = torch.arange(40) // 2
 
 
 def fill(module: nn.Module, seed: int = 0) -> None:
-    """Random values for every parameter: at its true start a model hides its norms, its convolution and its maps."""
+    """Random values for every parameter.
+
+    At its true start a model hides its norms, its convolution and its maps.
+    """
     generator = torch.Generator().manual_seed(seed)
     for parameter in module.parameters():
         parameter.data = (
@@ -85,7 +114,10 @@ def scale(name: str, **changes: dict[str, Any]) -> Scale:
 
 
 def every_arm(which: Scale) -> list[Allocation]:
-    """One point of every arm; without dense for tiny, whose widths are too coarse for it under latent attention."""
+    """One point of every arm.
+
+    Without dense for tiny, whose widths are too coarse for it under latent attention.
+    """
     points = [
         ("moe", 1.0),
         ("engram", 0.5),

@@ -31,7 +31,10 @@ def rows_and_primes(ids: list[int], memory, index: int) -> tuple[np.ndarray, lis
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 4), st.booleans(), st.integers(1, 14), st.integers(2, 4), st.integers(1, 5))
 def test_module_equals_the_reference(M, root, T, max_order, kernel):
-    """M branches share the table and W_V; W_K, norms, gates and taps are their own (paper section 2.4)."""
+    """M branches share the table and W_V.
+
+    W_K, norms, gates and taps are their own (paper section 2.4).
+    """
     rows = (((11, 13), (17, 19), (23, 29))[: max_order - 1],)
     memory = replace(
         MEMORY, layers=(1,), max_order=max_order, rows=rows, conv_kernel=kernel, signed_sqrt=root
@@ -92,7 +95,7 @@ def test_gate_means_are_means_of_the_gates():
 
 
 def test_signed_square_root_flattens_large_scores():
-    """Fact sheet 1.3: a score of 4 gives 0.881 instead of 0.982, a score of 0 stays 0.5."""
+    """The demo's signed square root: a score of 4 gives 0.881, not 0.982; 0 stays 0.5."""
     gates = {}
     for root in (False, True):
         module = Engram(

@@ -14,7 +14,7 @@ from tests.model.shapes import ENGRAM, fill, token_vectors
 def loop_over_experts(
     module: RoutedExperts, x: torch.Tensor, weights: torch.Tensor, experts: torch.Tensor
 ):
-    """What the grouped products compute, one expert after the other, in the parameters' own autograd graph."""
+    """The grouped products, one expert after the other, in the parameters' own autograd graph."""
     y = torch.zeros_like(x)
     for e in range(len(module.gate_up)):
         picked = (experts == e).nonzero()
@@ -29,8 +29,12 @@ def loop_over_experts(
 def choose(S: int, top_k: int, allowed: list[int], seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Random weights and choices among `allowed` experts: the others stay empty."""
     generator = torch.Generator().manual_seed(seed)
-    experts = torch.stack([torch.tensor(allowed)[torch.randperm(len(allowed), generator=generator)[:top_k]]
-                           for _ in range(S)])  # fmt: skip
+    experts = torch.stack(
+        [
+            torch.tensor(allowed)[torch.randperm(len(allowed), generator=generator)[:top_k]]
+            for _ in range(S)
+        ]
+    )
     return torch.rand(S, top_k, generator=generator), experts
 
 
@@ -59,7 +63,7 @@ def test_grouped_products_equal_a_loop_over_experts(data):
 
 
 def test_a_zero_stride_gradient_is_no_trap():
-    """`y.sum().backward()` hands fp32 grouped products an expanded gradient, which they refuse when they get it."""
+    """`y.sum().backward()` hands fp32 grouped products an expanded gradient, which they refuse."""
     module, x = RoutedExperts(ENGRAM, 1.0), token_vectors(6)
     fill(module)
     module(x, *choose(6, 2, [0, 1, 2], 0)).sum().backward()
@@ -69,7 +73,10 @@ def test_a_zero_stride_gradient_is_no_trap():
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=6))
 def test_our_operator_equals_the_built_in_one(sizes):
-    """The one that compiled models call: values, gradients of both operands, and an expanded incoming gradient."""
+    """The one that compiled models call.
+
+    Values, gradients of both operands, and an expanded incoming gradient.
+    """
     ends = torch.tensor(sizes).cumsum(0).to(torch.int32)
     generator = torch.Generator().manual_seed(len(sizes))
     outcomes = []

@@ -76,7 +76,10 @@ def test_gradients_equal_finite_differences():
 
 
 def test_the_mean_over_streams_is_carried_through():
-    """What the projection is for: with a silent sublayer the mean of the streams survives any number of steps."""
+    """What the projection is for.
+
+    With a silent sublayer the mean of the streams survives any number of steps.
+    """
     module, h = mix_of(4), states(4)
     module.bias.data.mul_(0.1)
     mean = h.mean(2)
@@ -95,7 +98,10 @@ def test_one_stream_is_the_plain_residual():
 
 
 def test_streams_part_in_training():
-    """Equal at the start, streams must not stay equal: their gradients differ from the first step on."""
+    """Equal at the start, streams must not stay equal.
+
+    Their gradients differ from the first step on.
+    """
     model = Transformer(replace(ENGRAM, streams=4, memory=None))
     initialise(model, 0)
     # The start's output maps are all one; what tells the streams apart is which sublayer reads

@@ -22,7 +22,10 @@ def started(geometry, seed: int = 3) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("backbone", MODELS)
 @pytest.mark.parametrize("name", ["tiny", "smoke"])
 def test_common_tensors_start_bit_equal_whatever_the_arm(name, backbone):
-    """Tensors of one shape are equal; those with more experts, more rows or wider shared experts share what fits."""
+    """Tensors of one shape are equal.
+
+    Those with more experts, more rows or wider shared experts share what fits.
+    """
     which = scale(
         name, model=MODELS[backbone], sweep={"iso": "paper"} if backbone != "plain" else {}
     )
@@ -50,7 +53,7 @@ def test_values_depend_on_seed_and_name():
 
 
 def test_values_are_pinned():
-    """A change of numpy's stream, of the hash or of the key would silently unpair old runs from new ones."""
+    """A change of numpy's stream, the hash or the key would silently unpair old and new runs."""
     pinned = [
         [-0.19531597197055817, 0.10783793032169342],
         [0.39865800738334656, -0.14607177674770355],

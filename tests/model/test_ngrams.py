@@ -14,7 +14,10 @@ from engram_sweep.planning.primes import demo_rows
 from tests.model import reference
 from tests.model.shapes import MEMORY, tokens
 
-TEXT = "Only Alexander the Great could tame the horse Bucephalus.\n  By the Way, the Milky Way: 四大发明 张仲景 ÀÉ\x00"
+TEXT = (
+    "Only Alexander the Great could tame the horse Bucephalus.\n"
+    "  By the Way, the Milky Way: 四大发明 张仲景 ÀÉ\x00"
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +70,14 @@ def test_any_hash_equals_plain_integers(data):
         draw(st.sampled_from([None, 0, 1])),
     )
     memory = replace(
-        MEMORY, layers=(layer,), max_order=max_order, heads=heads, rows=(tuple(map(tuple, primes)),),
-        hash_seed=seed, document_end=end,
-    )  # fmt: skip
+        MEMORY,
+        layers=(layer,),
+        max_order=max_order,
+        heads=heads,
+        rows=(tuple(map(tuple, primes)),),
+        hash_seed=seed,
+        document_end=end,
+    )
     module = NgramRows(memory, 0, torch.tensor(classes), vocab)
     ids = tokens(2, draw(st.integers(1, 9)), seed=seed, vocab=vocab)
     for window, got in zip(ids.tolist(), module.hash(ids).flatten(2).tolist(), strict=True):
@@ -98,7 +106,10 @@ def test_multipliers_leave_room_for_every_class():
 
 
 def test_reset_makes_documents_independent():
-    """With the option, one window of two documents hashes as two windows; without it, it does not."""
+    """With the option, one window of two documents hashes as two windows.
+
+    Without it, it does not.
+    """
     first, second = tokens(1, 6, seed=1) % 30 + 5, tokens(1, 7, seed=2) % 30 + 5
     first[0, -1] = 1
     apart = {}

@@ -22,9 +22,14 @@ BACKBONES = {
     "streams": {"streams": 4},
     "mla": {"mla": {"q_lora_rank": 12, **MLA}, "head_dim": None, "n_kv_heads": None},
     "mla_streams_dense": {
-        "mla": MLA, "head_dim": None, "n_kv_heads": None, "streams": 2, "dense_layers": 1, "dense_width": 64,
+        "mla": MLA,
+        "head_dim": None,
+        "n_kv_heads": None,
+        "streams": 2,
+        "dense_layers": 1,
+        "dense_width": 64,
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", GEOMETRIES)
@@ -65,7 +70,10 @@ def test_windows_of_a_batch_do_not_see_each_other(kind):
 
 @pytest.mark.parametrize("kind", ["engram", "over_encoding", "streams", "mla"])
 def test_gradients_equal_finite_differences(kind):
-    """Directional derivatives, in float32 as the experts' products need it; all experts chosen, so that none flips."""
+    """Directional derivatives, in float32 as the experts' products need it.
+
+    All experts chosen, so that none flips.
+    """
     model, ids = build(replace(GEOMETRIES[kind], top_k=5)), tokens(2, 7)
     targets = tokens(2, 7, seed=1)
     loss = window_losses(model(ids), targets).mean()
@@ -112,7 +120,7 @@ def test_geometry_survives_json():
 
 
 def test_streams_start_as_the_plain_residual():
-    """At its start a model of n streams computes what one of the plain residual does, but for 0.01-scaled maps."""
+    """At its start a model of n streams is the plain residual, but for 0.01-scaled maps."""
     plain, streamed = (
         Transformer(replace(GEOMETRIES["moe"], streams=n), CLASSES).eval() for n in (1, 4)
     )

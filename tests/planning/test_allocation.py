@@ -14,7 +14,10 @@ from tests.examples import load, scale
 
 @st.composite
 def scales(draw) -> Scale:
-    """Scales large enough for the tolerances: whole shared widths and whole rows are small steps."""
+    """Scales large enough for the tolerances.
+
+    Whole shared widths and whole rows are small steps.
+    """
     layers = draw(st.integers(3, 6))
     width = draw(st.sampled_from([16, 32, 48]))
     top_k = draw(st.integers(1, 4))

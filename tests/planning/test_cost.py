@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engram_sweep.cli.main import main
-from engram_sweep.cli.plan_view import bill
+from engram_sweep.cli.plan_view import cost_lines
 from engram_sweep.config.scale import scale_names
 from engram_sweep.errors import UserError
 from engram_sweep.launch.executors import local, registry, slurm
@@ -140,7 +140,9 @@ def test_what_does_not_fit_says_how_many_gpus_would():
     enough = few["gpus_that_fit"]
     assert cost(plan, Price("h100", 0.4, enough, enough))["fits"]
     assert not cost(plan, Price("h100", 0.4, enough // 2, enough // 2))["fits"]
-    assert any(f"DOES NOT FIT, launch.gpus: {enough} would" in line for line in bill(plan, few))
+    assert any(
+        f"DOES NOT FIT, launch.gpus: {enough} would" in line for line in cost_lines(plan, few)
+    )
 
 
 def test_what_fits_on_no_number_of_gpus_says_so(monkeypatch):
@@ -148,7 +150,9 @@ def test_what_fits_on_no_number_of_gpus_says_so(monkeypatch):
     monkeypatch.setitem(GPUS, "a100", GPUS["a100"].__class__("A100 40 GB", 312e12, 40e9))
     found = cost(plan, Price("a100", 0.4, 8, 8))
     assert (found["fits"], found["gpus_that_fit"]) == (False, None)
-    assert any("DOES NOT FIT, on no number of these GPUs" in line for line in bill(plan, found))
+    assert any(
+        "DOES NOT FIT, on no number of these GPUs" in line for line in cost_lines(plan, found)
+    )
 
 
 @pytest.mark.parametrize("name", GPU_SCALES)
@@ -216,8 +220,8 @@ def test_a_slurm_scale_shows_its_bill_and_is_not_launched(capsys, bare, tmp_path
     assert "plan of 10B" in out
     assert re.search(r"price: 625 GPU-hours a run, 16,\d\d\d in all on H100 SXM at 40%", out)
     assert err == (
-        "engram-sweep: 10B: no SLURM (sbatch) here, nothing was launched; DRY_RUN=1 make sweep SCALE=10B writes what "
-        "would be submitted\n"
+        "engram-sweep: 10B: no SLURM (sbatch) here, nothing was launched; DRY_RUN=1 make sweep "
+        "SCALE=10B writes what would be submitted\n"
     )
     assert not results.exists()
 
@@ -273,7 +277,7 @@ def test_plan_prints_points_bill_and_ledger(capsys):
 
 
 def test_what_no_gpu_can_hold_is_refused():
-    """10B: weights, gradients and moments of every expert and table row, on each GPU, in float32."""
+    """10B: weights, gradients, moments of every expert and row, on each GPU, in float32."""
     plan = make_plan(load("10B"))
     largest = max(run.allocation.ledger.params_total for run in plan.runs)
     h100 = price_of(plan.scale.launch)

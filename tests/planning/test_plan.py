@@ -83,7 +83,10 @@ def test_tokens_come_in_whole_steps():
 
 def test_rows_have_the_documented_fields():
     row = make_plan(scale()).runs[3].row()
-    wanted = "run_id arm rho rho_asked seed routed_experts params_total params_active flops_per_token tokens"
+    wanted = (
+        "run_id arm rho rho_asked seed routed_experts params_total params_active "
+        "flops_per_token tokens"
+    )
     assert set(wanted.split()) <= set(row)
     assert row["rows_per_head"][0] < row["rows_per_head"][1]
     assert make_plan(scale()).runs[0].row()["rows_per_head"] is None
@@ -95,7 +98,10 @@ def test_every_shipped_scale_plans(name):
 
 
 def test_planning_loads_no_torch():
-    code = "import sys, engram_sweep.planning.plan, engram_sweep.config.scale; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, engram_sweep.planning.plan, engram_sweep.config.scale; "
+        "sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
@@ -238,7 +244,10 @@ PRINTED = {
 
 @pytest.mark.parametrize("name", PRINTED)
 def test_scales_of_the_paper_meet_what_it_prints(name):
-    """Independent of the files' own `budget`: the numbers of the paper's section 3.1 and Table 5."""
+    """Independent of the files' own `budget`.
+
+    The numbers of the paper's section 3.1 and Table 5.
+    """
     total, active, vocabulary, experts = PRINTED[name]
     runs = make_plan(load(name)).runs
     for run in runs:

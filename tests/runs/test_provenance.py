@@ -30,7 +30,10 @@ def copy(tmp_path: Path) -> Path:
 
 
 def state(root: Path) -> dict[str, str | None]:
-    code = "import json; from engram_sweep.runs.provenance import code_state; print(json.dumps(code_state()))"
+    code = (
+        "import json; from engram_sweep.runs.provenance import code_state; "
+        "print(json.dumps(code_state()))"
+    )
     words = [sys.executable, "-c", code]
     done = subprocess.run(
         words, cwd=root, env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"}, capture_output=True

@@ -9,11 +9,11 @@ import pytest
 
 from engram_sweep.errors import UserError
 from engram_sweep.runs import record_cache
-from engram_sweep.runs.record_cache import COPY, FEW, FOLDER, collect
+from engram_sweep.runs.record_cache import COPY, FOLDER, MIN_NEW, collect
 from engram_sweep.runs.records import FILE_NAME, read_runs, runs_folder, write_record
 from tests.runs.test_records import values
 
-MANY = FEW + 10
+MANY = MIN_NEW + 10
 
 
 @pytest.fixture

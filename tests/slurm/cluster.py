@@ -1,4 +1,6 @@
-"""A real, throw-away SLURM on this machine: munged, slurmctld and some slurmd with fake GPUs, on loopback only.
+"""A real, throw-away SLURM on this machine.
+
+Munged, slurmctld and some slurmd with fake GPUs, on loopback only.
 
 No systemd, no cgroups, no accounting: `sacct` fails, as on many clusters. All nodes are this
     machine, so their names do
@@ -71,9 +73,9 @@ SlurmctldTimeout=30
 SlurmdTimeout=30
 GresTypes=gpu
 {nodes}
-PartitionName=normal Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=5 PreemptMode=OFF
-PartitionName=low Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=10
-PartitionName=high Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
+PartitionName=normal Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=5 PreemptMode=OFF
+PartitionName=low Nodes=ALL MaxTime=INFINITE PriorityTier=1 PreemptMode=REQUEUE GraceTime=10
+PartitionName=high Nodes=ALL MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF
 """
 
 
@@ -139,11 +141,14 @@ class Cluster:
         return subprocess.run(words, capture_output=True, text=True, timeout=30).stdout
 
     def jobs(self, *words: str) -> list[str]:
-        """Lines of squeue, `ID STATE NAME`, waiting and running jobs unless `words` say otherwise."""
+        """Lines of squeue, `ID STATE NAME`, waiting and running jobs unless `words` differ."""
         return self.ask("squeue", "-h", "-r", "-o", "%i %T %j", *words).splitlines()
 
     def wait_until_idle(self) -> None:
-        """All nodes take jobs; one that SLURM drained, because a job took long to die, takes them again."""
+        """All nodes take jobs.
+
+        One that SLURM drained, because a job took long to die, takes them again.
+        """
 
         def idle() -> bool:
             if (

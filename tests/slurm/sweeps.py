@@ -1,4 +1,4 @@
-"""Small sweeps for the cluster, and doors that keep their jobs running without any work until they are opened."""
+"""Small sweeps for the cluster, and doors that hold their jobs until they are opened."""
 
 from __future__ import annotations
 

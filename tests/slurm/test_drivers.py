@@ -1,4 +1,7 @@
-"""Drivers come and go; jobs stay what they were, and are asked about in a way that a restart does not deceive."""
+"""Drivers come and go.
+
+Jobs stay what they were, and are asked about in a way that a restart does not deceive.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ from tests.slurm.sweeps import door, driver, records, run_folders, write_sweep
 def test_a_killed_driver_two_new_ones_and_an_edited_source(
     cluster: Cluster, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    """A driver submits from a checkout and is killed; the checkout is broken; two others wait for the same jobs."""
+    """A driver submits from a checkout and is killed; the checkout is broken.
+
+    Two others wait for the same jobs.
+    """
     checkout = tmp_path / "checkout"
     shutil.copytree(
         ROOT / "engram_sweep",

@@ -1,4 +1,7 @@
-"""Jobs that SLURM interrupts in mid-training come back by themselves and lose nothing; minutes each."""
+"""Jobs that SLURM interrupts in mid-training come back by themselves and lose nothing.
+
+Minutes each.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory):
 
 
 def stop_in_mid_training(cluster: Cluster, results: Path) -> None:
-    """Wait until the one run has trained some steps and hold its worker there, however fast the machine is.
+    """Wait until the one run has trained some steps, and hold its worker there.
 
     SLURM wakes (SIGCONT) what it signals.
     """
@@ -108,7 +111,10 @@ def node_again(running_cluster: Cluster) -> Iterator[None]:
 def test_node_failure(
     cluster: Cluster, tmp_path: Path, environment: dict[str, str], undisturbed
 ) -> None:
-    """The run's node dies with all that runs on it: SLURM starts the job on another, which goes on or starts anew."""
+    """The run's node dies with all that runs on it.
+
+    SLURM starts the job on another, which goes on or starts anew.
+    """
     sweeps = write_sweep(tmp_path / "sweeps", TOKENS, rho=(0.0,))
     results = tmp_path / "results"
     process = driver("--sweeps", sweeps, "--results", results, env=environment)
@@ -125,7 +131,10 @@ def test_node_failure(
 
 
 def processes(cluster: Cluster) -> dict[int, bytes]:
-    """Command lines of all processes of this cluster's jobs: their shepherds and whatever has a job's id."""
+    """Command lines of all processes of this cluster's jobs.
+
+    Their shepherds and whatever has a job's id.
+    """
     found = {}
     for entry in Path("/proc").iterdir():
         with suppress(OSError):

@@ -1,4 +1,7 @@
-"""Sweeps through the real sbatch: to the plot, with failures, with cancellation, and on two nodes."""
+"""Sweeps through the real sbatch.
+
+To the plot, with failures, with cancellation, and on two nodes.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from tests.slurm.sweeps import door, driver, records, run_folders, status, write
 
 
 def test_a_sweep_through_sbatch_to_the_plot(cluster: Cluster, tmp_path: Path) -> None:
-    """Six runs, more than one array may have: two arrays, one after the other, one record each, and the report."""
+    """Six runs, more than one array may have.
+
+    Two arrays, one after the other, one record each, and the report.
+    """
     results = tmp_path / "results"
     done = call("sweep", "smoke", "--results", results, env={"EXECUTOR": "slurm"})
     assert done.returncode == 0, done.stdout + done.stderr
@@ -105,7 +111,7 @@ def test_scancel_ends_a_run_and_it_is_not_started_again(
 
 
 def test_a_run_on_two_nodes(cluster: Cluster, tmp_path: Path) -> None:
-    """Two ranks on two nodes, with gloo, give one record and the loss of one process, up to rounding."""
+    """Two ranks on two nodes, with gloo, give one record and the loss of one process."""
     results = {}
     for nodes in (1, 2):
         sweeps = write_sweep(tmp_path / f"sweeps{nodes}", rho=(0.0,), slurm={"nodes": nodes})

@@ -1,4 +1,7 @@
-"""One run on two processes: real ones, over gloo, started by submitit as on one machine with two devices."""
+"""One run on two processes.
+
+Real ones, over gloo, started by submitit as on one machine with two devices.
+"""
 
 from __future__ import annotations
 

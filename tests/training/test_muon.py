@@ -18,7 +18,10 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 4), st.integers(1, 24), st.integers(1, 24))
 def test_singular_values_go_to_about_one_and_vectors_stay(N, A, B):
-    """Against the singular value decomposition; well-conditioned, as five steps do not lift tiny values all the way."""
+    """Against the singular value decomposition.
+
+    Well-conditioned, as five steps do not lift tiny values all the way.
+    """
     u, _, v = torch.linalg.svd(random(N, A, B, seed=A * B).double(), full_matrices=False)
     spread = torch.linspace(1.0, 0.2, min(A, B), dtype=torch.float64)
     got = orthogonalise((u * spread) @ v)
@@ -36,7 +39,10 @@ def test_zero_stays_zero():
 
 @pytest.mark.parametrize("shape", [(12, 20), (20, 12), (16, 16)])
 def test_equals_torch_on_plain_matrices(shape):
-    """`torch.optim.Muon` iterates in bfloat16, ours on the CPU in float32: 3 % of an update's size apart at most."""
+    """`torch.optim.Muon` iterates in bfloat16, ours on the CPU in float32.
+
+    3 % of an update's size apart at most.
+    """
     ours, theirs = (torch.nn.Parameter(random(*shape)) for _ in range(2))
     optimizers = (
         Muon([ours], lr=0.02, weight_decay=0.1, momentum=0.9),

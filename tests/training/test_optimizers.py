@@ -59,7 +59,10 @@ def test_norms_do_not_decay_and_matrices_do(kind, optimizer):
 
 
 def test_sparse_adam_equals_dense_adam_on_touched_rows():
-    """Rows that every step touches move as under dense Adam, however often a step looks them up; others stay."""
+    """Rows that every step touches move as under dense Adam, however often a step looks them up.
+
+    Others stay.
+    """
     start = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
     sparse, dense = (torch.nn.Parameter(start.clone()) for _ in range(2))
     by_rows = torch.optim.SparseAdam([sparse], lr=0.03, betas=(0.9, 0.95))

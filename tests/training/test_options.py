@@ -25,9 +25,12 @@ OPTIONS = {
 
 def spec(model: dict, training: dict, arm: str = "engram", steps: int = 25) -> RunSpec:
     which = scale(
-        "smoke", model=model, training={**training, "tokens": steps * 16 * 64, "learning_rate": 1e-2},
-        memory={"reset_at_documents": True}, sweep={"rho": (1.0, 0.5), "iso": "paper"},
-    )  # fmt: skip
+        "smoke",
+        model=model,
+        training={**training, "tokens": steps * 16 * 64, "learning_rate": 1e-2},
+        memory={"reset_at_documents": True},
+        sweep={"rho": (1.0, 0.5), "iso": "paper"},
+    )
     return next(run.spec for run in make_plan(which).runs if run.spec.arm == arm)
 
 

@@ -49,7 +49,10 @@ def loss_and_gradients(model: Transformer, bf16: bool) -> tuple[float, dict[str,
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_bf16_is_close_to_fp32(kind):
-    """Loss within 0.5 %; the whole gradient within 5 % of its length, and every choice of an expert the same."""
+    """Loss within 0.5 %.
+
+    The whole gradient within 5 % of its length, and every choice of an expert the same.
+    """
     model = model_of(kind)
     for router in model.routers():
         # Wide gaps between scores: rounding upstream flips no choice, so that the rest can be
@@ -87,7 +90,9 @@ def test_tables_and_routers_stay_in_fp32_under_autocast():
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
 @pytest.mark.parametrize(("kind", "bf16"), [("engram", False), ("mla_streams", True)])
 def test_traced_equals_eager(kind, bf16):
-    """The graph that torch.compile traces, run as it is: fp32 loss within 1e-5, gradient within 1e-3 of its length.
+    """The graph that torch.compile traces, run as it is.
+
+    Fp32 loss within 1e-5, gradient within 1e-3 of its length.
 
     Under bf16 50 times that: two roundings of one sum may differ by the last of 8 bits.
     """

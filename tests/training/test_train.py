@@ -40,7 +40,7 @@ def test_validation_loss_is_the_mean_over_every_held_out_token(trained, shards: 
 def test_an_untrained_model_is_validated_as_it_is(
     smoke_plan: Plan, shards: Shards, tmp_path: Path
 ) -> None:
-    """With a learning rate of nearly nothing, the loss equals that of a plain pass over the initial model."""
+    """With a learning rate of nearly nothing, the loss is that of a plain pass."""
     spec = short_spec(smoke_plan, 0.0, learning_rate=1e-30, balance_rate=0.0)
     result = train(spec, shards, tmp_path)
     model = Transformer(spec.geometry, torch.from_numpy(shards.compression))

@@ -16,7 +16,7 @@ from engram_sweep.launch.jobs import Job, State, now
 
 
 class InlineExecutor:
-    """Trains in the driver's own process, one run after the other, under Lightning's progress bar: for debugging."""
+    """Trains in the driver's own process, run after run, with Lightning's progress bar."""
 
     name = "inline"
     queues = False

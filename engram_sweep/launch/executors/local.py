@@ -31,7 +31,7 @@ class LocalExecutor:
 
     Args:
         timeout_minutes: after which submitit stops a worker.
-        shape: processes of one run, and the GPUs that they see; submitit hides all of them where
+        shape: processes of one run, and the GPUs that they see; submitit hides all of them if
             none are asked for.
         code: the snapshot that workers import; this process's own code without one.
     """
@@ -46,7 +46,10 @@ class LocalExecutor:
         self._children: list[submitit.Job[None]] = []
 
     def submit(self, folders: Sequence[Path]) -> list[Job]:
-        """Start a process each. Its files and output are in `<folder>/job/`, the last attempt's in `job.last/`."""
+        """Start a process each.
+
+        Its files and output are in `<folder>/job/`, the last attempt's in `job.last/`.
+        """
         return [self._start(folder) for folder in folders]
 
     def _start(self, folder: Path) -> Job:

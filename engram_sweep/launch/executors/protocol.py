@@ -1,7 +1,8 @@
-"""What the driver asks of whoever starts workers. A second scheduler is one module that keeps these.
+"""What the driver asks of whoever starts workers.
 
-To ask about a job and to stop it, the job's note is enough (`engram_sweep.launch.jobs`): an executor
-keeps no state that a driver's death could lose. Executors know nothing of models.
+A second scheduler is one module that keeps these protocols. To ask about a job and to stop it, the
+job's note is enough (`engram_sweep.launch.jobs`): an executor keeps no state that a driver's death
+could lose. Executors know nothing of models.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ class Executor(Queue, Protocol):
     name: str
     """As in a job's note, and in the registry."""
     queues: bool
-    """Whether jobs wait in a queue that outlives the driver: all runs are submitted at once, and Ctrl-C stops none."""
+    """Whether jobs wait in a queue that outlives the driver.
+
+    All runs are then submitted at once, and Ctrl-C stops none."""
 
     def submit(self, folders: Sequence[Path]) -> list[Job]:
         """Start the worker of each run folder, or queue it.
@@ -84,7 +87,7 @@ class Scheduler(Protocol):
         ...
 
     def what_is_missing(self, scale: Scale) -> str | None:
-        """Return what keeps this machine from launching a scale, in one line; None if nothing does."""
+        """Return what keeps this machine from launching a scale, in one line; None if nothing."""
         ...
 
     def placement(self, scale: Scale) -> Placement:

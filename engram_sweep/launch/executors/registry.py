@@ -20,7 +20,7 @@ SCHEDULERS: dict[str, Scheduler] = {
 }
 """Every way to launch runs, by its name."""
 
-GRACE_SECONDS = 30
+MAX_STOP_SECONDS = 30
 """Workers that are asked to stop have this long to write a checkpoint; then they are killed."""
 TIMEOUT_SECONDS = 90
 """How long `stop_jobs` waits for jobs to end: SLURM's own grace comes on top of ours."""
@@ -73,7 +73,7 @@ def stop_jobs(jobs: Sequence[Job]) -> list[Job]:
     asked = time.monotonic()
     left, forced = _not_ended(jobs), False
     while left and time.monotonic() - asked < TIMEOUT_SECONDS:
-        if not forced and time.monotonic() - asked > GRACE_SECONDS:
+        if not forced and time.monotonic() - asked > MAX_STOP_SECONDS:
             _cancel(left, force=True)
             forced = True
         time.sleep(POLL_SECONDS)

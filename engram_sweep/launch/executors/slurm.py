@@ -1,4 +1,4 @@
-"""Runs as SLURM jobs: one array per submission, split where the cluster's arrays end.
+"""Runs as SLURM jobs: one array per submission, split if the cluster's arrays end.
 
 submitit writes the sbatch scripts and the pickles, which hold a function's name and a run folder.
 How jobs stand is not asked of submitit but of squeue (module `squeue`): submitit would call sacct,
@@ -53,7 +53,7 @@ class Request:
     minutes: int
     """Time limit of one job."""
     signal_seconds: int
-    """How long before that a job is told to write a checkpoint and requeue."""
+    """How long before that a job gets the signal to write a checkpoint and requeue."""
     parallel: int
     """Jobs of an array side by side; 0 for no limit but the cluster's."""
     code: Path
@@ -94,7 +94,7 @@ class Request:
             "mem": f"{round(slurm.mem_gb * 1024)}M" if slurm.mem_gb else None,
             "signal_delay_s": self.signal_seconds,
             "array_parallelism": self.parallel or count,
-            # submitit's own key would be refused where such keys are accounted.
+            # submitit's own key would be refused if such keys are accounted.
             "wckey": None,
             "additional_parameters": {"requeue": True, **slurm.options()},
             "setup": [
@@ -258,7 +258,7 @@ def chunks(folders: Sequence[Path], size: int) -> list[Sequence[Path]]:
 
 
 def _link_output(links: Path, files: Path, job_id: str, processes: int) -> None:
-    """Make an array's output of one run be found in the run's folder; the files come when the job starts."""
+    """Link an array's output of one run into its folder; the files come when the job starts."""
     links.mkdir(mode=0o700, exist_ok=True)
     for rank in range(processes):
         for end in ("out", "err"):

@@ -1,4 +1,4 @@
-"""Asking SLURM how jobs stand, and stopping them, with the clients that every cluster has: squeue and scancel.
+"""Ask SLURM how jobs stand, and stop them, with clients that every cluster has: squeue, scancel.
 
 Accounting (sacct) is off on many clusters. squeue knows waiting and running jobs, and ended ones
 for some minutes; a job that it does not know has ended.
@@ -40,11 +40,11 @@ _ENDED = {
     "REVOKED": None,
     "TIMEOUT": FailureKind.TIMED_OUT,
 }
-"""The class of failure that a final state of SLURM stands for; None if it says no more than that the job ended."""
+"""The kind of failure that a final state of SLURM means; None if it means only an end."""
 
 
 class Squeue:
-    """What squeue last said of this user's jobs. One answer serves all questions for some seconds."""
+    """squeue's last answer about this user's jobs. It serves all questions for some seconds."""
 
     def __init__(self) -> None:
         self._answer: dict[str, str] = {}
@@ -130,6 +130,6 @@ def client(*words: str) -> str | None:
 def unreachable() -> UserError:
     """Return the error for a SLURM that has not answered for long."""
     return UserError(
-        f"SLURM has not answered for {TIMEOUT_SECONDS // 60} minutes; jobs go on without this command, and the same "
-        "command goes on from here"
+        f"SLURM has not answered for {TIMEOUT_SECONDS // 60} minutes; jobs go on without this "
+        "command, and the same command goes on from here"
     )

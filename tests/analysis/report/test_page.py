@@ -17,10 +17,19 @@ def report(tmp_path_factory):
     table = with_arms(sweep(seeds=5, noise=Noise(windows=8)))
     table.loc[4, "validation_loss"] = float("nan")
     table = table.assign(
-        params_total=605_296, params_active=52_336, flops_per_token=380_000, params_table=0, routed_experts=62,
-        tokens=2_500_000, wall_seconds=60.0, run_id=[f"{number:032x}" for number in range(len(table))],
-        git_commit="abc", host="node", device="cpu", versions=[[("torch", "2.15")]] * len(table),
-    )  # fmt: skip
+        params_total=605_296,
+        params_active=52_336,
+        flops_per_token=380_000,
+        params_table=0,
+        routed_experts=62,
+        tokens=2_500_000,
+        wall_seconds=60.0,
+        run_id=[f"{number:032x}" for number in range(len(table))],
+        git_commit="abc",
+        host="node",
+        device="cpu",
+        versions=[[("torch", "2.15")]] * len(table),
+    )
     _, verdict = write_report(table, folder, "tiny")
     return folder / "report.html", verdict, len(table)
 
@@ -60,12 +69,14 @@ def test_the_verdict_and_every_table_are_drawn(page, report):
 
 def test_the_pictures_have_a_size_and_the_page_does_not_scroll_sideways(page):
     sizes = page.value(
-        "[...document.querySelectorAll('figure svg')].map(s => s.getBoundingClientRect()).map(r => [r.width, r.height])"
+        "[...document.querySelectorAll('figure svg')].map(s => s.getBoundingClientRect()).map(r "
+        "=> [r.width, r.height])"
     )
     assert len(sizes) == 2
     assert all(width > 300 and height > 150 for width, height in sizes)
     inked = page.value(
-        "[...document.querySelectorAll('figure svg path')].filter(p => p.getBBox().width > 100).length"
+        "[...document.querySelectorAll('figure svg path')].filter(p => p.getBBox().width > "
+        "100).length"
     )
     assert inked > 5  # curves and axes, not an empty frame
     assert page.value("document.documentElement.scrollWidth <= window.innerWidth")
@@ -75,7 +86,8 @@ def test_the_picture_zooms_and_comes_back(page):
     box = "document.querySelector('figure svg').getAttribute('viewBox')"
     home = page.value(box)
     x, y = page.value(
-        "(r => [r.x + r.width / 2, r.y + 20])(document.querySelector('figure svg').getBoundingClientRect())"
+        "(r => [r.x + r.width / 2, r.y + 20])(document.querySelector('figure "
+        "svg').getBoundingClientRect())"
     )
     wheel = {"type": "mouseWheel", "x": x, "y": y, "deltaX": 0, "deltaY": -300}
     page.call("Input.dispatchMouseEvent", **wheel)

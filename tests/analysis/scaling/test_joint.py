@@ -16,7 +16,7 @@ def test_a_condition_without_an_anchor_stops_the_law_and_says_so():
 def test_an_unfinished_condition_is_left_out_with_its_reason():
     frame = table()
     joint = analyse(pick(frame, (frame["budget"] < 6e20) | (frame["rho"] > 0.85)), "sim")
-    assert len(joint.studies) == 2
+    assert len(joint.sweeps) == 2
     assert joint.left_out == (
         "sim, budget 6e+20: 2 values of rho have a loss; expected at least 3 for a curve",
     )

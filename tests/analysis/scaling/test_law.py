@@ -1,4 +1,4 @@
-"""Parameter recovery from simulated tables of several conditions, and what is said where nothing can be told."""
+"""Parameter recovery from simulated tables of several conditions."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,10 @@ def test_two_axes_are_told_apart():
 
 
 def test_prediction_intervals_cover_the_truth():
-    """A bounded number of simulations, untrained at two doublings beyond; 3 SD of a binomial below 85 %."""
+    """A bounded number of simulations, untrained at two doublings beyond.
+
+    3 SD of a binomial below 85 %.
+    """
     hits = {"rho_star": 0, "gain_over_moe": 0, "slope": 0}
     sweeps = 20
     for number in range(sweeps):

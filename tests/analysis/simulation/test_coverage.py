@@ -1,4 +1,4 @@
-"""A bounded part of the study that `python -m analysis.simulation.coverage` runs in full."""
+"""A bounded part of the sweep that `python -m analysis.simulation.coverage` runs in full."""
 
 from dataclasses import replace
 

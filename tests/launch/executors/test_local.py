@@ -13,7 +13,10 @@ from engram_sweep.launch.executors.local import LocalExecutor
 def test_a_worker_sees_the_gpus_it_was_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: int
 ) -> None:
-    """Submitit is asked for them; without that it would hide every GPU, and the run would train on the CPU."""
+    """Submitit is asked for them.
+
+    Without that it would hide every GPU, and the run would train on the CPU.
+    """
     asked = {}
 
     def submit(self: submitit.LocalExecutor, *job: object) -> submitit.LocalJob:

@@ -17,9 +17,12 @@ def test_keys_reach_the_script(tmp_path: Path) -> None:
     user = tmp_path / "engram-sweep" / "cluster.yaml"
     user.parent.mkdir()
     user.write_text(
-        "partition: gpu\naccount: lab\nqos: long\nconstraint: ib\ngpu_type: h100\ngpus_per_node: 4\ncpus_per_task: 6\n"
-        "mem_gb: 1.5\nsignal_seconds: 300\nsbatch: [--exclusive, --mail-type=END]\nsrun: [--container-image=lab.sqsh]\n"
-        "setup: [module load cuda, export A='b c']\ncontainer: apptainer exec --nv lab.sif\npython: python3.11\n"
+        "partition: gpu\naccount: lab\nqos: long\nconstraint: ib\ngpu_type: h100\ngpus_per_node: "
+        "4\ncpus_per_task: 6\n"
+        "mem_gb: 1.5\nsignal_seconds: 300\nsbatch: [--exclusive, --mail-type=END]\nsrun: "
+        "[--container-image=lab.sqsh]\n"
+        "setup: [module load cuda, export A='b c']\ncontainer: apptainer exec --nv "
+        "lab.sif\npython: python3.11\n"
     )
     launch = {
         "gpu": "h100",
@@ -31,10 +34,22 @@ def test_keys_reach_the_script(tmp_path: Path) -> None:
     text = (dry_run.write(make_plan(scale(launch=launch)), tmp_path, {}) / "array-0.sh").read_text()
     asked = sbatch_options(text)
     wanted = {
-        "partition": "low", "account": "lab", "qos": "long", "constraint": "ib", "gpus-per-node": "h100:4",
-        "nodes": "2", "ntasks-per-node": "4", "cpus-per-task": "6", "mem": "1536M", "signal": "USR2@300",
-        "time": "90", "exclusive": "", "mail-type": "END", "array": "0-11%3", "job-name": "engram-example",
-    }  # fmt: skip
+        "partition": "low",
+        "account": "lab",
+        "qos": "long",
+        "constraint": "ib",
+        "gpus-per-node": "h100:4",
+        "nodes": "2",
+        "ntasks-per-node": "4",
+        "cpus-per-task": "6",
+        "mem": "1536M",
+        "signal": "USR2@300",
+        "time": "90",
+        "exclusive": "",
+        "mail-type": "END",
+        "array": "0-11%3",
+        "job-name": "engram-example",
+    }
     assert wanted.items() <= asked.items()
     assert "wckey" not in asked
     lines = text.splitlines()

@@ -1,4 +1,7 @@
-"""How the answers of squeue are read; on a real SLURM they are tested in tests/slurm/test_squeue.py."""
+"""How the answers of squeue are read.
+
+On a real SLURM they are tested in tests/slurm/test_squeue.py.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The script of report.html: pictures zoom with the wheel, move when dragged, and reset on a double click."""
-
-ZOOM = """
+// Pictures zoom with the wheel, move when dragged, and reset on a double click.
 for (const svg of document.querySelectorAll("figure svg")) {
   const home = svg.getAttribute("viewBox"), width = svg.viewBox.baseVal.width;
   const show = (box) => svg.setAttribute("viewBox", box.join(" "));
@@ -26,4 +24,3 @@ for (const svg of document.querySelectorAll("figure svg")) {
   svg.addEventListener("pointerup", () => { held = null; });
   svg.addEventListener("dblclick", () => svg.setAttribute("viewBox", home));
 }
-"""
