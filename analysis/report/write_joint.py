@@ -43,6 +43,7 @@ def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[st
         pictures["optimum_over_axes"] = optimum_over_axes(
             joint.scaling, f"Best share and gain, {name}"
         )
+    # What they say together stands first, then every condition by itself, then all runs.
     body = [
         f'<p class="verdict">{"<br>".join(map(escape, together))}</p>',
         *(
@@ -60,6 +61,7 @@ def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[st
         picture = style.render(loss_vs_rho.loss_vs_rho(one, label), "svg").decode()
         body += [f"<h1>{escape(label)}</h1>", *curve_html(one, verdict, label, picture)]
     html = page.document(name, [*body, *runs_html(joint.sweeps, name)])
+    # All is computed before the first file is written: an error leaves nothing half-done.
     with writing(folder):
         for file, figure in pictures.items():
             style.save(figure, folder, file)

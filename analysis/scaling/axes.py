@@ -98,10 +98,12 @@ def axes_of(conditions: Sequence[Condition]) -> Axes:
         if any(axis not in one.axes for one in conditions):
             silent[axis] = "is not known for every condition"
             continue
+        # What of this axis follows from those already found?
         values = np.log2([one.axes[axis] for one in conditions])
         design = np.column_stack([np.ones(len(values)), positions])
         relation = np.linalg.lstsq(design, values)[0]
         left = values - design @ relation
+        # It stands still, it moves with the others, or it is an axis of its own.
         if np.ptp(values) < VARIES:
             silent[axis] = f"is about {2 ** values.mean():.3g} in every condition"
             relation = np.append(values.mean(), np.zeros(len(names)))

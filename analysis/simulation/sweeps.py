@@ -50,7 +50,7 @@ def _power_laws() -> LossOf:
         return (rho + 0.1) ** -0.3, 1 / (1 - rho + offset)
 
     def weight(offset: float) -> float:
-        """Of the memory side, so that the slope vanishes at the optimum."""
+        """Return the weight of the memory side, so that the slope vanishes at the optimum."""
         return 0.3 * (PAPER_BEST + 0.1) ** -1.3 * (1 - PAPER_BEST + offset) ** 2
 
     def curve(rho: np.ndarray, offset: float) -> np.ndarray:
@@ -147,6 +147,7 @@ def simulate(
     shares = np.tile(np.asarray(rho, dtype=float), seeds)
     seed = np.repeat(np.arange(seeds), len(rho))
     centred = shares - np.mean(rho)
+    # What blurs a run: itself, its seed (a shift and a slope in rho), bad luck, drift with time.
     losses = truth.loss(shares) + noise.run * rng.standard_normal(len(shares))
     losses += noise.seed * rng.standard_normal(seeds)[seed]
     losses += noise.seed_tilt * rng.standard_normal(seeds)[seed] * centred
@@ -160,6 +161,7 @@ def simulate(
             "outcome": "ok",
         }
     )
+    # Every run reads the same windows, so a window's difficulty and slope are shared by all.
     if noise.windows:
         tilt = noise.window_tilt * rng.standard_normal(noise.windows)
         per_window = losses[:, None] + noise.window_run * rng.standard_normal(
@@ -169,6 +171,7 @@ def simulate(
         losses = per_window.mean(axis=1)
         table["window_losses"] = list(per_window)
         table["window_tokens"] = [np.full(noise.windows, 1024, dtype=np.int32)] * len(shares)
+    # A diverged run stays in the table, without a loss.
     gone = rng.random(len(shares)) < noise.diverged
     table["validation_loss"] = np.where(gone, np.nan, losses)
     table.loc[gone, "outcome"] = "diverged"

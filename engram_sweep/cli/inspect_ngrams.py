@@ -128,6 +128,7 @@ def view_ngrams(
     chosen = TOKENIZERS[tokenizer]
     classes = cached_compression(chosen, tokenizer, cache)
     ids = chosen.encode(text).astype(np.int64)
+    # Only what the hash reads matters here; the rest of the geometry is the smallest there is.
     memory = EngramGeometry(
         layers=layers,
         max_order=max_order,

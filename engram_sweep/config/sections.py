@@ -24,7 +24,7 @@ class Corpus(Section):
     tokenizer: str
     validation_share: Annotated[float, Field(gt=0, lt=1)]
     fingerprint: str | None = None
-    """Of the token shards that this sweep expects; with `shards`, a launch asks for it."""
+    """Expected fingerprint of the token shards; with `shards`, a launch asks for it."""
 
     @model_validator(mode="after")
     def _known(self) -> Corpus:

@@ -55,7 +55,7 @@ class Slurm(Section):
     gpu_type: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] | None = None
     """The type in `--gpus-per-node=TYPE:N`, on clusters that have several."""
     processes_per_node: Count | None = None
-    """Of runs without GPUs; with GPUs there is one process per GPU."""
+    """Processes of a run without GPUs; with GPUs there is one process per GPU."""
     cpus_per_task: Count | None = None
     mem_gb: Annotated[float, Field(gt=0)] | None = None
     """Memory per node in GB (powers of 1024, as SLURM counts)."""

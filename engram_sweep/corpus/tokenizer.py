@@ -100,7 +100,7 @@ class PackagedTokenizer:
         ) or ""
 
     def fingerprint(self) -> str:
-        """Of the tokenizer's file."""
+        """Return the xxh3_128 of the tokenizer's file."""
         return xxhash.xxh3_128_hexdigest(self._file().read_bytes())
 
 

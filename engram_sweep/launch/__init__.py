@@ -1,1 +1,1 @@
-"""Starting runs, watching them, and telling how they stand."""
+"""Starting runs, watching them, and showing how they stand."""

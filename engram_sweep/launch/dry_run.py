@@ -50,8 +50,10 @@ def write(plan: Plan, results: Path, estimate: dict[str, Any]) -> Path:
     runs = [
         status.run for status in sweep_status(plan, results) if not (status.finished or status.live)
     ]
+    # Without a SLURM here its default limit stands in for the cluster's own.
     size = max_array_size() if shutil.which("scontrol") else MAX_ARRAY_SIZE
 
+    # Scripts of an earlier dry run must not stand beside these as if they were part of them.
     folder = home / "dry-run"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -16,7 +16,7 @@ from engram_sweep.runs.records import FILE_NAME, runs_folder
 
 STATES = ("planned", "queued", "running", "preempted", "done", "diverged", "failed")
 COLUMNS = ("run_id", "outcome", "validation_loss", "steps", "tokens_per_second")
-"""Of a record."""
+"""Columns of a record that the status shows."""
 
 
 @dataclass(frozen=True)

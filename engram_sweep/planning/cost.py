@@ -188,6 +188,7 @@ def cost(plan: Plan, price: Price | None) -> dict[str, Any]:
         return {**found, "sustained_gflops": speed, "worker_hours": flops / (speed * 1e9) / 3600}
     gpu = GPUS[price.gpu]
     hours = [run.flops / (gpu.peak_flops * price.mfu) / 3600 for run in plan.runs]
+    # Runs differ along rho; the one that needs most memory decides whether the sweep fits.
     largest = max(plan.runs, key=lambda run: training_bytes(run, price.gpus_per_run).total)
     memory = training_bytes(largest, price.gpus_per_run)
     return {

@@ -142,6 +142,7 @@ def _block(g: Geometry, i: int, window: int) -> Iterator[Entry]:
         0,
         (window + 1) * g.n_heads * (g.head_dim + value_dim),
     )
+    # A token activates top_k of the stacked experts, and every shared width.
     yield from _mix(g, f"{at}.feed_forward_mix")
     yield _weight(f"{at}.feed_forward_norm.weight", "norm", D)
     shared = f"{at}.feed_forward"

@@ -64,7 +64,7 @@ class Observed:
     recent_seconds: float = 0.0
     """Time that the steps of `recent` took."""
     training_seconds: float = 0.0
-    """Of all attempts, up to the checkpoint that the next one went on from."""
+    """Training time of all attempts, up to the checkpoint that the next one went on from."""
     window_losses: list[float] = field(default_factory=list)
     window_tokens: list[int] = field(default_factory=list)
     gate_sums: list[float] = field(default_factory=list)
@@ -211,6 +211,7 @@ class RunModule(LightningModule):
         seen, steps = self.observed, self.spec.training.steps
         seen.steps = step + 1
         seen.recent.append(loss)
+        # The last tenth stands for the end of training: one step's loss and load are too noisy.
         if step >= steps - max(1, steps // 10):
             seen.late_losses.append(loss)
             seen.late_load = (
@@ -222,6 +223,7 @@ class RunModule(LightningModule):
             seen.train_loss = float(mean_(torch.stack(seen.late_losses).mean()))
         elif seen.steps % self.every:
             return
+        # Once in `every` steps only: this waits for the device and for the other ranks.
         mean = float(mean_(torch.stack(seen.recent).mean()))
         self._tick()
         tokens = len(seen.recent) * self.spec.training.batch_windows * self.spec.training.window
@@ -236,6 +238,7 @@ class RunModule(LightningModule):
             metrics[f"experts_without_tokens/{i}"] = float((counts == 0).sum())
         for i, gate in enumerate(self.model.gate_means()):
             metrics[f"gate_mean/{i}"] = gate
+        # Kept in the checkpoint too, so that a resumed run has one unbroken curve.
         seen.curve_steps.append(seen.steps)
         seen.curve_losses.append(mean)
         seen.metrics.append(metrics)

@@ -39,10 +39,12 @@ def make_optimizers(model: Transformer, training: TrainingSpec) -> list[torch.op
     """
     tables = model.tables()
     facts = OPTIMIZERS[training.optimizer]
+    # Each parameter goes to exactly one optimizer: tables, matrices of the scale's own, the rest.
     own = {} if facts.matrix_bytes is None else matrices(model)
     norms = {id(norm.weight) for norm in model.modules() if isinstance(norm, RMSNorm)}
     elsewhere = {id(p) for params in (tables, *own.values()) for p in params}
     rest = [p for p in model.parameters() if id(p) not in elsewhere]
+    # Norm weights of several branches are matrices in shape only.
     vectors = [p for p in rest if p.ndim <= 1 or id(p) in norms]
     of_vector = {id(p) for p in vectors}
     groups = [
@@ -62,6 +64,7 @@ def make_optimizers(model: Transformer, training: TrainingSpec) -> list[torch.op
     if tables:
         factor = training.table_learning_rate_factor
         optimizers.append(torch.optim.SparseAdam(tables, lr=rate * factor, betas=training.betas))
+    # The schedule multiplies the peak; the group's own rate changes step by step.
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]

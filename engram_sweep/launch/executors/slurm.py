@@ -46,7 +46,7 @@ class Request:
     """What jobs of a sweep are submitted with."""
 
     name: str
-    """Of the jobs."""
+    """Name of the jobs."""
     slurm: Slurm
     shape: Shape
     """Nodes, processes and GPUs of one run."""
