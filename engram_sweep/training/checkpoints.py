@@ -52,7 +52,8 @@ class Checkpoints:
 
         Args:
             step: optimizer steps done.
-            state: tensors and plain data only, because it is read with `weights_only=True`.
+            state: tensors and plain data only, because it is read with `weights_only=True`; with
+                the run's id as `run_id`.
         """
         self._last = time.monotonic()
         writing = self.folder / "writing"
@@ -75,16 +76,24 @@ class Checkpoints:
         for path in self._newest_first()[KEEP:]:
             path.unlink(missing_ok=True)
 
-    def newest(self) -> dict[str, Any] | None:
+    def newest(self, run_id: str) -> dict[str, Any] | None:
         """Return the state of the newest whole checkpoint, on the CPU; None if there is none.
 
-        A damaged one is removed, with a line on stderr, and the one before is taken.
+        A damaged one is removed, with a line on stderr, and the one before is taken. One of another
+        run is renamed to `other-...`: it may be the only copy, and it must not count here.
+
+        Args:
+            run_id: the run that goes on; its checkpoints hold it as `run_id`.
         """
         for path in self._newest_first():
             name = _NAME.fullmatch(path.name)
             try:
                 if name and _digest(path) == name[2]:
-                    return torch.load(path, map_location="cpu", weights_only=True)
+                    state = torch.load(path, map_location="cpu", weights_only=True)
+                    if state.get("run_id") == run_id:
+                        return state
+                    self._set_aside(path, state.get("run_id"))
+                    continue
                 problem = "its digest differs"
             except OSError as error:
                 problem = str(error)
@@ -95,6 +104,17 @@ class Checkpoints:
             )
             path.unlink(missing_ok=True)
         return None
+
+    @staticmethod
+    def _set_aside(path: Path, owner: str | None) -> None:
+        print(
+            f"{path.name}: of another run ({owner}), going back to the one before",
+            file=sys.stderr,
+            flush=True,
+        )
+        # Every rank comes by here; the first one renames it.
+        with suppress(FileNotFoundError):
+            path.rename(path.with_name(f"other-{path.name}"))
 
     def clear(self) -> None:
         """Remove them all: the run is done."""

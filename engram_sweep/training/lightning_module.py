@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engram_sweep.model.initialization import initialise
 from engram_sweep.model.transformer import Transformer, window_losses
-from engram_sweep.spec import RunSpec
+from engram_sweep.spec import RunSpec, run_id
 from engram_sweep.training.checkpoints import Checkpoints
 from engram_sweep.training.distributed import (
     any_of,
@@ -121,7 +121,7 @@ class RunModule(LightningModule):
         self._ddp_params_and_buffers_to_ignore += [name for name, _ in self.named_buffers()]
         self.observed = Observed()
         self.every = max(1, spec.training.steps // 100)
-        self.saved = checkpoints.newest() if checkpoints else None
+        self.saved = checkpoints.newest(run_id(spec)) if checkpoints else None
         if self.saved is not None:
             self.observed = Observed(**self.saved["observed"])
         self.first_step = self.observed.steps
@@ -273,6 +273,7 @@ class RunModule(LightningModule):
                 f.name: getattr(seen, f.name) for f in fields(seen) if f.name not in OF_VALIDATION
             }
             state = {
+                "run_id": run_id(self.spec),
                 "model": self.model.state_dict(),
                 "optimizers": [o.optimizer.state_dict() for o in self._optimizers()],
                 "observed": of_training,

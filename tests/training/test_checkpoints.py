@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ import torch
 
 from engram_sweep.corpus.shards import Shards
 from engram_sweep.planning.plan import Plan
+from engram_sweep.spec import run_id
 from engram_sweep.training.checkpoints import Checkpoints
 from engram_sweep.training.lightning_module import Progress
 from engram_sweep.training.signals import Interrupted, StopFlag
@@ -111,10 +112,10 @@ def test_truncated_checkpoints_are_not_taken(
 ) -> None:
     checkpoints = Checkpoints(tmp_path / "checkpoints", 0)
     for step in (1, 2, 3):
-        checkpoints.save(step, {"x": torch.full((1000,), float(step))})
+        checkpoints.save(step, {"run_id": "a", "x": torch.full((1000,), float(step))})
     newest = max(checkpoints.folder.iterdir())
     newest.write_bytes(newest.read_bytes()[:keep])
-    state = checkpoints.newest()
+    state = checkpoints.newest("a")
     assert state is not None
     assert state["x"][0] == 2
     assert "step-00000003" in capsys.readouterr().err
@@ -122,7 +123,25 @@ def test_truncated_checkpoints_are_not_taken(
     assert oct(checkpoints.folder.stat().st_mode & 0o777) == "0o700"
     checkpoints.clear()
     assert not checkpoints.folder.exists()
-    assert checkpoints.newest() is None
+    assert checkpoints.newest("a") is None
+
+
+def test_a_checkpoint_of_another_run_is_not_gone_on_from(
+    smoke_plan: Plan, shards: Shards, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder copied by mistake: the run starts anew, and ends as if nothing had been there."""
+    spec = spec_of(smoke_plan)
+    other = replace(spec, seed=spec.seed + 1)
+    whole = train(spec, shards, tmp_path / "whole")
+    checkpoints, stop = Checkpoints(tmp_path / "checkpoints", every_seconds=1e9), StopFlag()
+    with pytest.raises(Interrupted):
+        train(other, shards, tmp_path / "other", stop_at(stop, 5), checkpoints, stop)
+    [theirs] = checkpoints.folder.iterdir()
+    resumed = train(spec, shards, tmp_path / "logs", checkpoints=checkpoints)
+    assert measured(resumed) == measured(whole)
+    said = capsys.readouterr().err
+    assert f"{theirs.name}: of another run ({run_id(other)})" in said
+    assert (checkpoints.folder / f"other-{theirs.name}").exists(), "it may be the only copy"
 
 
 def test_a_diverged_run_that_was_stopped_is_still_diverged(

@@ -7,6 +7,7 @@ for some minutes; a job that it does not know has ended.
 from __future__ import annotations
 
 import getpass
+import re
 import subprocess
 import time
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ MAX_POLL_SECONDS = 30
 MAX_IDS_PER_CALL = 500
 """Job ids on one command line."""
 
+_ID = re.compile(r"[0-9]+(_[0-9]+)?")
+"""A job id of SLURM, e.g. 17 or 17_3. Anything else in a note could be an option to scancel."""
 _QUEUED = frozenset(
     {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT"}
 )
@@ -75,8 +78,9 @@ class Squeue:
             jobs: which; ended ones are passed over.
             force: kill at once, instead of SIGTERM and the cluster's own grace time.
         """
-        for start in range(0, len(jobs), MAX_IDS_PER_CALL):
-            ids = [job.id for job in jobs[start : start + MAX_IDS_PER_CALL]]
+        known = [job.id for job in jobs if _ID.fullmatch(job.id)]
+        for start in range(0, len(known), MAX_IDS_PER_CALL):
+            ids = known[start : start + MAX_IDS_PER_CALL]
             client("scancel", "--quiet", *ids)
             if force:
                 client("scancel", "--quiet", "--signal=KILL", "--full", *ids)
@@ -104,6 +108,8 @@ class Squeue:
         self._answer = dict(line.split(maxsplit=1) for line in lines.splitlines())
 
     def _state(self, job: Job) -> State:
+        if not _ID.fullmatch(job.id):
+            return "ended"
         word = self._answer.get(job.id)
         # What it does not know has ended, unless it was asked before the job was submitted, or did
         # not answer.

@@ -109,3 +109,13 @@ def test_a_client_that_hangs_fails_or_is_not_there_says_nothing(
     assert squeue.client("false") is None
     assert squeue.client("no-such-client") is None
     assert squeue.client("echo", "17 RUNNING") == "17 RUNNING\n"
+
+
+@pytest.mark.parametrize("number", ["--user=root", "17,18", "17 18", "17_[1-9]", "", "17\n", "١٧"])
+def test_an_id_that_is_none_never_reaches_a_client(clients: Clients, number: str) -> None:
+    """A note in a run folder is no command line: `scancel --user=...` stops the jobs of others."""
+    queue = Squeue()
+    queue.cancel([job(number), job(5)], force=True)
+    assert all(words[-1] == "5" for words in clients.asked)
+    assert all(number not in words for words in clients.asked)
+    assert queue.states([job(number)]) == ["ended"]
