@@ -1,10 +1,13 @@
-"""Writing so that a crash leaves either the old file or the new one, never half of one."""
+"""Files that a crash cannot halve, and that may hold anything when they are read back."""
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
 import secrets
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,12 +39,54 @@ def write_json(path: Path, data: Any) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text))
 
 
+def read_plain(path: Path) -> bytes:
+    """Return what is in a plain file: a pipe in its place would keep the reader waiting.
+
+    Raises:
+        OSError: it cannot be read, or is something else than a file.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "expected a plain file", str(path))
+        return file.read()
+
+
 def read_json(path: Path) -> Any | None:
     """Return plain data of a JSON file, or None if there is none or it is no JSON."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
+        return json.loads(read_plain(path))
+    except (OSError, ValueError, RecursionError):
         return None
+
+
+def read_fields(path: Path, **kinds: type | tuple[type, ...]) -> dict[str, Any] | None:
+    """Return the fields of a JSON object, or None unless each one is there with its type.
+
+    Args:
+        path: the file.
+        kinds: the type of each field that is needed; float takes finite numbers only.
+
+    Example:
+        `read_fields(path, step=int, loss=float)` of a file `{"step": true, "loss": 1}` is None.
+    """
+    return checked_fields(read_json(path), **kinds)
+
+
+def checked_fields(data: Any, **kinds: type | tuple[type, ...]) -> dict[str, Any] | None:
+    """Return plain data if it is what `read_fields` asks for, else None."""
+    if isinstance(data, dict) and all(
+        name in data and _is_a(data[name], kind if isinstance(kind, tuple) else (kind,))
+        for name, kind in kinds.items()
+    ):
+        return data
+    return None
+
+
+def _is_a(value: Any, kinds: tuple[type, ...]) -> bool:
+    if type(value) is int and float in kinds:
+        return abs(value) < 2**53
+    return type(value) in kinds and (type(value) is not float or math.isfinite(value))
 
 
 def _sync(path: Path) -> None:

@@ -1,6 +1,11 @@
-"""The one exception that a user is meant to see."""
+"""The one exception that a user is meant to see, and what of a text may reach a terminal."""
 
 from __future__ import annotations
+
+import unicodedata
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories: controls, invisible formats, surrogates, line and paragraph separators."""
 
 
 def not_installed(what: str, package: str) -> UserError:
@@ -15,3 +20,17 @@ class UserError(ValueError):
 
     The command line prints it and exits with 2.
     """
+
+
+def printable(text: str) -> str:
+    r"""Return a text from a file as one line that moves no cursor and paints nothing.
+
+    Example:
+        `printable("red \x1b[31m")` shows the escape character as the four characters `\x1b`.
+    """
+    return "".join(
+        each.encode("unicode_escape").decode()
+        if unicodedata.category(each) in _UNSEEN and each != "\t"
+        else each
+        for each in text
+    )

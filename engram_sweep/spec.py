@@ -209,11 +209,16 @@ def from_json(cls: type, data: Any) -> Any:
         return _coerce(cls, data)
     hints = get_type_hints(cls)
     names = {f.name for f in fields(cls)}
-    if not isinstance(data, dict):
-        raise ValueError(f"{cls.__name__}: expected the keys {sorted(names)}, found {data!r}")
-    if set(data) != names:
-        raise ValueError(f"{cls.__name__}: expected the keys {sorted(names)}, found {sorted(data)}")
-    return cls(**{name: _field(hints[name], data[name]) for name in names})
+    if not isinstance(data, dict) or set(data) != names:
+        found = sorted(data) if isinstance(data, dict) else data
+        raise ValueError(f"{cls.__name__}: expected the keys {sorted(names)}, found {found!r:.80}")
+    values = {}
+    for name in names:
+        try:
+            values[name] = _field(hints[name], data[name])
+        except TypeError as error:
+            raise ValueError(f"{cls.__name__}: {name}: {error}") from None
+    return cls(**values)
 
 
 def _field(hint: Any, value: Any) -> Any:
@@ -227,9 +232,19 @@ def _field(hint: Any, value: Any) -> Any:
 
 
 def _coerce(hint: Any, value: Any) -> Any:
-    if get_origin(hint) is tuple:
-        args = get_args(hint)
-        return tuple(_coerce(args[0], v) for v in value)
-    if hint is float and isinstance(value, int):
+    """Return a plain value as a tuple, dict, str, int, float or bool, as its hint says.
+
+    Raises:
+        TypeError: it is something else; text is no number, and true is no 1.
+    """
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        return tuple(from_json(args[0], v) for v in value)
+    if origin is dict and isinstance(value, dict):
+        return {key: from_json(args[1], v) for key, v in value.items()}
+    if hint is float and type(value) is int and abs(value) < 2**53:
         return float(value)
+    if type(value) is not hint:
+        name = getattr(origin or hint, "__name__", hint)
+        raise TypeError(f"expected {name}, found {value!r:.80}")
     return value

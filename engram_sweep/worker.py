@@ -19,7 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engram_sweep.job_environment import place_of, rank_of, requeue
-from engram_sweep.runs.failures import FailureKind, kind_of, tries_allowed
+from engram_sweep.own_folders import private_files
+from engram_sweep.runs.failures import FailureKind, NodeError, kind_of, tries_allowed
 from engram_sweep.runs.folder import Busy, RunFolder
 from engram_sweep.runs.provenance import code_state, gpu_driver_version, versions
 from engram_sweep.runs.records import write_record
@@ -46,7 +47,7 @@ def run(folder: str, inline: bool = False) -> None:
     # Inline, the driver's process goes on after the run, so its signals stay its own.
     stop = StopFlag(() if inline else SIGNALS)
     stop.own()
-    rank, several = _standing(here)
+    rank, several = _standing(here, inline)
     try:
         if here.is_done():
             return
@@ -63,13 +64,15 @@ def run(folder: str, inline: bool = False) -> None:
             sys.exit(1)
 
 
-def _standing(here: RunFolder) -> tuple[int, bool]:
-    """Return the rank of this worker, and whether it has others beside it."""
+def _standing(here: RunFolder, inline: bool) -> tuple[int, bool]:
+    """Return the rank of this worker, and whether it has others beside it; set its file modes."""
     try:
         order = here.read_work_order()
     except ValueError:
         # An unreadable run.json is reported by _train, which needs it.
         return 0, False
+    if not inline:
+        private_files(order.group_readable)
     return rank_of(order), order.processes > 1
 
 
@@ -124,20 +127,25 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
     # torch takes seconds to import; a worker that finds its run done or taken does not pay for it.
     import torch
 
-    from engram_sweep.corpus.shards import load
+    from engram_sweep.corpus.shards import unchanged
     from engram_sweep.training.checkpoints import Checkpoints
     from engram_sweep.training.train import train
 
     order = here.read_work_order()
     torch.set_num_threads(order.threads)
-    shards = load(Path(order.shards))
+    if order.gpus_per_node and torch.cuda.device_count() < order.devices:
+        raise NodeError(
+            f"launch.gpus: expected {order.gpus_per_node} per node, torch finds "
+            f"{torch.cuda.device_count()} on {platform.node()}"
+        )
+    shards = unchanged(Path(order.shards), order.corpus_fingerprint, order.corpus_stamp)
     place = place_of(order)
     checkpoints = Checkpoints(here.checkpoints, 60 * order.checkpoint_minutes)
     result = train(
         order.spec,
         shards,
         here.path / "logs",
-        report=lambda progress: here.write_progress(asdict(progress)),
+        report=lambda progress: here.write_progress({**asdict(progress), "seconds": seconds()}),
         checkpoints=checkpoints,
         stop=stop,
         place=place,
@@ -145,8 +153,10 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
     )
     if place.rank:
         return
-    *before, this = here.attempts()
+    attempts = here.attempts()
+    before = attempts[:-1]
     wall = seconds() + sum(attempt["seconds"] or 0 for attempt in before)
+    now = datetime.now(UTC)
     values = {
         **asdict(result),
         **order.record_columns(),
@@ -160,8 +170,8 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
         "versions": versions(),
         "host": platform.node(),
         "driver": gpu_driver_version(),
-        "started_at": datetime.fromisoformat((before or [this])[0]["started_at"]),
-        "finished_at": datetime.now(UTC),
+        "started_at": datetime.fromisoformat(attempts[0]["started_at"]) if attempts else now,
+        "finished_at": now,
     }
     write_record(here.record, values)
     # The record stands: what comes after it may fail without harm.

@@ -98,7 +98,7 @@ class Round:
             with contextlib.suppress(OSError):
                 if entry.name.isdigit():
                     line = (entry / "cmdline").read_bytes()
-                    if b"submitit.core._submit" in line and str(self.results).encode() in line:
+                    if b"engram_sweep.worker" in line and str(self.results).encode() in line:
                         found.append(int(entry.name))
         return found
 

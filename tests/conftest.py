@@ -40,6 +40,18 @@ def call(*words: str | Path, env: dict[str, str] | None = None) -> subprocess.Co
     )
 
 
+def write_two_runs(folder: Path) -> Path:
+    """A folder of scales whose smoke sweep has two of the real one's six runs."""
+    scale = (SWEEPS / "smoke.yaml").read_text()
+    small = scale.replace("rho: [1.0, 0.5, 0.0]", "rho: [1.0, 0.0]").replace(
+        "seeds: [0, 1]", "seeds: [0]"
+    )
+    assert small != scale
+    folder.mkdir()
+    (folder / "smoke.yaml").write_text(small)
+    return folder
+
+
 def mount(folder: Path, options: str) -> None:
     """Mount a real file system in memory, or say why this machine cannot.
 

@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 
 from engram_sweep.config.scale import Scale, load_scale
+from engram_sweep.corpus.shards import load as load_shards
+from engram_sweep.corpus.shards import stamp
 from engram_sweep.planning.plan import PlannedRun
 from engram_sweep.runs.work_order import WorkOrder
 
@@ -71,19 +73,24 @@ def load(name: str) -> Scale:
 
 def work_order(run: PlannedRun, shards: Path, devices: int = 1, **changes: Any) -> WorkOrder:
     """What a worker of a planned run is given."""
+    made = (shards / "manifest.json").exists()
     values: dict[str, Any] = {
         "run_id": run.run_id,
         "scale": run.scale,
         "rho_asked": run.allocation.rho_asked,
         "ledger": run.allocation.ledger.sums(),
         "shards": str(shards),
+        "corpus_fingerprint": load_shards(shards).manifest.fingerprint if made else "",
+        "corpus_stamp": stamp(shards) if made else "",
         "threads": 1,
         "nodes": 1,
         "devices": devices,
+        "gpus_per_node": 0,
         "timeout_minutes": 60,
         "signal_seconds": 30,
         "checkpoint_minutes": 10.0,
         "retries": {"preempted": 3},
+        "group_readable": False,
         "spec": run.spec,
     }
     return WorkOrder(**values | changes)

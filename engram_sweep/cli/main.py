@@ -14,7 +14,7 @@ import sys
 from importlib.metadata import EntryPoint, entry_points
 
 from engram_sweep.cli import export, inspect_ngrams, plan, status, sweep, tune
-from engram_sweep.errors import UserError
+from engram_sweep.errors import UserError, printable
 
 COMMANDS = (
     plan.register,
@@ -76,11 +76,24 @@ def _run(options: argparse.Namespace) -> int:
     try:
         return options.func(options)
     except UserError as error:
-        print(f"engram-sweep: {error}", file=sys.stderr)
+        print(f"engram-sweep: {printable(str(error))}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"engram-sweep: {printable(_refused(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         return 130
+
+
+def _refused(error: OSError) -> str:
+    """Return what a file or a folder did not allow, and what its owner can do about it."""
+    if not isinstance(error, PermissionError) or error.filename is None:
+        return str(error)
+    return (
+        f"{error.filename}: you may not read or write it; its owner may let the group read, by "
+        "group_readable: true under results: in the scale, and make sweep again"
+    )
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def _rerun_failed(options: argparse.Namespace) -> int:
 
 def _launch(plan: Plan, options: argparse.Namespace, only: set[str] | None) -> int:
     from engram_sweep.cli import status_view
-    from engram_sweep.launch.driver import sweep
+    from engram_sweep.launch.sweep import sweep
 
     if options.dry_run:
         return _dry_run(plan, options)

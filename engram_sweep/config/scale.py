@@ -167,6 +167,13 @@ class Launch(Section):
         return self
 
 
+class Results(Section):
+    """Who may look at what a sweep writes; not part of any run's identity."""
+
+    group_readable: bool = False
+    """Whether the group may read run folders; without it they are the user's alone."""
+
+
 class Scale(Section):
     """One file of `sweeps/`."""
 
@@ -180,6 +187,7 @@ class Scale(Section):
     sweep: Sweep
     launch: Launch
     budget: Budget = Budget()
+    results: Results = Results()
 
     @model_validator(mode="after")
     def _agrees(self) -> Scale:

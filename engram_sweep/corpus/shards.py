@@ -8,16 +8,21 @@ import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from stat import S_ISREG
 
 import numpy as np
 import xxhash
 
+from engram_sweep.atomic_files import read_plain
 from engram_sweep.corpus.sources import SHARDS, SOURCES
 from engram_sweep.corpus.tokenizer import TOKENIZERS, cached_compression
 from engram_sweep.errors import UserError
-from engram_sweep.spec import CorpusSpec, canonical_json
+from engram_sweep.spec import CorpusSpec, canonical_json, from_json
 
 _SCHEMA = 1
+DTYPES = ("|u1", "<u2", "<u4", "<i4", "<i8")
+"""What ids may be stored as."""
+FILES = ("manifest.json", "train.bin", "validation.bin", "compression.npy")
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ def prepare(corpus: CorpusSpec, cache: Path, given: Path | None = None) -> Path:
                 raise
         finally:
             shutil.rmtree(building, ignore_errors=True)
-    found = load(folder).manifest.fingerprint
+    found = verified(folder).manifest.fingerprint
     if corpus.fingerprint not in (None, found):
         raise UserError(
             f"corpus {corpus.source} {source.version()}: expected fingerprint "
@@ -110,7 +115,7 @@ def _checked(corpus: CorpusSpec, folder: Path | None) -> Path:
             f"{folder}: expected a folder of token shards (manifest.json, train.bin, "
             "validation.bin)"
         )
-    manifest = load(folder).manifest
+    manifest = verified(folder).manifest
     for key, wanted, found in (
         ("tokenizer", corpus.tokenizer, manifest.tokenizer),
         # It is part of every run's identity: without it, runs on two corpora would share their ids.
@@ -130,20 +135,86 @@ def load(folder: Path) -> Shards:
     """Open a shard folder.
 
     Raises:
-        UserError: a file is missing or shorter than the manifest says.
+        UserError: a file is missing or shorter than the manifest says, or no such file at all.
     """
     try:
-        data = json.loads((folder / "manifest.json").read_text())
-        manifest = Manifest(**{**data, "validation_documents": tuple(data["validation_documents"])})
+        data = json.loads(read_plain(folder / "manifest.json"))
+        manifest = from_json(Manifest, data)
+        if manifest.dtype not in DTYPES:
+            raise ValueError(f"dtype: expected one of {', '.join(DTYPES)}, got {manifest.dtype!r}")
+        stamp(folder)
         train = np.memmap(folder / "train.bin", manifest.dtype, "r", shape=(manifest.train_tokens,))
         validation = np.memmap(
             folder / "validation.bin", manifest.dtype, "r", shape=(manifest.validation_tokens,)
         )
-        return Shards(manifest, train, validation, np.load(folder / "compression.npy"))
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        classes = np.load(folder / "compression.npy")
+        if classes.ndim != 1 or classes.dtype != np.int64:
+            raise ValueError(f"compression.npy: expected (V,) int64, got {classes.shape}")
+        return Shards(manifest, train, validation, classes)
+    # A header may ask for any amount of memory, and JSON may be nested without end.
+    except (OSError, ValueError, EOFError, OverflowError, MemoryError, RecursionError) as error:
         raise UserError(
             f"{folder}: damaged shards ({error}); delete the folder to tokenise again"
         ) from error
+
+
+def verified(folder: Path) -> Shards:
+    """Open a shard folder and digest all that is in it.
+
+    Raises:
+        UserError: it cannot be opened, or holds something else than its manifest says.
+    """
+    shards = load(folder)
+    found = fingerprint(shards.train, shards.validation, shards.compression)
+    if found != shards.manifest.fingerprint:
+        raise UserError(
+            f"{folder}: expected fingerprint {shards.manifest.fingerprint} (manifest.json), its "
+            f"files have {found}: they were changed; delete the folder to tokenise again"
+        )
+    return shards
+
+
+def stamp(folder: Path) -> str:
+    """Return sizes and times (nanoseconds) of a shard folder's files, to see a change by.
+
+    Raises:
+        OSError: one is missing, or is no plain file.
+    """
+    found = [(folder / name).stat() for name in FILES]
+    if not all(S_ISREG(each.st_mode) for each in found):
+        raise OSError(f"expected plain files ({', '.join(FILES)})")
+    return " ".join(f"{each.st_size}:{each.st_mtime_ns}" for each in found)
+
+
+def unchanged(folder: Path, expected: str, stamped: str) -> Shards:
+    """Open a shard folder that a driver has digested, perhaps days ago.
+
+    Args:
+        folder: the shards.
+        expected: their fingerprint then.
+        stamped: their `stamp` then; if it is the same they are not digested again.
+
+    Raises:
+        UserError: they cannot be opened, or are other ones now.
+    """
+    shards = load(folder)
+    if stamp(folder) != stamped:
+        shards = verified(folder)
+    if shards.manifest.fingerprint != expected:
+        raise UserError(
+            f"{folder}: expected the corpus that the sweep was launched with ({expected}), found "
+            f"{shards.manifest.fingerprint}"
+        )
+    return shards
+
+
+def fingerprint(train: np.ndarray, validation: np.ndarray, classes: np.ndarray) -> str:
+    """xxh3_128 of the tokens and of the tokenizer's compression map."""
+    digest = xxhash.xxh3_128()
+    for array in (train, validation, classes):
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _build(corpus: CorpusSpec, folder: Path, cache: Path) -> None:
@@ -208,10 +279,6 @@ def write_shards(
         What was written; its fingerprint goes to `corpus.fingerprint` of the scale.
     """
     classes = cached_compression(TOKENIZERS[tokenizer], tokenizer, cache)
-    digest = xxhash.xxh3_128()
-    for array in (train, validation, classes):
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
     manifest = Manifest(
         source=source,
         source_version=source_version,
@@ -222,7 +289,7 @@ def write_shards(
         validation_tokens=len(validation),
         train_documents=train_documents,
         validation_documents=validation_documents,
-        fingerprint=digest.hexdigest(),
+        fingerprint=fingerprint(train, validation, classes),
     )
     train.tofile(folder / "train.bin")
     validation.tofile(folder / "validation.bin")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import xxhash
 
-from engram_sweep.atomic_files import write_atomically
+from engram_sweep.atomic_files import read_plain, write_atomically
 from engram_sweep.errors import not_installed
 
 if TYPE_CHECKING:
@@ -126,13 +127,13 @@ def cached_compression(tokenizer: Tokenizer, name: str, cache: Path) -> np.ndarr
         cache: the folder; made if it is missing. If it cannot be written the map is made anew
             each time.
     """
-    path = cache / f"compression-{name}-{_COMPRESSION_RULES}-{tokenizer.fingerprint()}.npy"
-    try:
-        found = np.load(path)
-        if found.shape == (tokenizer.vocab_size,) and found.dtype == np.int64:
-            return found
-    except (OSError, ValueError):
-        pass
+    stem = f"compression-{name}-{_COMPRESSION_RULES}-{tokenizer.fingerprint()}"
+    # The digest of its content is in a map's name: a changed one is not read.
+    for path in cache.glob(f"{stem}-*.npy"):
+        with suppress(OSError, ValueError, EOFError, MemoryError):
+            found = np.load(io.BytesIO(read_plain(path)))
+            if path.name == f"{stem}-{_digest(found)}.npy":
+                return found
     made = compression(tokenizer)
 
     def write(temporary: Path) -> None:
@@ -141,8 +142,14 @@ def cached_compression(tokenizer: Tokenizer, name: str, cache: Path) -> np.ndarr
 
     with suppress(OSError):
         cache.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, write)
+        write_atomically(cache / f"{stem}-{_digest(made)}.npy", write)
     return made
+
+
+def _digest(classes: np.ndarray) -> str:
+    """xxh3_64 of a compression map, its type and shape."""
+    kind = f"{classes.dtype.str}{classes.shape}".encode()
+    return xxhash.xxh3_64_hexdigest(kind + classes.tobytes())
 
 
 def compression(tokenizer: Tokenizer) -> np.ndarray:

@@ -10,28 +10,20 @@ its run folder's lock while it trains.
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from engram_sweep.config.scale import Launch, Retries
-from engram_sweep.corpus.shards import prepare
-from engram_sweep.errors import UserError
+from engram_sweep.config.scale import Retries
 from engram_sweep.launch.driver_lock import last_cancel, turn
 from engram_sweep.launch.executors.local import SIGNAL_SECONDS
-from engram_sweep.launch.executors.protocol import Executor, Placement
-from engram_sweep.launch.executors.registry import choose, failure_of, stop_jobs
+from engram_sweep.launch.executors.protocol import Executor
+from engram_sweep.launch.executors.registry import failure_of, stop_jobs
 from engram_sweep.launch.jobs import Job
 from engram_sweep.launch.status import RunStatus, Survey, folder_of
-from engram_sweep.planning.plan import Plan
 from engram_sweep.runs.failures import FailureKind, tries_allowed
 from engram_sweep.runs.folder import RunFolder
-from engram_sweep.runs.record_cache import collect
-from engram_sweep.runs.records import FILE_NAME, runs_folder, write_members
-from engram_sweep.runs.work_order import WorkOrder
 
 POLL_SECONDS = 0.5
 MAX_POLLING_SHARE = 0.2
@@ -209,100 +201,3 @@ class Driver:
 
 def _failed_at(status: RunStatus) -> str | None:
     return status.failure.get("at") if status.failure else None
-
-
-def sweep(
-    plan: Plan,
-    results: Path,
-    watch: Callable[[list[RunStatus]], None],
-    executor: str | None = None,
-    corpus: Path | None = None,
-    only: Collection[str] | None = None,
-) -> list[RunStatus]:
-    """Train a plan.
-
-    Args:
-        plan: the plan.
-        results: results folder; everything of this sweep goes to `<results>/<scale>/`.
-        watch: called with the state of all runs at every poll.
-        executor: local, slurm or inline, instead of the scale's own choice.
-        corpus: the folder of token shards if the corpus is the user's own; None takes
-            `launch.corpus_path`.
-        only: train these runs (ids), no others.
-
-    Returns:
-        The state of every run, at the end.
-
-    Raises:
-        UserError: the corpus is missing or another one, this machine is not what the scale asks
-            for, or the results folder cannot be written.
-        KeyboardInterrupt: stopped; workers of this driver were asked to stop.
-    """
-    survey = Survey(plan, results)
-    statuses = survey.poll()
-    others = {run.run_id for run in plan.runs if only is not None and run.run_id not in only}
-    todo = [s for s in statuses if not s.finished and s.run.run_id not in others]
-    launch = plan.scale.launch
-    chosen = choose(launch, executor)
-    if todo and (missing := chosen.what_is_missing(plan.scale)) is not None:
-        raise UserError(missing)
-    if corpus is None and launch.corpus_path is not None:
-        corpus = Path(launch.corpus_path)
-    # Many small workers side by side beat few with many threads each; set before torch is imported
-    # anywhere.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    try:
-        placement = chosen.placement(plan.scale) if todo else None
-        if placement is not None:
-            _lay_out(todo, launch, placement, results, corpus)
-        write_members(plan.scale.name, [run.run_id for run in plan.runs], results)
-        if placement is not None:
-            start = chosen.start(plan.scale, placement, results / plan.scale.name)
-            parallel = chosen.max_concurrent(launch)
-            driver = Driver(
-                survey,
-                start,
-                parallel,
-                launch.retries,
-                launch.timeout_minutes,
-                watch,
-                given_up=others,
-            )
-            statuses = driver.run()
-        # Whoever reads the records next finds them as one table, if they are many.
-        collect(runs_folder(results, plan.scale.name), FILE_NAME)
-        return statuses
-    except OSError as error:
-        raise UserError(
-            f"{results}: expected a results folder with room to write: {error}"
-        ) from None
-
-
-def _lay_out(
-    todo: list[RunStatus],
-    launch: Launch,
-    placement: Placement,
-    results: Path,
-    corpus: Path | None,
-) -> None:
-    """Tokenise the corpus once; write what to train to the folder of every run that is not live."""
-    shards = prepare(todo[0].run.spec.corpus, results / "corpora", corpus)
-    for run in (status.run for status in todo if not status.live):
-        folder = folder_of(run, results)
-        folder.write_work_order(
-            WorkOrder(
-                run_id=run.run_id,
-                scale=run.scale,
-                rho_asked=run.allocation.rho_asked,
-                ledger=run.allocation.ledger.sums(),
-                shards=str(shards.resolve()),
-                threads=1,
-                nodes=placement.shape.nodes,
-                devices=placement.shape.devices,
-                signal_seconds=placement.signal_seconds,
-                timeout_minutes=launch.timeout_minutes,
-                checkpoint_minutes=launch.checkpoint_minutes,
-                retries=launch.retries.model_dump(),
-                spec=run.spec,
-            )
-        )

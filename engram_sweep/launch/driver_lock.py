@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engram_sweep.atomic_files import read_json, write_json
+from engram_sweep.atomic_files import read_fields, write_json
 from engram_sweep.launch.jobs import now
 
 CANCEL_FILE = "cancelled.json"
@@ -49,7 +49,7 @@ def last_cancel(folder: Path) -> str | None:
     Args:
         folder: `<results>/<scale>`.
     """
-    return (read_json(folder / CANCEL_FILE) or {}).get("at")
+    return (read_fields(folder / CANCEL_FILE, at=str) or {}).get("at")
 
 
 def mark_cancelled(folder: Path) -> None:

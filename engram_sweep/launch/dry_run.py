@@ -20,6 +20,7 @@ from engram_sweep.launch.executors.slurm import (
     request_of,
 )
 from engram_sweep.launch.status import folder_of, sweep_status
+from engram_sweep.own_folders import SHOWN, own_folder
 from engram_sweep.planning.plan import Plan
 from engram_sweep.runs.provenance import code_state
 
@@ -54,13 +55,14 @@ def write(plan: Plan, results: Path, estimate: dict[str, Any]) -> Path:
     size = max_array_size() if shutil.which("scontrol") else MAX_ARRAY_SIZE
 
     # Scripts of an earlier dry run must not stand beside these as if they were part of them.
-    folder = home / "dry-run"
+    results.mkdir(parents=True, exist_ok=True)
+    folder = own_folder(home, SHOWN) / "dry-run"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    own_folder(folder, SHOWN)
     arrays = []
     for number, chunk in enumerate(chunks([folder_of(run, results).path for run in runs], size)):
         name = f"array-{number}.sh"
-        text = request.script(home / "jobs" / f"array-{number}", len(chunk))
+        text = request.script(home / "jobs" / f"array-{number}", [path.name for path in chunk])
         write_atomically(folder / name, lambda path, text=text: path.write_text(text))
         after = arrays[-1]["script"] if arrays else None
         arrays.append({"script": name, "after": after, "runs": [path.name for path in chunk]})

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from engram_sweep.atomic_files import read_json, write_json
+from engram_sweep.atomic_files import read_fields, write_json
 
 State = Literal["queued", "running", "ended", "unknown"]
 """`unknown`: the queue did not answer. Ask again; until then the job does not count as ended."""
@@ -50,8 +50,5 @@ def now() -> str:
 
 def noted_job(folder: Path) -> Job | None:
     """Return the job last submitted for a run folder; None if its note cannot be read."""
-    facts = read_json(folder / NOTE)
-    try:
-        return Job(folder, facts["executor"], facts["id"], facts["submitted_at"]) if facts else None
-    except (KeyError, TypeError):
-        return None
+    facts = read_fields(folder / NOTE, executor=str, id=str, submitted_at=str)
+    return Job(folder, facts["executor"], facts["id"], facts["submitted_at"]) if facts else None

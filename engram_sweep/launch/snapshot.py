@@ -10,19 +10,17 @@ code.json        commit and uncommitted changes that it was taken from
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
 import engram_sweep
-from engram_sweep.atomic_files import write_json
+from engram_sweep.atomic_files import read_json, write_json
 from engram_sweep.errors import UserError
+from engram_sweep.own_folders import PRIVATE, check_own, own_folder
 from engram_sweep.runs.provenance import CODE_FILE
 
 PACKAGE = Path(engram_sweep.__file__).resolve().parent
@@ -46,57 +44,54 @@ def take(folder: Path, state: dict[str, Any], package: Path = PACKAGE) -> Path:
         package: the package; this one.
 
     Returns:
-        The folder that goes first on a job's PYTHONPATH.
+        The folder that goes first on a worker's `sys.path`.
 
     Raises:
-        UserError: the snapshot is there already and was changed since.
+        UserError: the snapshot is there already and was changed since, or something was put
+            beside it: python would import that too.
         OSError: it cannot be written; nothing of it is left behind.
     """
     wanted = digest(package, state)
+    own_folder(folder)
     snapshot = folder / wanted
     if not snapshot.exists():
         _copy(package, state, snapshot)
-    if digest(snapshot / package.name, state) != wanted:
-        raise UserError(
-            f"{snapshot}: expected the code that was copied there, found it changed; delete this "
-            "folder"
-        )
+    _check(snapshot, package.name, state)
     return snapshot.resolve()
 
 
-def environment(snapshot: Path) -> dict[str, str]:
-    """Return variables under which python imports the snapshot."""
-    paths = [str(snapshot), *filter(None, [os.environ.get("PYTHONPATH")])]
-    # `python -m` would look into the working directory first, which is mostly the very checkout
-    # that may change.
-    return {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
-
-
-@contextmanager
-def imported_from(snapshot: Path | None) -> Iterator[None]:
-    """Let processes that start here import a snapshot; None leaves what this process imports."""
-    before = dict(os.environ)
-    if snapshot is not None:
-        os.environ.update(environment(snapshot))
-    try:
-        yield
-    finally:
-        for name in ("PYTHONPATH", "PYTHONSAFEPATH"):
-            os.environ.pop(name, None)
-            if name in before:
-                os.environ[name] = before[name]
+def _check(snapshot: Path, name: str, state: dict[str, Any]) -> None:
+    """Refuse a snapshot that is not what `_copy` made under this name, file by file."""
+    everything = [snapshot, *sorted(snapshot.rglob("*"))]
+    check_own(everything)
+    package = snapshot / name
+    ours = {snapshot, snapshot / CODE_FILE, package}
+    foreign = [
+        path
+        for path in everything
+        if path not in ours and (package not in path.parents or "__pycache__" in path.parts)
+    ]
+    is_true = digest(package, state) == snapshot.name and read_json(snapshot / CODE_FILE) == state
+    if is_true and not foreign:
+        return
+    problem = f"{foreign[0].relative_to(snapshot)} beside it" if foreign else "it changed"
+    raise UserError(
+        f"{snapshot}: expected the code that was copied there, found {problem}; delete this folder"
+    )
 
 
 def _copy(package: Path, state: dict[str, Any], snapshot: Path) -> None:
-    snapshot.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = snapshot.with_name(f".{snapshot.name}.{secrets.token_hex(6)}")
-    temporary.mkdir(mode=0o700)
+    temporary.mkdir(mode=PRIVATE)
     try:
         for path in _files(package):
             target = temporary / package.name / path.relative_to(package)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
         write_json(temporary / CODE_FILE, state)
+        # Whatever the umask is.
+        for path in temporary.rglob("*"):
+            path.chmod(PRIVATE if path.is_dir() else 0o600)
         try:
             temporary.rename(snapshot)
         except OSError:

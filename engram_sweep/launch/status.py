@@ -131,13 +131,13 @@ class Survey:
             if self._finished:
                 collect(folder, FILE_NAME)
         for row in collect(folder, FILE_NAME, COLUMNS, None if many else new)[0].to_pylist():
-            if (run := new.get(row[FOLDER])) is not None and row["run_id"] == run.run_id:
-                state = "done" if row["outcome"] == "ok" else "diverged"
+            if (run := new.get(row[FOLDER])) is not None and row.get("run_id") == run.run_id:
+                state = "done" if row.get("outcome") == "ok" else "diverged"
                 measured = (
-                    row["validation_loss"],
-                    row["steps"],
+                    row.get("validation_loss"),
+                    row.get("steps"),
                     run.spec.training.steps,
-                    row["tokens_per_second"],
+                    row.get("tokens_per_second"),
                 )
                 self._finished[run.run_id] = RunStatus(run, state, *measured)
 

@@ -30,6 +30,10 @@ class FailureKind(StrEnum):
         return self.value.replace(" ", "_")
 
 
+class NodeError(OSError):
+    """A node lacks what a run was given there."""
+
+
 class Failure(TypedDict):
     """What `failure.json` holds of the last failed attempt."""
 

@@ -27,10 +27,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engram_sweep.atomic_files import read_json, write_json
+from engram_sweep.atomic_files import (
+    checked_fields,
+    read_fields,
+    read_json,
+    write_json,
+)
+from engram_sweep.errors import printable
+from engram_sweep.own_folders import GROUP_SHOWN, PRIVATE, SHOWN, own_folder
 from engram_sweep.runs.failures import Attempt, Failure, FailureKind
 from engram_sweep.runs.records import FILE_NAME, is_done
 from engram_sweep.runs.work_order import WorkOrder, read_work_order
+
+
+def home_of(folder: Path) -> Path:
+    """Return `<results>/<scale>` of a run folder."""
+    return folder.absolute().parent.parent
 
 
 class Busy(Exception):
@@ -61,9 +73,11 @@ class RunFolder:
         """Create the folder, for this user only, and write what its worker is to do.
 
         Raises:
+            UserError: the folder is there and belongs to someone else, or others may write to it.
             OSError: it cannot be written.
         """
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path.parent.mkdir(parents=True, exist_ok=True, mode=SHOWN)
+        own_folder(self.path, GROUP_SHOWN if order.group_readable else PRIVATE)
         order.write(self.path)
 
     def read_work_order(self) -> WorkOrder:
@@ -85,7 +99,7 @@ class RunFolder:
         Raises:
             Busy: another worker holds it.
         """
-        handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o640)
         try:
             deadline = time.monotonic() + patience
             while True:
@@ -103,8 +117,9 @@ class RunFolder:
     def is_held(self) -> bool:
         """Return whether a worker is at this run now."""
         try:
-            handle = os.open(self.path / "lock", os.O_RDWR)
-        except (FileNotFoundError, NotADirectoryError):
+            # Not for writing: a colleague who may only read asks too.
+            handle = os.open(self.path / "lock", os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
             return False
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -115,8 +130,14 @@ class RunFolder:
             os.close(handle)
 
     def progress(self) -> dict[str, Any]:
-        """Step, steps, train_loss, tokens_per_second; empty if nothing is known."""
-        return read_json(self.path / "progress.json") or {}
+        """Step, tokens_per_second and seconds of the attempt, as far as they are known."""
+        read = read_json(self.path / "progress.json")
+        found: dict[str, Any] = {}
+        for name, kind in (("step", int), ("tokens_per_second", float), ("seconds", float)):
+            one = checked_fields(read, **{name: kind})
+            if one is not None and one[name] >= 0:
+                found[name] = one[name]
+        return found
 
     def write_progress(self, progress: dict[str, Any]) -> None:
         """Note where the run stands. Best effort: a full disk loses this update, not the run."""
@@ -129,12 +150,28 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def attempts(self) -> list[Attempt]:
-        """Return every attempt, the first one first."""
-        return read_json(self.path / "attempts.json") or []
+        """Return every attempt, the first one first; none if the file is not what it should be."""
+        read = read_json(self.path / "attempts.json")
+        found: list[Any] = read if isinstance(read, list) else []
+        optional = type(None)
+        kinds = {"started_at": str, "seconds": (float, optional), "ended": (str, optional)}
+        whole = all(checked_fields(one, **kinds) and _time(one["started_at"]) for one in found)
+        return found if whole else []
 
     def failure(self) -> Failure | None:
-        """Return the failure of the last attempt, None if it did not fail."""
-        return read_json(self.path / "failure.json")
+        """Return the failure of the last attempt, None if it did not fail.
+
+        Its texts are fit for a terminal, whoever wrote them.
+        """
+        found = read_fields(self.path / "failure.json", kind=str, message=str, log=list, at=str)
+        if found is None:
+            return None
+        return Failure(
+            kind=printable(found["kind"]),
+            message=printable(found["message"]),
+            log=[printable(str(line)) for line in found["log"]],
+            at=printable(found["at"]),
+        )
 
     def write_failure(self, kind: str, message: str) -> None:
         """Note how an attempt failed, with the last lines of the worker's output."""
@@ -152,16 +189,19 @@ class RunFolder:
         """Note a new attempt and forget the last one's failure.
 
         An attempt before it that nobody ended was killed; its last progress update gives its
-        duration.
+        duration, as long as that has passed since it began: clocks jump, and files are edited.
         """
-        attempts = self.attempts()
-        if attempts and attempts[-1]["ended"] is None:
-            started = datetime.fromisoformat(attempts[-1]["started_at"]).timestamp()
-            progress = self.path / "progress.json"
-            last = progress.stat().st_mtime if progress.exists() else started
-            attempts[-1].update(ended=FailureKind.NODE, seconds=max(0.0, last - started))
-        now = datetime.now(UTC).isoformat()
-        attempts.append(Attempt(started_at=now, host=platform.node(), seconds=None, ended=None))
+        attempts, now = self.attempts(), datetime.now(UTC)
+        for attempt in attempts:
+            started = _time(attempt["started_at"]) or now
+            passed = max(0.0, (now - started).total_seconds())
+            if attempt["ended"] is None:
+                attempt["ended"] = FailureKind.NODE
+                attempt["seconds"] = self.progress().get("seconds", 0.0)
+            attempt["seconds"] = min(max(0.0, attempt["seconds"] or 0.0), passed)
+        attempts.append(
+            Attempt(started_at=now.isoformat(), host=platform.node(), seconds=None, ended=None)
+        )
         write_json(self.path / "attempts.json", attempts)
         for name in ("failure.json", "progress.json"):
             (self.path / name).unlink(missing_ok=True)
@@ -175,16 +215,27 @@ class RunFolder:
             step: optimizer step that the next attempt starts from.
         """
         attempts = self.attempts()
+        if not attempts:
+            return
         attempts[-1].update(ended=ended, seconds=seconds, step=step)
         write_json(self.path / "attempts.json", attempts)
 
     def last_lines(self, count: int = 8) -> list[str]:
         """Return the end of the newest worker output."""
         # Links of a job that waits lead nowhere yet.
-        there = [path for path in self.path.glob("job/*_log.err") if path.exists()]
+        there = [path for path in self.path.glob("job/*_log.err") if path.is_file()]
         logs = sorted(there, key=lambda path: path.stat().st_mtime)
         if not logs:
             return []
         with logs[-1].open("rb") as file:
             file.seek(max(0, logs[-1].stat().st_size - 8192))
             return file.read().decode("utf8", errors="replace").splitlines()[-count:]
+
+
+def _time(text: str) -> datetime | None:
+    """Return the time that ISO 8601 text with a zone names, else None."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import xxhash
 
-from engram_sweep.atomic_files import read_json
+from engram_sweep.atomic_files import read_fields
 
 _LIBRARIES = ("torch", "lightning", "numpy", "pandas", "pyarrow", "xxhash", "submitit")
 CODE_FILE = "code.json"
@@ -33,7 +33,9 @@ def code_state() -> dict[str, str | None]:
         `git_diff`: xxh3_128 of the difference; None if there is none.
     """
     root = Path(__file__).resolve().parent.parent.parent
-    if copied := read_json(root / CODE_FILE):
+    if copied := read_fields(
+        root / CODE_FILE, git_commit=(str, type(None)), git_diff=(str, type(None))
+    ):
         return copied
 
     def git(*words: str) -> str:

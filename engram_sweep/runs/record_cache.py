@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engram_sweep.atomic_files import write_atomically
+from engram_sweep.runs.record_schema import SCHEMA, fits
 
 COPY = "records.parquet"
 KEY = pa.schema([("_folder", pa.string()), ("_size", pa.int64()), ("_changed_ns", pa.int64())])
@@ -67,7 +68,7 @@ def collect(
 
     # More threads than cores would only wait for each other, unless the file system is slow.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        rows = list(pool.map(lambda name: _read(runs / name / file_name, columns), new))
+        rows = list(pool.map(lambda name: read_record(runs / name / file_name, columns), new))
     read = [(name, row) for name, row in zip(new, rows, strict=True) if row is not None]
     unreadable = [name for name, row in zip(new, rows, strict=True) if row is None]
     fresh = pa.concat_tables([row for _, row in read] or [pa.table({})], promote_options="default")
@@ -97,31 +98,46 @@ def _found(runs: Path, names: Iterable[str], file_name: str) -> dict[str, list[i
     """Return size and mtime (nanoseconds) of every record there is, by run folder."""
     found = {}
     for name in names:
-        with suppress(FileNotFoundError, NotADirectoryError):
+        with suppress(OSError):
             there = os.stat(f"{runs}/{name}/{file_name}")
             found[name] = [there.st_size, there.st_mtime_ns]
     return found
 
 
 def _read_copy(path: Path, columns: Sequence[str] | None) -> pa.Table:
+    """Return the copy, or an empty table if it is none."""
+    if not path.is_file():
+        return KEY.empty_table()
     try:
         with pq.ParquetFile(path) as file:
-            there = file.schema_arrow.names
-            wanted = (
-                there
-                if columns is None
-                else [name for name in (*KEY.names, *columns) if name in there]
+            there = file.schema_arrow
+            ours = all(
+                SCHEMA.field(field.name).type.equals(field.type)
+                for field in there
+                if field.name in SCHEMA.names
             )
+            if not ours or any(there.field(key.name).type != key.type for key in KEY):
+                return KEY.empty_table()
+            wanted = [n for n in there.names if columns is None or n in (*KEY.names, *columns)]
             return file.read(columns=wanted)
-    except (OSError, pa.ArrowException):
+    except (OSError, KeyError, pa.ArrowException):
         return KEY.empty_table()
 
 
-def _read(path: Path, columns: Sequence[str] | None) -> pa.Table | None:
+def read_record(path: Path, columns: Sequence[str] | None = None) -> pa.Table | None:
+    """Return a record, or some columns of it; None if the file is none.
+
+    Args:
+        path: the file.
+        columns: which; those that an older version lacks are left out.
+    """
+    # A pipe in place of the file would keep the reader waiting.
+    if not path.is_file():
+        return None
     try:
         # Half the time of `pq.read_table`, which opens a dataset.
         with pq.ParquetFile(path) as file:
             row = file.read(columns=columns, use_threads=False)
     except (OSError, pa.ArrowException):
         return None
-    return row if row.num_rows == 1 else None
+    return row if fits(row) else None

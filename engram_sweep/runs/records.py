@@ -11,102 +11,19 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engram_sweep.atomic_files import read_json, write_atomically, write_json
+from engram_sweep.atomic_files import (
+    read_fields,
+    read_json,
+    read_plain,
+    write_atomically,
+    write_json,
+)
 from engram_sweep.errors import UserError
-from engram_sweep.runs.record_cache import FOLDER, collect
+from engram_sweep.runs.record_cache import FOLDER, collect, read_record
+from engram_sweep.runs.record_schema import FILE_NAME, SCHEMA, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SCHEMA_VERSION = 2
-FILE_NAME = "record.parquet"
-
-
-def _field(name: str, kind: pa.DataType, unit: str, nullable: bool = False) -> pa.Field:
-    return pa.field(name, kind, nullable=nullable, metadata={"unit": unit})
-
-
-SCHEMA = pa.schema(
-    [
-        _field("schema_version", pa.int32(), "version of this schema"),
-        _field("run_id", pa.string(), "xxh3_128 of the canonical spec"),
-        _field("scale", pa.string(), "name"),
-        _field("arm", pa.string(), "moe, engram, over_encoding, one_row or dense"),
-        _field("rho_asked", pa.float64(), "share of P_sparse in routed experts"),
-        _field("rho", pa.float64(), "share of P_sparse in routed experts, realised"),
-        _field("seed", pa.int64(), "seed"),
-        _field("outcome", pa.string(), "ok or diverged"),
-        _field(
-            "validation_loss",
-            pa.float64(),
-            "nats/token over all held-out tokens; NaN where diverged",
-        ),
-        _field("window_losses", pa.list_(pa.float32()), "nats/token, one per validation window"),
-        _field(
-            "window_tokens", pa.list_(pa.int32()), "tokens predicted, one per validation window"
-        ),
-        _field("train_loss", pa.float64(), "nats/token, mean over the last tenth of the steps"),
-        _field(
-            "curve_steps",
-            pa.list_(pa.int64()),
-            "optimizer steps done at each point of the training curve",
-        ),
-        _field(
-            "curve_losses",
-            pa.list_(pa.float64()),
-            "nats/token, training, mean since the point before",
-        ),
-        _field("steps", pa.int64(), "optimizer steps done"),
-        _field("tokens", pa.int64(), "training tokens seen"),
-        _field("params_total", pa.int64(), "parameters without embedding and LM head (P_tot)"),
-        _field(
-            "params_active",
-            pa.int64(),
-            "parameters per token without embedding and LM head (P_act)",
-        ),
-        _field("params_table", pa.int64(), "parameters in n-gram tables"),
-        _field("flops_per_token", pa.int64(), "FLOPs, forward and backward"),
-        _field("routed_experts", pa.int64(), "routed experts per MoE layer"),
-        _field(
-            "expert_load",
-            pa.list_(pa.list_(pa.float32())),
-            "share of a router's choices, by layer, last tenth",
-        ),
-        _field(
-            "dead_experts", pa.int64(), "experts that got no token in the last tenth, all layers"
-        ),
-        _field("gate_mean", pa.list_(pa.float32()), "mean Engram gate at validation, by module"),
-        _field(
-            "tokens_per_second", pa.float64(), "training tokens per second, validation left out"
-        ),
-        _field("restarts", pa.int64(), "attempts after the first"),
-        _field("wall_seconds", pa.float64(), "seconds of all attempts, queues left out"),
-        _field("gpu_hours", pa.float64(), "hours of all attempts times GPUs; 0 on CPUs"),
-        _field("world_size", pa.int64(), "processes of the run"),
-        _field("corpus_fingerprint", pa.string(), "xxh3_128 of the token shards"),
-        _field(
-            "tokenizer_fingerprint",
-            pa.string(),
-            "xxh3_128 of the tokenizer's name and compression map",
-        ),
-        _field(
-            "git_commit", pa.string(), "commit, '+dirty' appended where files differ", nullable=True
-        ),
-        _field(
-            "git_diff",
-            pa.string(),
-            "xxh3_128 of how tracked files differ, where they do",
-            nullable=True,
-        ),
-        _field("versions", pa.map_(pa.string(), pa.string()), "versions of python and libraries"),
-        _field("host", pa.string(), "host name, of the first process"),
-        _field("device", pa.string(), "processor or accelerator"),
-        _field("driver", pa.string(), "version of the accelerator's driver", nullable=True),
-        _field("started_at", pa.timestamp("us", tz="UTC"), "UTC, first attempt"),
-        _field("finished_at", pa.timestamp("us", tz="UTC"), "UTC"),
-        _field("spec", pa.string(), "canonical JSON of the spec"),
-    ]
-)
 
 
 def write_record(path: Path, values: dict[str, Any]) -> None:
@@ -146,13 +63,11 @@ def write_record(path: Path, values: dict[str, Any]) -> None:
 
 def is_done(folder: Path, run_id: str) -> bool:
     """Return whether a run folder holds a whole record of this very run."""
-    try:
-        table = pq.read_table(
-            folder / FILE_NAME, columns=["run_id", "schema_version", "validation_loss"]
-        )
-    except (OSError, pa.ArrowException):
+    columns = ["run_id", "schema_version", "validation_loss"]
+    record = read_record(folder / FILE_NAME, columns)
+    if record is None or not set(columns) <= set(record.column_names):
         return False
-    return table.num_rows == 1 and table["run_id"][0].as_py() == run_id
+    return record["run_id"][0].as_py() == run_id
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
@@ -162,7 +77,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
         UserError: the file is missing, no parquet, or lacks rho, seed or validation_loss.
     """
     try:
-        frame = pq.read_table(path).to_pandas()
+        frame = pq.read_table(pa.BufferReader(read_plain(path))).to_pandas()
     except FileNotFoundError:
         raise UserError(f"{path}: expected a parquet file, there is none") from None
     except (OSError, pa.ArrowException) as error:
@@ -191,7 +106,6 @@ def write_members(scale: str, run_ids: list[str], results: Path) -> None:
     """
     path, members = results / scale / "sweep.json", {"runs": sorted(run_ids)}
     if read_json(path) != members:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, members)
 
 
@@ -224,10 +138,12 @@ def export_runs(scale: str, results: Path, path: Path) -> int:
 
 def _table_of_runs(scale: str, results: Path) -> pa.Table:
     """Return the finished runs that are members of the sweep, sorted by arm, rho and seed."""
+    if scale != Path(scale).name or scale in ("", "..") or "\0" in scale:
+        raise UserError(f"expected the name of a sweep in {results}, got {scale!r}")
     runs = runs_folder(results, scale)
     table, unreadable = collect(runs, FILE_NAME)
-    if members := read_json(results / scale / "sweep.json"):
-        ours = set(members["runs"])
+    if members := read_fields(results / scale / "sweep.json", runs=list):
+        ours = {name for name in members["runs"] if isinstance(name, str)}
         if not ours.issuperset(names := table[FOLDER].to_pylist()):
             table = table.filter(pa.array([name in ours for name in names]))
         unreadable = [name for name in unreadable if name in ours]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engram_sweep.atomic_files import read_json, write_json
-from engram_sweep.spec import RunSpec, canonical_json, from_json
+from engram_sweep.spec import RunSpec, canonical_json, from_json, run_id
 
 FILE_NAME = "run.json"
 
@@ -23,17 +23,25 @@ class WorkOrder:
     """The sums of the run's ledger (`Ledger.sums`): parameters, and FLOPs per token."""
     shards: str
     """Folder of token shards."""
+    corpus_fingerprint: str
+    """xxh3_128 of the shards, as the driver found them."""
+    corpus_stamp: str
+    """Sizes and times of the shards' files then: if they differ, the worker digests them again."""
     threads: int
     """CPU threads of each process."""
     nodes: int
     devices: int
     """Processes on each node."""
+    gpus_per_node: int
+    """0 for a run on CPUs."""
     signal_seconds: float
     """How long before its time is up a worker is asked to stop."""
     timeout_minutes: float
     checkpoint_minutes: float
     retries: dict[str, int]
     """`launch.retries`: how often the run starts again, by kind of failure."""
+    group_readable: bool
+    """Whether the group may read what the worker writes."""
     spec: RunSpec
 
     @property
@@ -68,9 +76,16 @@ def read_work_order(folder: Path) -> WorkOrder:
     """Read the order of a run folder.
 
     Raises:
-        ValueError: there is no whole order, or another version wrote it.
+        ValueError: there is no whole order, another version wrote it, or it is another run's.
     """
-    data = read_json(folder / FILE_NAME)
-    if not data:
-        raise ValueError(f"{folder / FILE_NAME}: expected a work order, got none")
-    return from_json(WorkOrder, data)
+    path = folder / FILE_NAME
+    if (data := read_json(path)) is None:
+        raise ValueError(f"{path}: expected a work order, got none")
+    order = from_json(WorkOrder, data)
+    found = run_id(order.spec)
+    if not folder.name == order.run_id == found:
+        raise ValueError(
+            f"{path}: expected the spec of run {folder.name}, found that of {found}; the next "
+            "sweep writes it anew"
+        )
+    return order

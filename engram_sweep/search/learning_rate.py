@@ -17,8 +17,8 @@ from pathlib import Path
 
 from engram_sweep.config.scale import Arms, Scale
 from engram_sweep.errors import UserError
-from engram_sweep.launch.driver import sweep
 from engram_sweep.launch.status import RunStatus
+from engram_sweep.launch.sweep import sweep
 from engram_sweep.planning.plan import Plan, make_plan
 
 SPAN = 4.0

@@ -12,7 +12,7 @@ def refusal(folder: Path, capsys: pytest.CaptureFixture[str], name: str = "examp
     """The one line of `engram-sweep sweep`, after checking that it left nothing behind."""
     results = folder / "results"
     # A file that is wrongly let through must fail here and not train.
-    with mock.patch("engram_sweep.launch.driver.sweep", side_effect=AssertionError("launched")):
+    with mock.patch("engram_sweep.launch.sweep.sweep", side_effect=AssertionError("launched")):
         code = main(["sweep", name, "--sweeps", str(folder), "--results", str(results)])
     out, err = capsys.readouterr()
     assert code == 2

@@ -8,9 +8,10 @@ import pytest
 
 from engram_sweep import worker
 from engram_sweep.config.scale import Retries
-from engram_sweep.launch.driver import Driver, sweep
+from engram_sweep.launch.driver import Driver
 from engram_sweep.launch.jobs import Job, noted_job, now
 from engram_sweep.launch.status import RunStatus, Survey, counts, folder_of
+from engram_sweep.launch.sweep import sweep
 from engram_sweep.planning.plan import Plan, make_plan
 from engram_sweep.runs.records import read_runs
 from tests.conftest import call

@@ -18,7 +18,7 @@ import pytest
 
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.records import FILE_NAME, runs_folder
-from tests.conftest import ROOT, SWEEPS, call, command, mount
+from tests.conftest import ROOT, call, command, mount, write_two_runs
 
 
 def measured(results: Path) -> list[str]:
@@ -59,7 +59,7 @@ def workers(results: Path) -> list[int]:
                 line = (entry / "cmdline").read_bytes()
             except OSError:
                 continue
-            if b"submitit.core._submit" in line and str(results).encode() in line:
+            if b"engram_sweep.worker" in line and str(results).encode() in line:
                 found.append(int(entry.name))
     return found
 
@@ -74,15 +74,7 @@ def two_runs(tmp_path: Path) -> Path:
 
     Enough where each is tried thrice.
     """
-    scale = (SWEEPS / "smoke.yaml").read_text()
-    small = scale.replace("rho: [1.0, 0.5, 0.0]", "rho: [1.0, 0.0]").replace(
-        "seeds: [0, 1]", "seeds: [0]"
-    )
-    assert small != scale
-    folder = tmp_path / "sweeps"
-    folder.mkdir()
-    (folder / "smoke.yaml").write_text(small)
-    return folder
+    return write_two_runs(tmp_path / "sweeps")
 
 
 def test_kills_of_workers_and_driver_and_two_drivers(smoke_results: Path, tmp_path: Path) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from engram_sweep.errors import UserError
 from engram_sweep.launch import snapshot
+from engram_sweep.launch.worker_command import worker_command
 
 STATE = {"git_commit": "0" * 40, "git_diff": None}
 
@@ -24,16 +23,16 @@ def package(tmp_path: Path) -> Path:
     (folder / "inner").mkdir(parents=True)
     (folder / "__init__.py").write_text("")
     (folder / "inner" / "__init__.py").write_text("WORD = 'as submitted'\n")
+    (folder / "worker.py").write_text(
+        "from engram_sweep.inner import WORD\n\n\ndef run(folder):\n    print(WORD)\n"
+    )
     return folder
 
 
 def say(code: Path, cwd: Path) -> str:
-    """What a python that runs under the snapshot's environment imports."""
-    words = [sys.executable, "-c", "from engram_sweep.inner import WORD; print(WORD)"]
-    environment = {**os.environ, **snapshot.environment(code)}
-    return subprocess.run(
-        words, cwd=cwd, env=environment, capture_output=True, text=True, check=True
-    ).stdout.strip()
+    """What a worker that was given the snapshot imports."""
+    words = worker_command(code.parent.parent / "runs" / "0", code)
+    return subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_an_edit_does_not_reach_a_snapshot(package: Path, tmp_path: Path) -> None:

@@ -10,26 +10,24 @@ import pytest
 
 from engram_sweep.errors import UserError
 from engram_sweep.launch.cancel import cancel
-from engram_sweep.launch.driver import sweep
 from engram_sweep.launch.executors.registry import SCHEDULERS, choose
 from engram_sweep.launch.jobs import Job, now
 from engram_sweep.launch.status import folder_of, sweep_status
+from engram_sweep.launch.sweep import sweep
 from engram_sweep.planning.plan import Plan
 
 MODULE = '''
 """A scheduler with a spool folder: a job is a file there, and a worker is a plain subprocess."""
 import subprocess
-import sys
-from pathlib import Path
 
 from engram_sweep.config.slurm import Shape
 from engram_sweep.launch import snapshot
 from engram_sweep.launch.executors.protocol import Placement
 from engram_sweep.launch.executors.registry import SCHEDULERS
 from engram_sweep.launch.jobs import Job, now
+from engram_sweep.launch.worker_command import worker_command
 from engram_sweep.runs.provenance import code_state
 
-RUN = "import sys; from engram_sweep.worker import run; run(sys.argv[1])"
 CHILDREN = {}
 
 
@@ -44,8 +42,8 @@ class SpoolExecutor:
         jobs = []
         for folder in folders:
             (folder / "job").mkdir(exist_ok=True)
-            with snapshot.imported_from(self.code), (folder / "job/1_log.err").open("wb") as log:
-                child = subprocess.Popen([sys.executable, "-c", RUN, str(folder)], stderr=log)
+            with (folder / "job/1_log.err").open("wb") as log:
+                child = subprocess.Popen(worker_command(folder, self.code), stderr=log)
             CHILDREN[str(child.pid)] = child
             jobs.append(Job(folder, self.name, str(child.pid), now()))
         return jobs

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from engram_sweep import worker
+from engram_sweep.atomic_files import write_json
 from engram_sweep.launch.status import folder_of, sweep_status
 from engram_sweep.planning.plan import Plan
 from engram_sweep.runs.folder import Busy, RunFolder
@@ -29,23 +30,39 @@ def here(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path)
 
 
+def begun(here: RunFolder, ago: float, **changes: object) -> None:
+    """An attempt that began so long ago."""
+    started = datetime.now(UTC) - timedelta(seconds=ago)
+    attempt = {"started_at": started.isoformat(), "host": "", "seconds": None, "ended": None}
+    write_json(here.path / "attempts.json", [attempt | changes])
+
+
 def test_an_attempt_that_was_killed_ends_with_its_last_progress(here: RunFolder) -> None:
-    here.start_attempt()
-    [first] = here.attempts()
-    assert first["ended"] is None
-    here.write_progress({"step": 3})
-    started = datetime.fromisoformat(first["started_at"]).timestamp()
-    os.utime(here.path / "progress.json", (started + 90, started + 90))
+    begun(here, 100)
+    here.write_progress({"step": 3, "seconds": 90.0})
     here.start_attempt()
     killed, second = here.attempts()
     assert killed["ended"] == "node"
-    assert killed["seconds"] == pytest.approx(90, abs=1e-3)
+    assert killed["seconds"] == 90
     assert second["ended"] is None
     assert here.progress() == {}
 
 
-def test_a_new_attempt_forgets_the_failure_of_the_last(here: RunFolder) -> None:
+@pytest.mark.parametrize("began", [100, -1e8], ids=["long ago", "in the future"])
+def test_w4_times_from_the_future_do_not_enter_sums(here: RunFolder, began: float) -> None:
+    """A clock that jumped, or a copied tree: an attempt took no longer than has passed since."""
+    begun(here, began)
+    here.write_progress({"step": 3, "seconds": 4e8})
+    os.utime(here.path / "progress.json", (2**31, 2**31))
     here.start_attempt()
+    assert here.attempts()[0]["seconds"] == pytest.approx(max(0, began), abs=5)
+    begun(here, began, seconds=4e8, ended="preempted")
+    here.start_attempt()
+    assert here.attempts()[0]["seconds"] == pytest.approx(max(0, began), abs=5)
+
+
+def test_a_new_attempt_forgets_the_failure_of_the_last(here: RunFolder) -> None:
+    begun(here, 10)
     here.write_failure("bug", "what")
     here.end_attempt("bug", 1.5, 7)
     assert here.failure() is not None

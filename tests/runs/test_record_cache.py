@@ -36,10 +36,10 @@ def test_the_copy_answers_for_records_that_did_not_change(
     runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
-    read = record_cache._read
+    read = record_cache.read_record
     monkeypatch.setattr(
         record_cache,
-        "_read",
+        "read_record",
         lambda path, columns: opened.append(path.parent.name) or read(path, columns),
     )
     first, _ = collect(runs, FILE_NAME)

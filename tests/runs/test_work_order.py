@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -26,28 +25,19 @@ def test_a_work_order_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert (order.processes, run_id(order.spec)) == (2, RUN.run_id)
 
 
-def test_a_run_json_of_before_the_types_is_still_read(tmp_path: Path) -> None:
-    """The keys of the untyped file, as they were: a job that waits for days may have written it."""
-    order = work_order(RUN, tmp_path)
-    names = ("params_total", "params_active", "params_table", "flops_per_token")
-    old = {
-        "run_id": RUN.run_id,
-        "scale": RUN.scale,
-        "rho_asked": RUN.allocation.rho_asked,
-        "ledger": {name: getattr(RUN.allocation.ledger, name) for name in names},
-        "shards": str(tmp_path),
-        "threads": 1,
-        "nodes": 1,
-        "devices": 1,
-        "signal_seconds": 30,
-        "timeout_minutes": 60,
-        "checkpoint_minutes": 10.0,
-        "retries": {"preempted": 3},
-        "spec": asdict(RUN.spec),
-    }
-    (tmp_path / FILE_NAME).write_text(json.dumps(old))
-    assert read_work_order(tmp_path) == order
-    assert json.loads(json.dumps(asdict(order))) == json.loads(json.dumps(old))
+def test_w4_another_run_s_order_is_refused(tmp_path: Path) -> None:
+    """A changed seed, or the file of another run: the record would bear this folder's id."""
+    folder = RunFolder(tmp_path / RUN.run_id)
+    folder.write_work_order(work_order(RUN, tmp_path))
+    order = json.loads((folder.path / FILE_NAME).read_text())
+    order["spec"]["seed"] = 77
+    (folder.path / FILE_NAME).write_text(json.dumps(order))
+    with pytest.raises(ValueError, match=f"expected the spec of run {RUN.run_id}, found that of"):
+        folder.read_work_order()
+    other = make_plan(scale()).runs[0]
+    work_order(other, tmp_path).write(folder.path)
+    with pytest.raises(ValueError, match=f"found that of {other.run_id}"):
+        folder.read_work_order()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '{"spec": {}}', '["run_id"]'])

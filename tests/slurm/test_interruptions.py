@@ -156,5 +156,5 @@ def workers(cluster: Cluster) -> list[int]:
     return [
         pid
         for pid, line in processes(cluster).items()
-        if b"submitit.core._submit" in line and b"srun" not in line
+        if b"engram_sweep.worker" in line and b"srun" not in line
     ]

@@ -126,7 +126,7 @@ def test_truncated_checkpoints_are_not_taken(
     assert checkpoints.newest("a") is None
 
 
-def test_a_checkpoint_of_another_run_is_not_gone_on_from(
+def test_w1_a_checkpoint_of_another_run_is_not_gone_on_from(
     smoke_plan: Plan, shards: Shards, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A folder copied by mistake: the run starts anew, and ends as if nothing had been there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import signal
 from collections.abc import Iterator, Sequence
@@ -18,12 +19,24 @@ from engram_sweep.config.slurm import Shape
 from engram_sweep.launch import snapshot
 from engram_sweep.launch.executors.protocol import Placement
 from engram_sweep.launch.jobs import Job, State, now
-from engram_sweep.launch.snapshot import imported_from
+from engram_sweep.launch.worker_command import run_folder_of, worker_command
 from engram_sweep.runs.provenance import code_state
 
 ONE_PROCESS = Shape()
 SIGNAL_SECONDS = 30
 """submitit signals a local worker this long before its time is up."""
+
+
+class _OurCommand(submitit.LocalExecutor):
+    """submitit's executor, with another command than the one that loads its pickle."""
+
+    def __init__(self, folder: Path, command: str) -> None:
+        super().__init__(folder)
+        self._command = command
+
+    @property
+    def _submitit_command_str(self) -> str:
+        return self._command
 
 
 class LocalExecutor:
@@ -59,14 +72,14 @@ class LocalExecutor:
         if files.exists():
             shutil.rmtree(files.with_name("job.last"), ignore_errors=True)
             files.rename(files.with_name("job.last"))
-        executor = submitit.LocalExecutor(folder=files)
+        executor = _OurCommand(files, shlex.join(worker_command(folder, self.code)))
         executor.update_parameters(
             timeout_min=self.timeout_minutes,
             gpus_per_node=self.shape.gpus_per_node,
             tasks_per_node=self.shape.devices,
         )
         submitted_at = now()
-        with _stderr_to(files / "controller.err"), imported_from(self.code):
+        with _stderr_to(files / "controller.err"):
             child = executor.submit(worker.run, str(folder))
         self._children.append(child)
         return Job(folder, self.name, f"{platform.node()}:{child.job_id}", submitted_at)
@@ -76,7 +89,7 @@ class LocalExecutor:
         """Return running if a process of the job exists; other machines' jobs count as ended."""
         processes = _processes() if jobs else {}
         return [
-            "running" if _mine(job) and processes.get(str(_files(job.folder))) else "ended"
+            "running" if _mine(job) and processes.get(_files(job.folder)) else "ended"
             for job in jobs
         ]
 
@@ -89,7 +102,7 @@ class LocalExecutor:
         """Signal every process of the jobs, a worker's whose parent was killed too."""
         processes = _processes() if jobs else {}
         for job in filter(_mine, jobs):
-            for pid in processes.get(str(_files(job.folder)), []):
+            for pid in processes.get(_files(job.folder), []):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL if force else signal.SIGTERM)
 
@@ -103,22 +116,26 @@ def _mine(job: Job) -> bool:
     return job.id.rpartition(":")[0] == platform.node()
 
 
-def _processes() -> dict[str, list[int]]:
-    """Process ids of submitit's processes by the folder they were called with.
+def _processes() -> dict[Path, list[int]]:
+    """Process ids of workers and of submitit's controllers, by the folder of submitit's files.
 
     A process id alone would not do: after a reboot, or days, it may be another program's.
     """
-    found: dict[str, list[int]] = {}
+    found: dict[Path, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
+            line = (entry / "cmdline").read_bytes()
         except OSError:
             continue
-        if {b"submitit.local._local", b"submitit.core._submit"} & set(words):
-            for word in words:
-                found.setdefault(os.fsdecode(word), []).append(int(entry.name))
+        words = [os.fsdecode(word) for word in line.split(b"\0")]
+        if (folder := run_folder_of(words)) is not None:
+            found.setdefault(_files(folder), []).append(int(entry.name))
+        elif "submitit.local._local" in words:
+            found.setdefault(Path(words[words.index("submitit.local._local") + 1]), []).append(
+                int(entry.name)
+            )
     return found
 
 

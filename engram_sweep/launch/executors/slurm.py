@@ -1,6 +1,6 @@
 """Runs as SLURM jobs: one array per submission, split if the cluster's arrays end.
 
-submitit writes the sbatch scripts and the pickles, which hold a function's name and a run folder.
+submitit writes the sbatch scripts and submits them. (Its pickles lie beside; no job loads them.)
 How jobs stand is not asked of submitit but of squeue (module `squeue`): submitit would call sacct,
 which knows nothing on clusters without accounting, and would unpickle what jobs leave behind.
 """
@@ -33,6 +33,8 @@ from engram_sweep.launch import snapshot
 from engram_sweep.launch.executors.protocol import Placement
 from engram_sweep.launch.executors.squeue import QUEUE, TIMEOUT_SECONDS, client, unreachable
 from engram_sweep.launch.jobs import Job, State, now
+from engram_sweep.launch.worker_command import array_command, runs_line
+from engram_sweep.own_folders import own_folder
 from engram_sweep.runs.provenance import code_state
 
 MAX_ARRAY_SIZE = 1001
@@ -57,25 +59,24 @@ class Request:
     parallel: int
     """Jobs of an array side by side; 0 for no limit but the cluster's."""
     code: Path
-    """The snapshot that jobs import."""
+    """The snapshot that jobs import, in `<results>/<scale>/code/`."""
 
-    def script(self, folder: Path, count: int) -> str:
-        """Return the sbatch script of an array of `count` jobs whose files go to `folder`."""
-        executor = self.executor(folder, count)
-        if count > 1:
-            executor.parameters["map_count"] = count
+    def script(self, folder: Path, run_ids: list[str]) -> str:
+        """Return the sbatch script of an array of runs, one each, whose files go to `folder`."""
+        executor = self.executor(folder, run_ids)
+        if len(run_ids) > 1:
+            executor.parameters["map_count"] = len(run_ids)
         return executor._make_submission_file_text(executor._submitit_command_str, "")
 
-    def executor(self, folder: Path, count: int) -> submitit.SlurmExecutor:
-        """Return the submitit executor of an array of `count` jobs whose files go to `folder`."""
+    def executor(self, folder: Path, run_ids: list[str]) -> submitit.SlurmExecutor:
+        """Return the submitit executor of an array of runs, one each, with files in `folder`."""
         python = self.slurm.python or shlex.quote(sys.executable)
-        executor = _AnywhereExecutor(
-            folder=folder, python=" ".join(filter(None, [self.slurm.container, python]))
-        )
-        executor.update_parameters(**self._parameters(count))
+        words = " ".join(filter(None, [self.slurm.container, python]))
+        executor = _OurCommand(folder, array_command(words, self.code.parent.parent, self.code))
+        executor.update_parameters(**self._parameters(run_ids))
         return executor
 
-    def _parameters(self, count: int) -> dict[str, Any]:
+    def _parameters(self, run_ids: list[str]) -> dict[str, Any]:
         slurm, shape = self.slurm, self.shape
         gpus = f"{slurm.gpu_type}:{shape.gpus_per_node}" if slurm.gpu_type else shape.gpus_per_node
         # srun does not take over sbatch's cpus-per-task since SLURM 22.05.
@@ -93,25 +94,30 @@ class Request:
             "cpus_per_task": slurm.cpus_per_task,
             "mem": f"{round(slurm.mem_gb * 1024)}M" if slurm.mem_gb else None,
             "signal_delay_s": self.signal_seconds,
-            "array_parallelism": self.parallel or count,
+            "array_parallelism": self.parallel or len(run_ids),
             # submitit's own key would be refused if such keys are accounted.
             "wckey": None,
             "additional_parameters": {"requeue": True, **slurm.options()},
-            "setup": [
-                *slurm.setup,
-                # Last, so that the snapshot comes first; `python -m` would import from the working
-                # directory before it.
-                f"export PYTHONPATH={shlex.quote(str(self.code))}${{PYTHONPATH:+:$PYTHONPATH}}",
-                "export PYTHONSAFEPATH=1",
-            ],
+            "setup": [*slurm.setup, runs_line(run_ids)],
             # A rank that dies ends the job, or the others would wait for it; the log of a requeued
             # job goes on.
             "srun_args": ["--kill-on-bad-exit=1", "--open-mode=append", *cpus, *slurm.srun],
         }
 
 
-class _AnywhereExecutor(submitit.SlurmExecutor):
-    """submitit's executor, also on machines without SLURM: it writes scripts there."""
+class _OurCommand(submitit.SlurmExecutor):
+    """submitit's executor, with another command than the one that loads its pickles.
+
+    It works on machines without SLURM too: it writes scripts there.
+    """
+
+    def __init__(self, folder: Path, command: str) -> None:
+        super().__init__(folder)
+        self._command = command
+
+    @property
+    def _submitit_command_str(self) -> str:
+        return self._command
 
     @classmethod
     def affinity(cls) -> int:
@@ -154,8 +160,8 @@ class SlurmExecutor:
 
     def _submit_array(self, folders: Sequence[Path], after: Sequence[Job]) -> list[Job]:
         files = self.files / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        files.mkdir(parents=True, mode=0o700)
-        executor = self.request.executor(files, len(folders))
+        own_folder(own_folder(self.files) / files.name)
+        executor = self.request.executor(files, [folder.name for folder in folders])
         if after:
             # Arrays side by side would run more jobs at a time than one may.
             executor.update_parameters(dependency=f"afterany:{after[0].id.partition('_')[0]}")

@@ -53,15 +53,15 @@ def test_keys_reach_the_script(tmp_path: Path) -> None:
     assert wanted.items() <= asked.items()
     assert "wckey" not in asked
     lines = text.splitlines()
-    code = next(line for line in lines if line.startswith("export PYTHONPATH="))
-    assert lines.index("module load cuda") < lines.index("export A='b c'") < lines.index(code)
-    assert re.fullmatch(
-        rf"export PYTHONPATH={tmp_path}/example/code/\w{{32}}\${{PYTHONPATH:\+:\$PYTHONPATH}}", code
-    )
+    runs = next(line for line in lines if line.startswith("RUNS=("))
+    assert re.fullmatch(r"RUNS=\((\w{32} ){11}\w{32}\)", runs)
+    assert lines.index("module load cuda") < lines.index("export A='b c'") < lines.index(runs)
+    given = rf"' {tmp_path}/example \w{{32}} "
+    assert re.search(given + r'"\$\{RUNS\[\$\{SLURM_ARRAY_TASK_ID:-0\}\]\}"$', lines[-1])
     command = next(line for line in lines if line.startswith("srun "))
     assert "--kill-on-bad-exit=1" in command
     assert (
-        "--container-image=lab.sqsh apptainer exec --nv lab.sif python3.11 -u -m submitit"
+        "--container-image=lab.sqsh apptainer exec --nv lab.sif python3.11 -u -P -c 'import os"
         in command
     )
     assert "--cpus-per-task=6" in command

@@ -1,0 +1,154 @@
+"""A whole sweep: check and lay out what is to be trained, then drive it to its end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from engram_sweep.corpus.shards import load, prepare, stamp
+from engram_sweep.errors import UserError
+from engram_sweep.launch.driver import Driver
+from engram_sweep.launch.executors.protocol import Placement
+from engram_sweep.launch.executors.registry import choose
+from engram_sweep.launch.status import RunStatus, Survey, folder_of
+from engram_sweep.own_folders import (
+    SHOWN,
+    check_own,
+    folders_below,
+    own_folder,
+    private_files,
+    show_to_group,
+)
+from engram_sweep.planning.plan import Plan
+from engram_sweep.runs.folder import RunFolder
+from engram_sweep.runs.record_cache import collect
+from engram_sweep.runs.records import FILE_NAME, runs_folder, write_members
+from engram_sweep.runs.work_order import WorkOrder
+
+
+def sweep(
+    plan: Plan,
+    results: Path,
+    watch: Callable[[list[RunStatus]], None],
+    executor: str | None = None,
+    corpus: Path | None = None,
+    only: Collection[str] | None = None,
+) -> list[RunStatus]:
+    """Train a plan.
+
+    Args:
+        plan: the plan.
+        results: results folder; everything of this sweep goes to `<results>/<scale>/`.
+        watch: called with the state of all runs at every poll.
+        executor: local, slurm or inline, instead of the scale's own choice.
+        corpus: the folder of token shards if the corpus is the user's own; None takes
+            `launch.corpus_path`.
+        only: train these runs (ids), no others.
+
+    Returns:
+        The state of every run, at the end.
+
+    Raises:
+        UserError: the corpus is missing or another one, this machine is not what the scale asks
+            for, or the results folder cannot be written.
+        KeyboardInterrupt: stopped; workers of this driver were asked to stop.
+    """
+    private_files(plan.scale.results.group_readable)
+    survey = Survey(plan, results)
+    statuses = survey.poll()
+    others = {run.run_id for run in plan.runs if only is not None and run.run_id not in only}
+    todo = [s for s in statuses if not s.finished and s.run.run_id not in others]
+    launch = plan.scale.launch
+    chosen = choose(launch, executor)
+    if todo and (missing := chosen.what_is_missing(plan.scale)) is not None:
+        raise UserError(missing)
+    if corpus is None and launch.corpus_path is not None:
+        corpus = Path(launch.corpus_path)
+    # Many small workers side by side beat few with many threads each; set before torch is imported
+    # anywhere.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        placement = chosen.placement(plan.scale) if todo else None
+        _refuse_foreign(plan, results, todo)
+        if placement is None:
+            _claim(plan, results)
+        else:
+            shards = prepare(plan.runs[0].spec.corpus, results / "corpora", corpus)
+            _claim(plan, results)
+            for order in _work_orders(plan, todo, placement, shards):
+                RunFolder(runs_folder(results, order.scale) / order.run_id).write_work_order(order)
+        write_members(plan.scale.name, [run.run_id for run in plan.runs], results)
+        if placement is not None:
+            start = chosen.start(plan.scale, placement, results / plan.scale.name)
+            parallel = chosen.max_concurrent(launch)
+            driver = Driver(
+                survey,
+                start,
+                parallel,
+                launch.retries,
+                launch.timeout_minutes,
+                watch,
+                given_up=others,
+            )
+            statuses = driver.run()
+        # Whoever reads the records next finds them as one table, if they are many.
+        collect(runs_folder(results, plan.scale.name), FILE_NAME)
+        return statuses
+    except OSError as error:
+        raise UserError(
+            f"{results}: expected a results folder with room to write: {error}"
+        ) from None
+
+
+def _refuse_foreign(plan: Plan, results: Path, todo: list[RunStatus]) -> None:
+    """Check that the folders of a sweep that are there already are this user's own.
+
+    Of finished runs nothing is read but the record: their folders may be what they are.
+
+    Raises:
+        UserError: a folder belongs to someone else, or others may write to it.
+    """
+    home = results / plan.scale.name
+    there = (home / name for name in ("", "runs", "code", "jobs"))
+    check_own(path for path in there if path.exists())
+    for status in todo:
+        check_own(folders_below(folder_of(status.run, results).path))
+
+
+def _claim(plan: Plan, results: Path) -> None:
+    """Make the folders of a sweep; the results folder around them may be a group's."""
+    results.mkdir(parents=True, exist_ok=True)
+    own_folder(results / plan.scale.name, SHOWN)
+    runs = own_folder(runs_folder(results, plan.scale.name), SHOWN)
+    if plan.scale.results.group_readable:
+        for run in plan.runs:
+            show_to_group(runs / run.run_id)
+
+
+def _work_orders(
+    plan: Plan, todo: list[RunStatus], placement: Placement, shards: Path
+) -> Iterator[WorkOrder]:
+    """Yield what to train, for every run that is not live."""
+    launch, shape = plan.scale.launch, placement.shape
+    fingerprint, stamped = load(shards).manifest.fingerprint, stamp(shards)
+    for run in (status.run for status in todo if not status.live):
+        yield WorkOrder(
+            run_id=run.run_id,
+            scale=run.scale,
+            rho_asked=run.allocation.rho_asked,
+            ledger=run.allocation.ledger.sums(),
+            shards=str(shards.resolve()),
+            corpus_fingerprint=fingerprint,
+            corpus_stamp=stamped,
+            threads=1,
+            nodes=shape.nodes,
+            devices=shape.devices,
+            gpus_per_node=shape.gpus_per_node,
+            signal_seconds=placement.signal_seconds,
+            timeout_minutes=launch.timeout_minutes,
+            checkpoint_minutes=launch.checkpoint_minutes,
+            retries=launch.retries.model_dump(),
+            group_readable=plan.scale.results.group_readable,
+            spec=run.spec,
+        )
