@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from analysis.curve.readings import Interval
 from analysis.simulation.sweeps import TRUTHS, Noise, simulate
+from engram_sweep.runs.record_schema import SCHEMA as RECORD
 
 NINE = np.linspace(0.2, 1.0, 9)
 """Values of rho of most simulated sweeps."""
@@ -46,7 +49,13 @@ def write_runs(results: Path, scale: str, table: pd.DataFrame) -> None:
     for number in range(len(table)):
         folder = results / scale / "runs" / f"{number:04d}"
         folder.mkdir(parents=True)
-        table.iloc[[number]].to_parquet(folder / "record.parquet")
+        row = {
+            name: pa.array([table[name].iloc[number]], RECORD.field(name).type)
+            if name in RECORD.names
+            else pa.array([table[name].iloc[number]])
+            for name in table
+        }
+        pq.write_table(pa.table(row), folder / "record.parquet")
 
 
 def full_table() -> pd.DataFrame:
