@@ -69,9 +69,11 @@ def requeue() -> bool:
     """
     if not in_slurm():
         return False
-    job = os.environ["SLURM_JOB_ID"]
+    job = _job_id()
     try:
-        if _client("squeue", "--noheader", "--jobs", job, "--format", "%T").split() != ["RUNNING"]:
+        if _client("squeue", "--noheader", "--jobs", job, "--format", "%T").split()[-1:] != [
+            "RUNNING"
+        ]:
             return False
         _client("scontrol", "requeue", job, check=True)
     except (OSError, subprocess.SubprocessError) as error:
@@ -81,8 +83,26 @@ def requeue() -> bool:
     return True
 
 
+def _job_id() -> str:
+    """Return the id of this process's job, as no other has it.
+
+    The last task of an array has the array's own id as SLURM_JOB_ID, which means all tasks.
+    """
+    array, task = (os.environ.get(f"SLURM_ARRAY_{name}_ID") for name in ("JOB", "TASK"))
+    return f"{array}_{task}" if array and task else os.environ["SLURM_JOB_ID"]
+
+
 def _client(*words: str, check: bool = False) -> str:
+    # Variables such as SQUEUE_STATES would change the answer.
+    changing = ("SQUEUE_", "SCONTROL_", "SLURM_CLUSTERS")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(changing)}
     done = subprocess.run(
-        words, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=check
+        words,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=TIMEOUT_SECONDS,
+        check=check,
+        env=environment,
     )
     return done.stdout

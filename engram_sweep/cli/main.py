@@ -36,13 +36,14 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: the words after `engram-sweep`; those of the process if left out.
     """
     if arguments is not None:
-        return _run(_parser(_installed_commands()).parse_args(arguments))
+        options = _parser(_installed_commands()).parse_args(arguments)
+        return _run(options, own_process=False)
     # Imports leave no garbage, and looking for it takes a tenth of their time.
     gc.disable()
     options = _parser(_asked_commands(sys.argv[1:])).parse_args()
     gc.freeze()
     gc.enable()
-    return _run(options)
+    return _run(options, own_process=True)
 
 
 def _parser(others: list[EntryPoint]) -> argparse.ArgumentParser:
@@ -72,7 +73,8 @@ def _asked_commands(words: list[str]) -> list[EntryPoint]:
     return [point for point in _installed_commands() if point.name == words[0]]
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace, own_process: bool) -> int:
+    options.own_process = own_process
     try:
         return options.func(options)
     except UserError as error:

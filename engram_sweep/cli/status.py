@@ -41,7 +41,7 @@ def _status(options: argparse.Namespace) -> int:
     survey = Survey(plan, options.results)
     if options.watch:
         return _watch(survey)
-    statuses = survey.poll()
+    statuses = survey.poll(settle=True)
     if options.json:
         rows = [status.row() for status in statuses]
         print(json.dumps({"scale": plan.scale.name, "counts": counts(statuses), "runs": rows}))
@@ -71,5 +71,6 @@ def _cancel(options: argparse.Namespace) -> int:
     from engram_sweep.launch.cancel import cancel
 
     scale = load_scale(options.scale, options.sweeps)
-    print(f"{scale.name}: {cancel(scale.name, options.results)} jobs stopped")
+    stopped = cancel(scale.name, options.results)
+    print(f"{scale.name}: {stopped} jobs stopped")
     return 0

@@ -14,7 +14,6 @@ from engram_sweep.cli.plan_view import console
 from engram_sweep.config.scale import Scale
 from engram_sweep.launch.status import RunStatus, counts
 from engram_sweep.planning.plan import Plan
-from engram_sweep.runs.failures import Failure
 from engram_sweep.search.learning_rate import Trial, best
 
 _COLOURS = {
@@ -54,7 +53,7 @@ def print_status(scale: str, statuses: list[RunStatus]) -> None:
             f"{s.tokens_per_second:,.0f}" if s.tokens_per_second else "",
             _duration(s.seconds_left),
             f"{loss:.4f}" if loss is not None else "",
-            escape(_reason(s.failure)) if s.failure else "",
+            escape(_reason(s)),
         )
     out = console()
     out.print(table)
@@ -83,8 +82,7 @@ def print_outcome(scale: str, statuses: list[RunStatus], trained: bool) -> None:
         return
     console().print(f"{scale}: {_summary(statuses)}")
     for s in failed:
-        assert s.failure
-        print(f"  {s.state}: {s.run.run_id[:8]} {_label(s)}: {_reason(s.failure)}")
+        print(f"  {s.state}: {s.run.run_id[:8]} {_label(s)}: {_reason(s)}")
 
 
 def print_trials(scale: Scale, trials: list[Trial]) -> None:
@@ -118,8 +116,11 @@ def _label(s: RunStatus) -> str:
     return f"{s.run.spec.arm} rho {s.run.spec.rho:.3f} seed {s.run.spec.seed}"
 
 
-def _reason(failure: Failure) -> str:
-    return f"{failure['kind']}: {failure['message']}"
+def _reason(s: RunStatus) -> str:
+    """Return why a run waits, or how its last attempt failed; empty if all is well."""
+    if s.waiting:
+        return f"waits: {s.waiting}"
+    return f"{s.failure['kind']}: {s.failure['message']}" if s.failure else ""
 
 
 def _summary(statuses: list[RunStatus]) -> str:
@@ -160,12 +161,13 @@ class Watch:
             self._draw(statuses)
             return
         for s in statuses:
-            if self.states.get(s.run.run_id, "planned") != s.state:
+            shown = f"{s.state} {s.waiting or ''}"
+            if self.states.get(s.run.run_id, "planned ") != shown:
                 loss = f" validation loss {s.validation_loss:.4f}" if s.finished else ""
-                reason = f" ({_reason(s.failure)})" if s.failure else ""
+                reason = f" ({_reason(s)})" if _reason(s) else ""
                 elapsed = time.monotonic() - self.started
                 print(f"[{elapsed:6.1f} s] {_label(s)} {s.state}{loss}{reason}", flush=True)
-            self.states[s.run.run_id] = s.state
+            self.states[s.run.run_id] = shown
 
     def _draw(self, statuses: list[RunStatus]) -> None:
         done = sum(s.finished for s in statuses)

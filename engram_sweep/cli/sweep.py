@@ -42,6 +42,7 @@ def _rerun_failed(options: argparse.Namespace) -> int:
 
 def _launch(plan: Plan, options: argparse.Namespace, only: set[str] | None) -> int:
     from engram_sweep.cli import status_view
+    from engram_sweep.launch.driver_lock import process_started
     from engram_sweep.launch.sweep import sweep
 
     if options.dry_run:
@@ -49,7 +50,13 @@ def _launch(plan: Plan, options: argparse.Namespace, only: set[str] | None) -> i
     _check_price(plan, options, only)
     with status_view.Watch(plan) as watch:
         statuses = sweep(
-            plan, options.results, watch.update, options.executor, options.corpus, only
+            plan,
+            options.results,
+            watch.update,
+            options.executor,
+            options.corpus,
+            only,
+            process_started() if options.own_process else None,
         )
     status_view.print_outcome(plan.scale.name, statuses, trained=watch.updates > 1)
     asked = [s for s in statuses if only is None or s.run.run_id in only]

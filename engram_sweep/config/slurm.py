@@ -24,18 +24,33 @@ Line = Annotated[str, Field(pattern=r"^[^\r\n]+$")]
 Lines = Annotated[tuple[Line, ...], Field(strict=False)]
 
 _OPTION = re.compile(r"--(?P<key>[a-z][a-z-]*)(=(?P<value>.+))?")
-_OURS = frozenset(
+SET_BY_US = frozenset(
     {
         "array",
+        "comment",
         "dependency",
         "error",
+        "job-name",
         "nodes",
         "no-requeue",
         "ntasks-per-node",
+        "open-mode",
         "output",
         "parsable",
         "signal",
         "time",
+        # With these sbatch submits elsewhere, nothing, something else, or waits for the job.
+        "clusters",
+        "help",
+        "quiet",
+        "test-only",
+        "usage",
+        "version",
+        "wait",
+        "wrap",
+        # A worker needs the variables that its script exports.
+        "export",
+        "export-file",
     }
 )
 """Options that the launch sets or relies on; a second setting would break watching and signals."""
@@ -80,9 +95,15 @@ class Slurm(Section):
             found = _OPTION.fullmatch(line)
             if found is None:
                 raise ValueError(f"sbatch: expected --option or --option=value, got {line!r}")
-            if found["key"] in _OURS:
+            if found["key"] in SET_BY_US:
                 raise ValueError(
                     "sbatch: expected an option that engram-sweep does not set itself, got "
+                    f"{line!r}"
+                )
+        for line in self.srun:
+            if line.partition("=")[0] in ("--export", "--export-file", "--output", "--error"):
+                raise ValueError(
+                    "srun: expected an argument that engram-sweep does not set itself, got "
                     f"{line!r}"
                 )
         return self

@@ -10,17 +10,18 @@ its run folder's lock while it trains.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from engram_sweep.config.scale import Retries
-from engram_sweep.launch.driver_lock import last_cancel, turn
+from engram_sweep.launch.driver_lock import CancelMark, turn
 from engram_sweep.launch.executors.local import SIGNAL_SECONDS
-from engram_sweep.launch.executors.protocol import Executor
+from engram_sweep.launch.executors.protocol import Executor, Refused
 from engram_sweep.launch.executors.registry import failure_of, stop_jobs
-from engram_sweep.launch.jobs import Job
+from engram_sweep.launch.jobs import Job, now
 from engram_sweep.launch.status import RunStatus, Survey, folder_of
 from engram_sweep.runs.failures import FailureKind, tries_allowed
 from engram_sweep.runs.folder import RunFolder
@@ -28,6 +29,10 @@ from engram_sweep.runs.folder import RunFolder
 POLL_SECONDS = 0.5
 MAX_POLLING_SHARE = 0.2
 """At most this share of the time goes into polling the runs, however many they are."""
+RETRY_SECONDS = 60
+"""A queue that refuses jobs in mid-sweep is asked again after so long."""
+MAX_REFUSED_SECONDS = 3600
+"""A queue that has refused jobs for so long ends the sweep."""
 
 
 @dataclass
@@ -67,6 +72,12 @@ class Driver:
     """Failures in this sweep, by run and class."""
     given_up: set[str] = field(default_factory=set)
     """Runs that this driver leaves as they are."""
+    since: str = field(default_factory=now)
+    """When the command was given; a cancellation after that counts."""
+    _first: bool = True
+    _refused_since: float | None = None
+    """When the queue began to refuse jobs (s, monotonic); None if it took the last ones."""
+    _refused_until: float = 0.0
 
     def run(self) -> list[RunStatus]:
         """Train every run that is not done; return how all of them stand.
@@ -77,28 +88,48 @@ class Driver:
         Raises:
             KeyboardInterrupt: Ctrl-C, or the sweep was cancelled; after asking this driver's
                 workers to stop, if no queue outlives it.
+            UserError: the queue refuses the jobs.
         """
         folder = self.survey.results / self.survey.plan.scale.name
-        cancelled = last_cancel(folder)
-        self.judged = {s.run.run_id: _failed_at(s) for s in self.survey.poll()}
+        mark = CancelMark(folder, self.since)
+        self.judged = {s.run.run_id: _failed_at(s) for s in self.survey.poll(settle=True)}
         try:
             while True:
-                began = time.monotonic()
-                with turn(folder) as ours:
-                    if last_cancel(folder) != cancelled:
-                        raise KeyboardInterrupt
-                    statuses = self.survey.poll()
-                    if ours:
-                        statuses = [self._judge(status) for status in statuses]
-                        self._submit(statuses)
+                with turn(folder, holder=self.executor.name) as ours:
+                    statuses, pause = self._one_turn(mark, ours)
                 self.watch(statuses)
                 if all(s.finished or s.run.run_id in self.given_up for s in statuses):
                     return statuses
-                time.sleep(max(POLL_SECONDS, (time.monotonic() - began) / MAX_POLLING_SHARE))
-        except KeyboardInterrupt:
-            if not self.executor.queues:
+                time.sleep(pause)
+        except (KeyboardInterrupt, OSError) as stopped:
+            # Workers whose results folder is gone could only train in vain.
+            in_vain = isinstance(stopped, OSError) and not folder.is_dir()
+            if not self.executor.queues and (in_vain or isinstance(stopped, KeyboardInterrupt)):
                 stop_jobs(self.own)
             raise
+
+    def _one_turn(self, mark: CancelMark, ours: bool) -> tuple[list[RunStatus], float]:
+        """Look after all runs; if it is this driver's turn, judge and submit.
+
+        Returns:
+            How the runs stand, and the seconds until the next look. Only looking counts for them:
+            submitting may take minutes, and must not be followed by longer deafness.
+        """
+        if mark.is_set():
+            raise KeyboardInterrupt
+        began = time.monotonic()
+        statuses = self.survey.poll()
+        pause = max(POLL_SECONDS, (time.monotonic() - began) / MAX_POLLING_SHARE)
+        if ours:
+            # Their driver died before it noted them, or sbatch did not say that it took them.
+            for job in self.survey.unnoted:
+                job.note()
+            statuses = [self._judge(status) for status in statuses]
+            self._submit_or_wait(statuses)
+            if mark.is_set():
+                stop_jobs(self.own)
+                raise KeyboardInterrupt
+        return statuses, pause
 
     def _judge(self, status: RunStatus) -> RunStatus:
         """Look after a run whose job may have ended, and count its failures."""
@@ -174,6 +205,27 @@ class Driver:
                 "the worker vanished without a word" + f" {times} times" * (times > 1),
             )
         return replace(status, state="failed", failure=folder.failure())
+
+    def _submit_or_wait(self, statuses: list[RunStatus]) -> None:
+        """Submit what there is room for; in mid-sweep, a queue that refuses is asked again later.
+
+        Raises:
+            Refused: the queue refuses the first jobs, or has refused for an hour.
+        """
+        now, first, self._first = time.monotonic(), self._first, False
+        if now < self._refused_until:
+            return
+        try:
+            self._submit(statuses)
+            self._refused_since = None
+        except Refused as error:
+            if first or now - (self._refused_since or now) > MAX_REFUSED_SECONDS:
+                raise
+            if self._refused_since is None:
+                self._refused_since = now
+                said = f"{error}; tried again every {RETRY_SECONDS} s, other runs go on"
+                print(said, file=sys.stderr, flush=True)
+            self._refused_until = now + RETRY_SECONDS
 
     def _submit(self, statuses: list[RunStatus]) -> None:
         """Submit as many runs as there is room for, and note their jobs."""

@@ -7,16 +7,19 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from engram_sweep.atomic_files import read_fields, write_json
+from engram_sweep.atomic_files import read_fields, read_plain, write_json
 from engram_sweep.launch.jobs import now
 
 CANCEL_FILE = "cancelled.json"
+LOCK_FILE = "driver.lock"
 
 
 @contextmanager
-def turn(folder: Path, timeout: float = 0) -> Iterator[bool]:
+def turn(folder: Path, timeout: float = 0, holder: str = "") -> Iterator[bool]:
     """Hold the lock of a sweep's drivers, if it is free: its holder submits and cancels runs.
 
     The kernel releases it however its holder dies. Yields whether this process holds it.
@@ -24,12 +27,25 @@ def turn(folder: Path, timeout: float = 0) -> Iterator[bool]:
     Args:
         folder: `<results>/<scale>`.
         timeout: seconds to wait for it.
+        holder: name of the executor, for who waits.
     """
-    handle = os.open(folder / "driver.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o600)
     try:
-        yield _locked(handle, time.monotonic() + timeout)
+        ours = _locked(handle, time.monotonic() + timeout)
+        if ours:
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, holder.encode(), 0)
+        yield ours
     finally:
         os.close(handle)
+
+
+def holder_of(folder: Path) -> str:
+    """Return the executor of the driver that has or had the last turn, as `turn` was given it."""
+    try:
+        return read_plain(folder / LOCK_FILE).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _locked(handle: int, deadline: float) -> bool:
@@ -43,13 +59,37 @@ def _locked(handle: int, deadline: float) -> bool:
             time.sleep(0.05)
 
 
-def last_cancel(folder: Path) -> str | None:
-    """Return when a sweep was last cancelled; a driver that sees this change ends.
+@dataclass(frozen=True)
+class CancelMark:
+    """Whether a sweep is cancelled, for a driver: since it was started, or first looked.
 
     Args:
         folder: `<results>/<scale>`.
+        since: when the driver's command was started (ISO 8601, UTC); its imports take a while.
     """
-    return (read_fields(folder / CANCEL_FILE, at=str) or {}).get("at")
+
+    folder: Path
+    since: str
+    first: str | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "first", self._last())
+
+    def is_set(self) -> bool:
+        """Return whether `cancel` was called."""
+        last = self._last()
+        # A mark of tomorrow, from a clock that was wrong, must not stop every driver of today.
+        return last is not None and (last != self.first or self.since < last <= now())
+
+    def _last(self) -> str | None:
+        return (read_fields(self.folder / CANCEL_FILE, at=str) or {}).get("at")
+
+
+def process_started() -> str:
+    """Return when this process was started (ISO 8601, UTC)."""
+    ticks = int(read_plain(Path("/proc/self/stat")).rpartition(b") ")[2].split()[19])
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return (datetime.now(UTC) - timedelta(seconds=age)).isoformat()
 
 
 def mark_cancelled(folder: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engram_sweep.launch.executors.registry import job_states
+from engram_sweep.launch.executors.registry import job_states, jobs_of, reason_of
 from engram_sweep.launch.jobs import Job, State, noted_job
 from engram_sweep.planning.plan import Plan, PlannedRun
 from engram_sweep.runs.failures import Failure, FailureKind
@@ -35,6 +35,8 @@ class RunStatus:
     """The job last submitted for it, if it is not finished."""
     live: bool = False
     """Whether a job or a worker of any driver is at it: it is not to be submitted."""
+    waiting: str | None = None
+    """Why its queue lets it wait, if that needs attention."""
 
     @property
     def seconds_left(self) -> float | None:
@@ -76,6 +78,7 @@ class RunStatus:
             "job": {"executor": self.job.executor, "id": self.job.id}
             if self.live and self.job
             else None,
+            "waiting": self.waiting,
             "failure": self.failure,
         }
 
@@ -91,12 +94,19 @@ class Survey:
 
     plan: Plan
     results: Path
+    unnoted: list[Job] = field(default_factory=list)
+    """Live jobs that the last poll found without their notes."""
     _finished: dict[str, RunStatus] = field(default_factory=dict)
     _uncopied: int = 0
     """Records that were read one by one since the last time that all were read."""
 
-    def poll(self) -> list[RunStatus]:
-        """Return the state of every planned run, in the plan's order."""
+    def poll(self, settle: bool = False) -> list[RunStatus]:
+        """Return the state of every planned run, in the plan's order.
+
+        Args:
+            settle: take some seconds if a queue is not sure of a job; who polls again and again
+                has no need of it.
+        """
         self._find_finished(list(self.plan.runs))
         left = [run for run in self.plan.runs if run.run_id not in self._finished]
         jobs = {
@@ -104,7 +114,17 @@ class Survey:
             for run in left
             if (job := noted_job(folder_of(run, self.results).path)) is not None
         }
-        states: dict[str, State] = dict(zip(jobs, job_states(list(jobs.values())), strict=True))
+        states = self._states(jobs, settle)
+        # Jobs without a note, or with that of another job which has ended.
+        if left:
+            ours = {run.run_id for run in left}
+            found = {
+                job.folder.name: job
+                for job in jobs_of(self.results / self.plan.scale.name)
+                if job.folder.name in ours and states.get(job.folder.name, "ended") == "ended"
+            }
+            self.unnoted = list(found.values())
+            jobs, states = jobs | found, states | self._states(found, settle)
         # Again, after the queues: a job that they call ended has written what it had to write.
         self._find_finished([run for run in left if run.run_id in jobs])
         return [
@@ -112,6 +132,10 @@ class Survey:
             or self._unfinished(run, jobs.get(run.run_id), states.get(run.run_id))
             for run in self.plan.runs
         ]
+
+    @staticmethod
+    def _states(jobs: dict[str, Job], settle: bool) -> dict[str, State]:
+        return dict(zip(jobs, job_states(list(jobs.values()), settle), strict=True))
 
     def _find_finished(self, runs: list[PlannedRun]) -> None:
         """Read the records that came since the last time, as one table if they are many."""
@@ -144,25 +168,42 @@ class Survey:
     def _unfinished(self, run: PlannedRun, job: Job | None, state: State | None) -> RunStatus:
         folder = folder_of(run, self.results)
         live, steps = state not in (None, "ended"), run.spec.training.steps
+        failure = folder.failure()
+        if state == "unknown" and job is not None:
+            state = _state_by_files(folder, job, failure)
         if state == "running" or folder.is_held():
             progress = folder.progress()
             step, speed = progress.get("step", 0), progress.get("tokens_per_second")
             return RunStatus(
                 run, "running", step=step, steps=steps, tokens_per_second=speed, job=job, live=True
             )
-        failure = folder.failure()
         if failure is not None and failure["kind"] == FailureKind.PREEMPTED:
             step = folder.checkpoint_step()
             return RunStatus(
                 run, "preempted", step=step, steps=steps, failure=failure, job=job, live=live
             )
+        if live and state != "ended":
+            return RunStatus(
+                run, "queued", failure=failure, job=job, live=True, waiting=reason_of(job)
+            )
         ended = "failed" if failure else "planned"
-        return RunStatus(run, "queued" if live else ended, failure=failure, job=job, live=live)
+        return RunStatus(run, ended, failure=failure, job=job, live=live)
+
+
+def _state_by_files(folder: RunFolder, job: Job, failure: Failure | None) -> State:
+    """Return how a job stands as far as its run's files show, if its queue does not answer."""
+    attempts = folder.attempts()
+    if not attempts or attempts[-1]["started_at"] < job.submitted_at:
+        return "unknown"
+    if attempts[-1]["ended"] is None:
+        return "running"
+    comes_back = failure and failure["kind"] in (FailureKind.PREEMPTED, FailureKind.TIMED_OUT)
+    return "unknown" if comes_back else "ended"
 
 
 def sweep_status(plan: Plan, results: Path) -> list[RunStatus]:
     """Return the state of every planned run."""
-    return Survey(plan, results).poll()
+    return Survey(plan, results).poll(settle=True)
 
 
 def counts(statuses: list[RunStatus]) -> dict[str, int]:

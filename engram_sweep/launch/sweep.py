@@ -11,6 +11,7 @@ from engram_sweep.errors import UserError
 from engram_sweep.launch.driver import Driver
 from engram_sweep.launch.executors.protocol import Placement
 from engram_sweep.launch.executors.registry import choose
+from engram_sweep.launch.jobs import now
 from engram_sweep.launch.status import RunStatus, Survey, folder_of
 from engram_sweep.own_folders import (
     SHOWN,
@@ -34,6 +35,7 @@ def sweep(
     executor: str | None = None,
     corpus: Path | None = None,
     only: Collection[str] | None = None,
+    since: str | None = None,
 ) -> list[RunStatus]:
     """Train a plan.
 
@@ -45,6 +47,8 @@ def sweep(
         corpus: the folder of token shards if the corpus is the user's own; None takes
             `launch.corpus_path`.
         only: train these runs (ids), no others.
+        since: when the sweep was asked for (ISO 8601, UTC), if that was before this call: `cancel`
+            stops it from then on.
 
     Returns:
         The state of every run, at the end.
@@ -55,8 +59,9 @@ def sweep(
         KeyboardInterrupt: stopped; workers of this driver were asked to stop.
     """
     private_files(plan.scale.results.group_readable)
+    since = since or now()
     survey = Survey(plan, results)
-    statuses = survey.poll()
+    statuses = survey.poll(settle=True)
     others = {run.run_id for run in plan.runs if only is not None and run.run_id not in only}
     todo = [s for s in statuses if not s.finished and s.run.run_id not in others]
     launch = plan.scale.launch
@@ -90,6 +95,7 @@ def sweep(
                 launch.timeout_minutes,
                 watch,
                 given_up=others,
+                since=since,
             )
             statuses = driver.run()
         # Whoever reads the records next finds them as one table, if they are many.

@@ -62,6 +62,12 @@ class Pretended:
     def failure_of(self, job: Job) -> None:
         pass
 
+    def reason_of(self, job: Job) -> None:
+        pass
+
+    def jobs_of(self, home: Path) -> list[Job]:
+        return []
+
     def cancel(self, jobs: Sequence[Job], force: bool = False) -> None:
         self.state = "ended"
 

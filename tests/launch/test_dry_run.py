@@ -12,7 +12,6 @@ import pytest
 
 from engram_sweep.cli.main import main
 from engram_sweep.launch import dry_run
-from engram_sweep.launch.executors import slurm
 from engram_sweep.launch.status import sweep_status
 from engram_sweep.planning.plan import make_plan
 from engram_sweep.runs.folder import RunFolder
@@ -60,7 +59,6 @@ def test_the_paper_s_sweep(
 
 def test_files_of_an_earlier_dry_run_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = make_plan(scale())
-    monkeypatch.setattr(slurm, "MAX_ARRAY_SIZE", 5)
     monkeypatch.setattr(dry_run, "MAX_ARRAY_SIZE", 5)
     folder = dry_run.write(plan, tmp_path / "results", {})
     arrays = json.loads((folder / "plan.json").read_text())["arrays"]

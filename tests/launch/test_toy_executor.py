@@ -58,6 +58,14 @@ class SpoolExecutor:
         return None
 
     @staticmethod
+    def reason_of(job):
+        return None
+
+    @staticmethod
+    def jobs_of(home):
+        return []
+
+    @staticmethod
     def cancel(jobs, force=False):
         for job in jobs:
             CHILDREN[job.id].kill() if force else CHILDREN[job.id].terminate()

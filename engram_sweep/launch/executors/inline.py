@@ -41,6 +41,15 @@ class InlineExecutor:
         return ["ended"] * len(jobs)
 
     @staticmethod
+    def reason_of(job: Job) -> None:
+        """Nothing: no job waits."""
+
+    @staticmethod
+    def jobs_of(home: Path) -> list[Job]:
+        """Return none: a driver's own process is not to be stopped from outside."""
+        return []
+
+    @staticmethod
     def cancel(jobs: Sequence[Job], force: bool = False) -> None:
         """Nothing is left to stop."""
 

@@ -98,6 +98,20 @@ class LocalExecutor:
         """Return None: nothing looks after local workers."""
 
     @staticmethod
+    def reason_of(job: Job) -> None:
+        """Return None: local workers do not wait."""
+
+    @staticmethod
+    def jobs_of(home: Path) -> list[Job]:
+        """Return the runs of a sweep that have a process here, whose notes may be gone."""
+        runs = home.resolve() / "runs"
+        return [
+            Job(files.parent, "local", f"{platform.node()}:{min(pids)}", now())
+            for files, pids in _processes().items()
+            if files.parent.parent == runs
+        ]
+
+    @staticmethod
     def cancel(jobs: Sequence[Job], force: bool = False) -> None:
         """Signal every process of the jobs, a worker's whose parent was killed too."""
         processes = _processes() if jobs else {}

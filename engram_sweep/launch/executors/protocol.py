@@ -14,6 +14,7 @@ from typing import Protocol
 
 from engram_sweep.config.scale import Launch, Scale
 from engram_sweep.config.slurm import Shape, Slurm
+from engram_sweep.errors import UserError
 from engram_sweep.launch.jobs import Job, State
 
 
@@ -26,6 +27,10 @@ class Placement:
     """How long before its time is up a worker is asked to stop."""
     slurm: Slurm = field(default_factory=Slurm)
     """The merged keys of a cluster; empty for schedulers without one."""
+
+
+class Refused(UserError):
+    """A queue did not take jobs; none of them is left in it."""
 
 
 class Queue(Protocol):
@@ -48,6 +53,18 @@ class Queue(Protocol):
         """Return the kind of failure with which the queue itself ended a job, None if unknown."""
         ...
 
+    def reason_of(self, job: Job) -> str | None:
+        """Return why a job waits, if that needs attention; None if it is only a matter of time."""
+        ...
+
+    def jobs_of(self, home: Path) -> list[Job]:
+        """Return the live jobs of a sweep that can be found without their notes.
+
+        Args:
+            home: `<results>/<scale>`.
+        """
+        ...
+
 
 class Executor(Queue, Protocol):
     """Starts workers."""
@@ -68,6 +85,7 @@ class Executor(Queue, Protocol):
             One job per folder, in order; the caller notes them.
 
         Raises:
+            Refused: a queue did not take the jobs; the driver may try again later.
             OSError: a folder cannot be written.
         """
         ...

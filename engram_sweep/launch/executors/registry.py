@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from engram_sweep.config.scale import Launch
 from engram_sweep.errors import UserError
@@ -25,6 +26,8 @@ MAX_STOP_SECONDS = 30
 TIMEOUT_SECONDS = 90
 """How long `stop_jobs` waits for jobs to end: SLURM's own grace comes on top of ours."""
 POLL_SECONDS = 0.2
+SETTLE_SECONDS = 3
+"""A queue that was not sure of a job is asked again after so long."""
 
 
 def choose(launch: Launch, asked: str | None = None) -> Scheduler:
@@ -39,8 +42,22 @@ def choose(launch: Launch, asked: str | None = None) -> Scheduler:
     return SCHEDULERS[asked or launch.executor or ("slurm" if on_slurm else "local")]
 
 
-def job_states(jobs: Sequence[Job]) -> list[State]:
-    """Return how jobs of any executors stand, in the order asked; each queue is asked once."""
+def job_states(jobs: Sequence[Job], settle: bool = False) -> list[State]:
+    """Return how jobs of any executors stand, in the order asked; each queue is asked once.
+
+    Args:
+        jobs: which.
+        settle: ask once more, some seconds later, if a queue is not sure of one. A driver that
+            looks again and again has no need of it.
+    """
+    states = _states(jobs)
+    if settle and "unknown" in states:
+        time.sleep(SETTLE_SECONDS)
+        states = _states(jobs)
+    return states
+
+
+def _states(jobs: Sequence[Job]) -> list[State]:
     states: dict[Job, State] = {}
     ended: list[State] = ["ended"]
     for name in {job.executor for job in jobs}:
@@ -61,6 +78,22 @@ def failure_of(job: Job | None) -> str | None:
     if job is None or job.executor not in SCHEDULERS:
         return None
     return SCHEDULERS[job.executor].queue.failure_of(job)
+
+
+def reason_of(job: Job | None) -> str | None:
+    """Return why a job waits in its queue, if that needs attention."""
+    if job is None or job.executor not in SCHEDULERS:
+        return None
+    return SCHEDULERS[job.executor].queue.reason_of(job)
+
+
+def jobs_of(home: Path) -> list[Job]:
+    """Return the live jobs of a sweep that any queue knows, noted or not.
+
+    Args:
+        home: `<results>/<scale>`.
+    """
+    return [job for scheduler in SCHEDULERS.values() for job in scheduler.queue.jobs_of(home)]
 
 
 def stop_jobs(jobs: Sequence[Job]) -> list[Job]:

@@ -1,14 +1,12 @@
 """Runs as SLURM jobs: one array per submission, split if the cluster's arrays end.
 
-submitit writes the sbatch scripts and submits them. (Its pickles lie beside; no job loads them.)
-How jobs stand is not asked of submitit but of squeue (module `squeue`): submitit would call sacct,
-which knows nothing on clusters without accounting, and would unpickle what jobs leave behind.
+submitit writes the sbatch scripts; they are submitted and asked about by `slurm_clients` and
+`squeue`. submitit would call sacct, which knows nothing on clusters without accounting, would
+unpickle what jobs leave behind, and would take a job that sbatch is silent about for none.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import re
 import secrets
@@ -23,24 +21,27 @@ from pathlib import Path
 from typing import Any
 
 import submitit
-from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-from engram_sweep import worker
+from engram_sweep.atomic_files import write_atomically, write_json
 from engram_sweep.config.scale import Launch, Scale
 from engram_sweep.config.slurm import Shape, Slurm, merged, read_user_file, shape
-from engram_sweep.errors import UserError
 from engram_sweep.launch import snapshot
-from engram_sweep.launch.executors.protocol import Placement
-from engram_sweep.launch.executors.squeue import QUEUE, TIMEOUT_SECONDS, client, unreachable
+from engram_sweep.launch.executors.protocol import Placement, Refused
+from engram_sweep.launch.executors.slurm_clients import (
+    CLIENTS,
+    max_array_size,
+    sbatch,
+)
+from engram_sweep.launch.executors.squeue import QUEUE, RUNS_FILE, comment
 from engram_sweep.launch.jobs import Job, State, now
 from engram_sweep.launch.worker_command import array_command, runs_line
 from engram_sweep.own_folders import own_folder
 from engram_sweep.runs.provenance import code_state
 
-MAX_ARRAY_SIZE = 1001
-"""SLURM's default MaxArraySize, for dry runs if SLURM is not installed."""
 SIGNAL_SECONDS = 120
 """How long before its time limit a job is asked to stop, if the cluster's keys do not say."""
+LOOKS_FOR_ORPHANS = 5
+"""How often squeue is asked, a second apart, whether a failed sbatch left jobs."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +62,26 @@ class Request:
     code: Path
     """The snapshot that jobs import, in `<results>/<scale>/code/`."""
 
-    def script(self, folder: Path, run_ids: list[str]) -> str:
-        """Return the sbatch script of an array of runs, one each, whose files go to `folder`."""
-        executor = self.executor(folder, run_ids)
-        if len(run_ids) > 1:
-            executor.parameters["map_count"] = len(run_ids)
-        return executor._make_submission_file_text(executor._submitit_command_str, "")
+    def script(self, folder: Path, run_ids: list[str], after: str | None = None) -> str:
+        """Return the sbatch script of an array of runs, one each.
 
-    def executor(self, folder: Path, run_ids: list[str]) -> submitit.SlurmExecutor:
-        """Return the submitit executor of an array of runs, one each, with files in `folder`."""
+        Args:
+            folder: where its files go, in `<results>/<scale>/jobs/`.
+            run_ids: the runs, in the order of the array's tasks.
+            after: the id of an array that has to end first.
+        """
         python = self.slurm.python or shlex.quote(sys.executable)
         words = " ".join(filter(None, [self.slurm.container, python]))
-        executor = _OurCommand(folder, array_command(words, self.code.parent.parent, self.code))
-        executor.update_parameters(**self._parameters(run_ids))
-        return executor
+        home = self.code.parent.parent
+        writer = _Script(folder)
+        writer.update_parameters(**self._parameters(run_ids), comment=comment(home, folder.name))
+        if after:
+            writer.update_parameters(dependency=f"afterany:{after}")
+        if len(run_ids) > 1:
+            writer.parameters["map_count"] = len(run_ids)
+        text = writer._make_submission_file_text(array_command(words, home, self.code), "")
+        # The names of outputs are then known before the job has an id.
+        return re.sub(r"(%A_%a|%j)(?=_(0|%t)_log\.)", "%a" if len(run_ids) > 1 else "0", text)
 
     def _parameters(self, run_ids: list[str]) -> dict[str, Any]:
         slurm, shape = self.slurm, self.shape
@@ -101,23 +108,19 @@ class Request:
             "setup": [*slurm.setup, runs_line(run_ids)],
             # A rank that dies ends the job, or the others would wait for it; the log of a requeued
             # job goes on.
-            "srun_args": ["--kill-on-bad-exit=1", "--open-mode=append", *cpus, *slurm.srun],
+            "srun_args": [
+                "--kill-on-bad-exit=1",
+                "--open-mode=append",
+                # Variables that the script exports, whatever SBATCH_EXPORT says.
+                "--export=ALL",
+                *cpus,
+                *slurm.srun,
+            ],
         }
 
 
-class _OurCommand(submitit.SlurmExecutor):
-    """submitit's executor, with another command than the one that loads its pickles.
-
-    It works on machines without SLURM too: it writes scripts there.
-    """
-
-    def __init__(self, folder: Path, command: str) -> None:
-        super().__init__(folder)
-        self._command = command
-
-    @property
-    def _submitit_command_str(self) -> str:
-        return self._command
+class _Script(submitit.SlurmExecutor):
+    """submitit's executor as a writer of scripts, also on machines without SLURM."""
 
     @classmethod
     def affinity(cls) -> int:
@@ -129,7 +132,7 @@ class SlurmExecutor:
 
     Args:
         request: what jobs are submitted with.
-        files: the folder for the files of all arrays.
+        files: the folder for the files of all arrays, `<results>/<scale>/jobs`.
     """
 
     name = "slurm"
@@ -139,44 +142,79 @@ class SlurmExecutor:
         self.request, self.files = request, files
 
     def submit(self, folders: Sequence[Path]) -> list[Job]:
-        """Submit one job per run folder, in as few arrays as the cluster allows.
+        """Submit one job per run folder, in as few arrays as the cluster allows, and note each.
 
         Raises:
-            UserError: SLURM refuses the jobs, and then none is left in its queue, or it does not
-                answer.
-            OSError: a folder cannot be written.
+            Refused: SLURM refuses the jobs or does not answer; none is left in its queue.
+            OSError: a folder cannot be written; none is left either.
         """
         jobs: list[Job] = []
-        for chunk in chunks(folders, max_array_size()):
-            try:
+        try:
+            for chunk in chunks(folders, max_array_size()):
                 jobs += self._submit_array(chunk, after=jobs[-1:])
-            except (FailedJobError, FailedSubmissionError) as error:
-                self.cancel(jobs)
-                said = "; ".join(
-                    line.removeprefix("sbatch: error: ") for line in str(error).strip().splitlines()
-                )
-                raise UserError(f"SLURM refused the jobs: {said or 'it did not say why'}") from None
+        except (Refused, OSError):
+            self.cancel(jobs)
+            raise
         return jobs
 
     def _submit_array(self, folders: Sequence[Path], after: Sequence[Job]) -> list[Job]:
+        # Before the submission, all that its jobs and whoever finds them need.
         files = self.files / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         own_folder(own_folder(self.files) / files.name)
-        executor = self.request.executor(files, [folder.name for folder in folders])
-        if after:
-            # Arrays side by side would run more jobs at a time than one may.
-            executor.update_parameters(dependency=f"afterany:{after[0].id.partition('_')[0]}")
-        # submitit prints what sbatch says before it raises it.
-        with contextlib.redirect_stderr(io.StringIO()):
-            started = executor.map_array(worker.run, [str(folder.resolve()) for folder in folders])
-        # Later than the submission: an answer of squeue from before that does not speak of these
-        # jobs.
-        submitted_at = now()
-        for folder, job in zip(folders, started, strict=True):
-            _link_output(folder / "job", files, job.job_id, self.request.shape.processes)
-        return [
-            Job(folder, self.name, job.job_id, submitted_at)
-            for folder, job in zip(folders, started, strict=True)
+        run_ids = [folder.name for folder in folders]
+        write_json(files / RUNS_FILE, run_ids)
+        # Arrays side by side would run more jobs at a time than one may.
+        first = after[0].id.partition("_")[0] if after else None
+        script = files / "array_submission.sh"
+        text = self.request.script(files.resolve(), run_ids, first)
+        write_atomically(script, lambda path: path.write_text(text))
+        links = [
+            link
+            for task, folder in enumerate(folders)
+            for link in _link_output(folder / "job", files, task, self.request.shape.processes)
         ]
+        try:
+            number = self._submitted(script)
+        except Refused:
+            for link in links:
+                link.unlink(missing_ok=True)
+            # Without squeue's word jobs may be there: a later driver finds them by these files.
+            if QUEUE.answering:
+                shutil.rmtree(files, ignore_errors=True)
+            raise
+
+        # Later than the submission: an answer of squeue from before does not speak of these jobs.
+        submitted_at = now()
+        ids = [f"{number}_{task}" for task in range(len(folders))] if len(folders) > 1 else [number]
+        jobs = [
+            Job(folder, self.name, each, submitted_at)
+            for folder, each in zip(folders, ids, strict=True)
+        ]
+        for job in jobs:
+            job.note()
+        return jobs
+
+    def _submitted(self, script: Path) -> str:
+        """Submit a script and return its job's id; if sbatch does not say, squeue may know it.
+
+        sbatch may time out after the controller has taken the job.
+        """
+        try:
+            number = sbatch(script)
+            failure = Refused("sbatch did not say that SLURM took the jobs, and squeue has none")
+        except Refused as error:
+            number, failure = None, error
+        QUEUE.forget()
+        if number is not None:
+            return number
+        for _ in range(LOOKS_FOR_ORPHANS):
+            if found := QUEUE.jobs_of(self.files.parent, script.parent.name):
+                return found[0].id.partition("_")[0]
+            if not QUEUE.answering:
+                break
+            time.sleep(1)
+            QUEUE.forget()
+        raise failure
 
     @staticmethod
     def states(jobs: Sequence[Job]) -> list[State]:
@@ -193,6 +231,16 @@ class SlurmExecutor:
         """Return what SLURM ended a job with (see `Squeue.failure_of`)."""
         return QUEUE.failure_of(job)
 
+    @staticmethod
+    def reason_of(job: Job) -> str | None:
+        """Return why a job waits (see `Squeue.reason_of`)."""
+        return QUEUE.reason_of(job)
+
+    @staticmethod
+    def jobs_of(home: Path) -> list[Job]:
+        """Return the jobs of a sweep, noted or not (see `Squeue.jobs_of`)."""
+        return QUEUE.jobs_of(home)
+
 
 class SlurmScheduler:
     """Launches all runs of a sweep as arrays of SLURM jobs."""
@@ -201,12 +249,13 @@ class SlurmScheduler:
     queue = QUEUE
 
     def what_is_missing(self, scale: Scale) -> str | None:
-        """Return that sbatch is missing, or None."""
-        if shutil.which("sbatch"):
+        """Return which of SLURM's clients are missing, or None."""
+        missing = [name for name in CLIENTS if shutil.which(name) is None]
+        if not missing:
             return None
         return (
-            f"{scale.name}: no SLURM (sbatch) here, nothing was launched; DRY_RUN=1 make sweep "
-            f"SCALE={scale.name} writes what would be submitted"
+            f"{scale.name}: no SLURM ({missing[0]}) here, nothing was launched; DRY_RUN=1 "
+            f"make sweep SCALE={scale.name} writes what would be submitted"
         )
 
     def placement(self, scale: Scale) -> Placement:
@@ -240,33 +289,18 @@ def request_of(scale: Scale, placement: Placement, code: Path) -> Request:
     )
 
 
-def max_array_size() -> int:
-    """Return how many jobs an array may have.
-
-    A controller that restarts is waited for.
-
-    Raises:
-        UserError: SLURM does not answer.
-    """
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while (config := client("scontrol", "show", "config")) is None:
-        if time.monotonic() > deadline:
-            raise unreachable()
-        time.sleep(1)
-    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", config, re.MULTILINE)
-    # 0 is a cluster without arrays: jobs one by one.
-    return max(1, int(found[1])) if found else MAX_ARRAY_SIZE
-
-
 def chunks(folders: Sequence[Path], size: int) -> list[Sequence[Path]]:
     """Folders in arrays of at most `size`."""
     return [folders[start : start + size] for start in range(0, len(folders), size)]
 
 
-def _link_output(links: Path, files: Path, job_id: str, processes: int) -> None:
-    """Link an array's output of one run into its folder; the files come when the job starts."""
-    links.mkdir(mode=0o700, exist_ok=True)
+def _link_output(links: Path, files: Path, task: int, processes: int) -> list[Path]:
+    """Link the output of one task into its run's folder; the files come when the job starts."""
+    own_folder(links)
+    made = []
     for rank in range(processes):
         for end in ("out", "err"):
-            name = f"{job_id}_{rank}_log.{end}"
-            (links / name).symlink_to(os.path.relpath(files / name, links))
+            name = f"{task}_{rank}_log.{end}"
+            made.append(links / f"{files.name}-{name}")
+            made[-1].symlink_to(os.path.relpath(files / name, links))
+    return made
