@@ -18,7 +18,7 @@ ENGRAM_SWEEP = {
     "atomic_files": set(),
     "own_folders": {"errors"},
     "corpus": {"atomic_files", "errors", "spec"},
-    "config": {"corpus", "errors"},
+    "config": {"atomic_files", "corpus", "errors"},
     "planning": {"config", "corpus", "errors", "spec"},
     "runs": {"atomic_files", "errors", "own_folders", "spec"},
     "model": {"spec"},

@@ -132,8 +132,9 @@ class Shape:
 
 def user_file() -> Path:
     """Return the path of the user's file, in $XDG_CONFIG_HOME or `~/.config`."""
-    # An empty variable counts as unset (XDG base directory specification).
-    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    # An empty variable counts as unset (XDG base directory specification). `~` stays as it is for
+    # a user without a home, as in some containers: there is no such file then.
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     return Path(base) / "engram-sweep" / "cluster.yaml"
 
 

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from engram_sweep.atomic_files import read_plain
 from engram_sweep.errors import UserError
 
 
@@ -44,7 +45,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         UserError: the file is no readable UTF-8 text or no YAML.
     """
     try:
-        data = yaml.load(path.read_text("utf8"), _Loader)
+        data = yaml.load(read_plain(path).decode("utf8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: expected a readable UTF-8 file: {error}") from None
     # Beside YAML's own errors: impossible dates and endless integers (ValueError), endless nesting

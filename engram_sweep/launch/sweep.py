@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from engram_sweep.corpus.shards import load, prepare, stamp
@@ -58,6 +58,7 @@ def sweep(
             for, or the results folder cannot be written.
         KeyboardInterrupt: stopped; workers of this driver were asked to stop.
     """
+    check_path(results)
     private_files(plan.scale.results.group_readable)
     since = since or now()
     survey = Survey(plan, results)
@@ -76,14 +77,16 @@ def sweep(
     try:
         placement = chosen.placement(plan.scale) if todo else None
         _refuse_foreign(plan, results, todo)
-        if placement is None:
-            _claim(plan, results)
-        else:
+        orders: dict[str, WorkOrder] = {}
+        if placement is not None:
             shards = prepare(plan.runs[0].spec.corpus, results / "corpora", corpus)
-            _claim(plan, results)
-            for order in _work_orders(plan, todo, placement, shards):
-                RunFolder(runs_folder(results, order.scale) / order.run_id).write_work_order(order)
-        write_members(plan.scale.name, [run.run_id for run in plan.runs], results)
+            orders = _work_orders(plan, todo, placement, shards)
+        _claim(plan, results)
+        for status in todo:
+            if not status.live:
+                _lay_out(results, orders[status.run.run_id])
+        members = [run.run_id for run in plan.runs]
+        write_members(plan.scale.name, members, results)
         if placement is not None:
             start = chosen.start(plan.scale, placement, results / plan.scale.name)
             parallel = chosen.max_concurrent(launch)
@@ -94,10 +97,14 @@ def sweep(
                 launch.retries,
                 launch.timeout_minutes,
                 watch,
+                lay_out=lambda run: _lay_out(results, orders[run.run_id]),
                 given_up=others,
                 since=since,
             )
             statuses = driver.run()
+            # Another driver may have started with another version of the YAML meanwhile; the
+            # report that follows this sweep is of this one.
+            write_members(plan.scale.name, members, results)
         # Whoever reads the records next finds them as one table, if they are many.
         collect(runs_folder(results, plan.scale.name), FILE_NAME)
         return statuses
@@ -105,6 +112,29 @@ def sweep(
         raise UserError(
             f"{results}: expected a results folder with room to write: {error}"
         ) from None
+
+
+def check_path(results: Path) -> None:
+    """Refuse a results folder that a scheduler would write elsewhere.
+
+    SLURM and submitit put job ids in place of %j and the like in the paths of outputs, sbatch
+    reads backslashes and line breaks in its own way.
+
+    Raises:
+        UserError: the path holds one of them.
+    """
+    path = str(results.resolve())
+    for character in "%\\\n\r":
+        if character in path:
+            raise UserError(
+                f"{path}: expected a results folder whose path has no {character!r}, which "
+                "schedulers read in their own way; name another by --results"
+            )
+
+
+def _lay_out(results: Path, order: WorkOrder) -> None:
+    """Write what a worker is to do into its run folder, unless it lies there."""
+    RunFolder(runs_folder(results, order.scale) / order.run_id).write_work_order(order)
 
 
 def _refuse_foreign(plan: Plan, results: Path, todo: list[RunStatus]) -> None:
@@ -134,12 +164,12 @@ def _claim(plan: Plan, results: Path) -> None:
 
 def _work_orders(
     plan: Plan, todo: list[RunStatus], placement: Placement, shards: Path
-) -> Iterator[WorkOrder]:
-    """Yield what to train, for every run that is not live."""
+) -> dict[str, WorkOrder]:
+    """Return what to train, by run id."""
     launch, shape = plan.scale.launch, placement.shape
     fingerprint, stamped = load(shards).manifest.fingerprint, stamp(shards)
-    for run in (status.run for status in todo if not status.live):
-        yield WorkOrder(
+    return {
+        run.run_id: WorkOrder(
             run_id=run.run_id,
             scale=run.scale,
             rho_asked=run.allocation.rho_asked,
@@ -158,3 +188,5 @@ def _work_orders(
             group_readable=plan.scale.results.group_readable,
             spec=run.spec,
         )
+        for run in (status.run for status in todo)
+    }

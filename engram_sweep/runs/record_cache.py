@@ -95,12 +95,21 @@ def _keys(table: pa.Table) -> Iterator[tuple[str, int, int]]:
 
 
 def _found(runs: Path, names: Iterable[str], file_name: str) -> dict[str, list[int]]:
-    """Return size and mtime (nanoseconds) of every record there is, by run folder."""
+    """Return size and mtime (nanoseconds) of every record there is, by run folder.
+
+    Raises:
+        PermissionError: a run folder may not be entered.
+    """
     found = {}
     for name in names:
-        with suppress(OSError):
+        try:
             there = os.stat(f"{runs}/{name}/{file_name}")
-            found[name] = [there.st_size, there.st_mtime_ns]
+        except PermissionError:
+            # Not absent: another user's, who has not let the group look.
+            raise
+        except OSError:
+            continue
+        found[name] = [there.st_size, there.st_mtime_ns]
     return found
 
 
