@@ -15,7 +15,7 @@ import xxhash
 
 from engram_sweep.atomic_files import read_plain
 from engram_sweep.corpus.sources import SHARDS, SOURCES
-from engram_sweep.corpus.tokenizer import TOKENIZERS, cached_compression
+from engram_sweep.corpus.tokenizer import TOKENIZERS, UNREADABLE_ARRAY, cached_compression
 from engram_sweep.errors import UserError
 from engram_sweep.spec import CorpusSpec, canonical_json, from_json
 
@@ -151,8 +151,8 @@ def load(folder: Path) -> Shards:
         if classes.ndim != 1 or classes.dtype != np.int64:
             raise ValueError(f"compression.npy: expected (V,) int64, got {classes.shape}")
         return Shards(manifest, train, validation, classes)
-    # A header may ask for any amount of memory, and JSON may be nested without end.
-    except (OSError, ValueError, EOFError, OverflowError, MemoryError, RecursionError) as error:
+    # JSON may be nested without end.
+    except (*UNREADABLE_ARRAY, RecursionError) as error:
         raise UserError(
             f"{folder}: damaged shards ({error}); delete the folder to tokenise again"
         ) from error

@@ -7,6 +7,7 @@ import io
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -17,6 +18,19 @@ from engram_sweep.errors import not_installed
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as LibraryTokenizer
+
+
+UNREADABLE_ARRAY = (
+    OSError,
+    ValueError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    SyntaxError,
+    TokenError,
+)
+"""What numpy raises for a file that is no array: it reads the header as Python's own literals, and
+a header may ask for any amount of memory."""
 
 
 class Tokenizer(Protocol):
@@ -130,7 +144,7 @@ def cached_compression(tokenizer: Tokenizer, name: str, cache: Path) -> np.ndarr
     stem = f"compression-{name}-{_COMPRESSION_RULES}-{tokenizer.fingerprint()}"
     # The digest of its content is in a map's name: a changed one is not read.
     for path in cache.glob(f"{stem}-*.npy"):
-        with suppress(OSError, ValueError, EOFError, MemoryError):
+        with suppress(*UNREADABLE_ARRAY):
             found = np.load(io.BytesIO(read_plain(path)))
             if path.name == f"{stem}-{_digest(found)}.npy":
                 return found

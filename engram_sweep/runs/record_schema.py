@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 
 SCHEMA_VERSION = 2
@@ -93,6 +95,10 @@ SCHEMA = pa.schema(
         _field("spec", pa.string(), "canonical JSON of the spec"),
     ]
 )
+
+
+CHECKSUMS: dict[str, Any] = {"write_page_checksum": True}
+"""How tables of records are written: a flipped bit is found when they are read."""
 
 
 def fits(record: pa.Table) -> bool:

@@ -20,7 +20,7 @@ from engram_sweep.atomic_files import (
 )
 from engram_sweep.errors import UserError
 from engram_sweep.runs.record_cache import FOLDER, collect, read_record
-from engram_sweep.runs.record_schema import FILE_NAME, SCHEMA, SCHEMA_VERSION
+from engram_sweep.runs.record_schema import CHECKSUMS, FILE_NAME, SCHEMA, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ def write_record(path: Path, values: dict[str, Any]) -> None:
         whole = pa.BufferOutputStream()
         # Refuses a missing value if the schema wants one. Without dictionaries and statistics,
         # which one row has no use for, a record is a third smaller and read faster.
-        pq.write_table(table, whole, use_dictionary=False, write_statistics=False)
+        pq.write_table(table, whole, use_dictionary=False, write_statistics=False, **CHECKSUMS)
     except (pa.ArrowException, TypeError) as error:
         raise ValueError(f"record does not fit the schema: {error}") from error
 
@@ -77,7 +77,8 @@ def read_parquet(path: Path) -> pd.DataFrame:
         UserError: the file is missing, no parquet, or lacks rho, seed or validation_loss.
     """
     try:
-        frame = pq.read_table(pa.BufferReader(read_plain(path))).to_pandas()
+        data = pa.BufferReader(read_plain(path))
+        frame = pq.read_table(data, page_checksum_verification=True).to_pandas()
     except FileNotFoundError:
         raise UserError(f"{path}: expected a parquet file, there is none") from None
     except (OSError, pa.ArrowException) as error:
@@ -128,7 +129,7 @@ def export_runs(scale: str, results: Path, path: Path) -> int:
     """
     table = _table_of_runs(scale, results)
     try:
-        write_atomically(path, lambda temporary: pq.write_table(table, temporary))
+        write_atomically(path, lambda temporary: pq.write_table(table, temporary, **CHECKSUMS))
     except OSError as error:
         raise UserError(
             f"{path}: expected a file that can be written: {error.strerror or error}"
