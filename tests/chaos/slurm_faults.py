@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,9 +73,11 @@ def faults(sweep: UnderFire, cluster: Cluster, mode: Path) -> dict[str, Callable
 
 
 def _requeue_or_kill(sweep: UnderFire, cluster: Cluster, what: str) -> bool:
-    jobs = [line.split()[0] for line in cluster.jobs() if "RUNNING" in line]
-    if not jobs:
-        return False
+    """Strike a running job, as soon as there is one; False if the sweep ends without."""
+    while not (jobs := [line.split()[0] for line in cluster.jobs() if "RUNNING" in line]):
+        if sweep.driver() is None:
+            return False
+        time.sleep(0.2)
     verb = ["scontrol", "requeue"] if what == "requeue" else ["scancel"]
     cluster.ask(*verb, sweep.dice.choice(jobs))
     return True

@@ -1,22 +1,44 @@
-"""A bounded sample of the fault campaign that `make chaos` runs."""
+"""Bounded samples of the fault campaign that `make chaos` runs."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.chaos import campaign
+from tests.chaos.campaign import campaign
 from tests.conftest import mount
+from tests.slurm.cluster import what_is_missing
 
 
-@pytest.mark.slow
-def test_a_sweep_under_fire_ends_bit_equal(tmp_path: Path) -> None:
+@pytest.fixture
+def may_mount(tmp_path: Path) -> None:
+    """The right to mount a small disk."""
     probe = tmp_path / "probe"
     probe.mkdir()
     mount(probe, "size=64k")
     subprocess.run(["umount", probe], check=True)
-    found = campaign(faults=10, seed=1, folder=tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("may_mount")
+def test_a_sweep_under_fire_ends_bit_equal(tmp_path: Path) -> None:
+    found = campaign(faults=10, seed=1, folder=tmp_path, slurm=False)
     assert found.differ == 0
     assert sum(found.faults.values()) == 10
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("may_mount")
+def test_a_sweep_under_fire_on_slurm_ends_bit_equal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if (missing := what_is_missing()) is not None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
+    # The campaign's cluster sets it for its clients.
+    monkeypatch.setenv("SLURM_CONF", "")
+    found = campaign(faults=11, seed=1, folder=tmp_path, slurm=True)
+    assert found.differ == 0
+    assert sum(found.faults.values()) == 11
