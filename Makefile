@@ -55,6 +55,7 @@ bench: $(BIN)/.ready
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/train_step.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/commands.py
 	$(BIN)/python -m benchmarks.many_runs
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.checks
 
 # torch first: by itself, from the pins, it is the CPU build where there is one.
 $(BIN)/.ready: pyproject.toml constraints.txt
