@@ -22,7 +22,9 @@ MIN_EPSILON = 1e-30
 def _tells_from_zero(value: float) -> float:
     if not value >= MIN_EPSILON:
         # Pydantic's own message writes the limit out, with all its zeros.
-        raise PydanticCustomError("epsilon", f"expected at least {MIN_EPSILON:g}")
+        raise PydanticCustomError(
+            "epsilon", "expected at least {least}", {"least": f"{MIN_EPSILON:g}"}
+        )
     return value
 
 

@@ -134,7 +134,7 @@ class MissedSteps:
         """
         below = root + self.scale[since].to(root.dtype)[:, None]
         x = 2 * (root / below) - 1
-        coefficients = self.coefficients[since].to(root.dtype)
+        coefficients = self.coefficients.index_select(0, since).to(root.dtype)
         # Clenshaw's recurrence: b_n = c_n + 2 x b_(n+1) - b_(n+2).
         twice, later, last = 2 * x, torch.zeros_like(x), torch.zeros_like(x)
         for n in range(TERMS - 1, 0, -1):

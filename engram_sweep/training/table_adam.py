@@ -90,27 +90,38 @@ class TableAdam(torch.optim.Optimizer):
         self._bring_up_to_date(table, rows)
         state, step = self._state(table), self.group["step"] + 1
         b1, b2 = self.group["betas"]
-        mean = state["exp_avg"][rows].mul_(b1).add_(values * (1 - b1))
-        square = state["exp_avg_sq"][rows].mul_(b2).add_((values * values).mul_(1 - b2))
+        # index_select and index_copy_ are several times faster than indexing on narrow rows.
+        mean = state["exp_avg"].index_select(0, rows).mul_(b1).add_(values * (1 - b1))
+        square = state["exp_avg_sq"].index_select(0, rows)
+        square.mul_(b2).add_((values * values).mul_(1 - b2))
         below = square.sqrt().div_((1 - b2**step) ** 0.5).add_(self.group["eps"])
-        table[rows] = table[rows].sub_((mean / below).mul_(self.group["lr"] / (1 - b1**step)))
-        state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean, square
-        state["last_step"][rows] = step
+        down = (mean / below).mul_(self.group["lr"] / (1 - b1**step))
+        table.index_copy_(0, rows, table.index_select(0, rows).sub_(down))
+        self._keep(state, rows, mean, square, step)
 
     @torch.no_grad()
     def _bring_up_to_date(self, table: nn.Parameter, rows: Tensor) -> None:
         """Let rows (n,), some perhaps twice, catch up with the steps that they missed."""
         state, step = self._state(table), self.group["step"]
         # Most rows of a step were touched a step ago, so what is behind is little.
-        rows = rows[state["last_step"][rows] < step].unique()
+        rows = rows[state["last_step"].index_select(0, rows) < step].unique()
         if not len(rows):
             return
-        since = state["last_step"][rows].long()
-        mean, square = state["exp_avg"][rows], state["exp_avg_sq"][rows]
-        table[rows] = table[rows].add_(self.missed.move(since, mean, square.sqrt()))
+        since = state["last_step"].index_select(0, rows).long()
+        mean, square = (state[name].index_select(0, rows) for name in ("exp_avg", "exp_avg_sq"))
+        moved = self.missed.move(since, mean, square.sqrt())
+        table.index_copy_(0, rows, table.index_select(0, rows).add_(moved))
         b1, b2 = (left[step - since].to(mean.dtype)[:, None] for left in self.missed.decay)
-        state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean.mul_(b1), square.mul_(b2)
-        state["last_step"][rows] = step
+        self._keep(state, rows, mean.mul_(b1), square.mul_(b2), step)
+
+    @staticmethod
+    def _keep(
+        state: dict[str, Tensor], rows: Tensor, mean: Tensor, square: Tensor, step: int
+    ) -> None:
+        """Store the moments of rows (n,) that know of all steps up to `step`."""
+        state["exp_avg"].index_copy_(0, rows, mean)
+        state["exp_avg_sq"].index_copy_(0, rows, square)
+        state["last_step"].index_fill_(0, rows, step)
 
     def flush(self) -> None:
         """Bring every row of every table up to date: whoever reads whole tables calls it first."""
