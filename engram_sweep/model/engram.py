@@ -35,11 +35,14 @@ class ShortConv(nn.Module):
         branches: M; above 1 every residual stream has its own norm and taps.
         kernel: taps.
         dilation: tokens between taps; the paper uses the largest n-gram order.
+        norm_eps: of the norm.
     """
 
-    def __init__(self, width: int, branches: int, kernel: int, dilation: int) -> None:
+    def __init__(
+        self, width: int, branches: int, kernel: int, dilation: int, norm_eps: float
+    ) -> None:
         super().__init__()
-        self.norm = RMSNorm(width, branches)
+        self.norm = RMSNorm(width, norm_eps, branches)
         self.weight = nn.Parameter(torch.empty(*self.norm.weight.shape, kernel))
         self.dilation = dilation
         self.init_std = {"weight": 0.0}
@@ -78,13 +81,14 @@ class Engram(nn.Module):
         self.rows = NgramRows(memory, index, compression, geometry.vocab_size)
         self.table = Table(memory.table_rows(index), memory.head_dim, memory.init_std)
         D, M, std = geometry.d_model, geometry.streams, geometry.init_std
+        norm_eps = geometry.norm_eps
         self.key = (
             BranchLinear(M, memory.d_memory, D, std) if M > 1 else Linear(memory.d_memory, D, std)
         )
         self.value = Linear(memory.d_memory, D, std)
-        self.query_norm = RMSNorm(D, M)
-        self.key_norm = RMSNorm(D, M)
-        self.conv = ShortConv(D, M, memory.conv_kernel, memory.max_order)
+        self.query_norm = RMSNorm(D, norm_eps, M)
+        self.key_norm = RMSNorm(D, norm_eps, M)
+        self.conv = ShortConv(D, M, memory.conv_kernel, memory.max_order, norm_eps)
         self.gate_mean = float("nan")
         """Mean gate of the last forward pass, for the log; a tensor until it is read."""
 

@@ -188,6 +188,8 @@ def _moe(scale: Scale) -> Geometry:
         shared_width=tuple(shared),
         dense_layers=m.dense_layers,
         rope_theta=m.rope_theta,
+        norm_eps=m.norm_eps,
+        routed_scaling_factor=m.routed_scaling_factor,
         init_std=m.init_std,
         memory=None,
         memory_at_input=False,

@@ -102,8 +102,8 @@ def components(run: PlannedRun, gpus: int) -> list[dict[str, Any]]:
         )
         touched = min(entry.count, step * entry.activated) if entry.part == "table" else entry.count
         share = gpus if entry.part in SHARDED_PARTS else 1
-        moments = state_bytes(run.spec.training.optimizer, entry)
-        state = (WEIGHT_BYTES * entry.count, GRADIENT_BYTES * touched, moments * entry.count)
+        moments = state_bytes(run.spec.training, entry)
+        state = (WEIGHT_BYTES * entry.count, GRADIENT_BYTES * touched, moments)
         amounts = {
             "tensors": int(bool(entry.shape)),
             "params": entry.count,

@@ -115,13 +115,13 @@ def test_signed_square_root_flattens_large_scores():
 
 def test_convolution_is_silent_at_the_start():
     """Zero taps: Y is the gated value alone (paper Appendix A, Eq. 5)."""
-    conv = ShortConv(8, 1, kernel=4, dilation=3)
+    conv = ShortConv(8, 1, kernel=4, dilation=3, norm_eps=1e-5)
     initialise(conv, 0)
     assert not conv(torch.randn(1, 20, 8, generator=torch.Generator().manual_seed(0))).any()
 
 
 def test_convolution_reaches_nine_tokens_back():
-    conv = ShortConv(4, 1, kernel=4, dilation=3).double()
+    conv = ShortConv(4, 1, kernel=4, dilation=3, norm_eps=1e-5).double()
     fill(conv)
     x = torch.randn(1, 20, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     other = x.clone()

@@ -47,6 +47,14 @@ def test_tables_learn_five_times_faster_and_never_decay():
         assert not group.get("weight_decay")
 
 
+@pytest.mark.parametrize("table_optimizer", ["adam", "lazy_adam"])
+def test_eps_is_that_of_every_adam(table_optimizer):
+    training = replace(TRAINING, eps=1e-20, optimizer="muon", table_optimizer=table_optimizer)
+    adamw, muon, tables = make_optimizers(model_of(), training)
+    assert {group["eps"] for group in (*adamw.param_groups, *tables.param_groups)} == {1e-20}
+    assert "eps" not in muon.param_groups[0]
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 @pytest.mark.parametrize("kind", ["engram", "streams"])
 def test_norms_do_not_decay_and_matrices_do(kind, optimizer):
