@@ -57,10 +57,11 @@ ANALYSIS = {
     "curve": {"runs"},
     "sweep": {"curve", "runs", "threads"},
     "scaling": {"curve", "runs", "sweep", "threads"},
-    "simulation": {"curve", "sweep", "threads"},
-    "figures": {"curve", "literature", "scaling", "sweep"},
-    "report": {"curve", "figures", "literature", "runs", "scaling", "sweep"},
-    "cli": {"report", "scaling", "simulation", "sweep"},
+    "slots": {"curve", "runs", "sweep", "threads"},
+    "simulation": {"curve", "slots", "sweep", "threads"},
+    "figures": {"curve", "literature", "runs", "scaling", "slots", "sweep"},
+    "report": {"curve", "figures", "literature", "runs", "scaling", "slots", "sweep"},
+    "cli": {"report", "runs", "scaling", "simulation", "slots", "sweep"},
 }
 
 BOTH_READ = {

@@ -22,7 +22,7 @@ from analysis.sweep.sweep_analysis import SweepAnalysis
 T = TypeVar("T")
 
 RUN_COLUMNS = (
-    "arm", "rho", "rho_asked", "seed", "outcome", "validation_loss", "train_loss",
+    "arm", "rho", "rho_asked", "rows_per_head", "seed", "outcome", "validation_loss", "train_loss",
     "routed_experts", "params_total", "params_active", "params_table", "flops_per_token", "tokens",
     "tokens_per_second", "wall_seconds", "restarts", "dead_experts", "run_id",
 )  # fmt: skip
@@ -90,7 +90,11 @@ def runs_html(results: Sequence[SweepAnalysis], name: str) -> list[str]:
     """Return `RUN_SECTIONS` of all curves together."""
     by_curve = tuple(map(_all_runs, results))
     failed = pd.concat([one.sweep.failed for one in results], ignore_index=True)
-    runs = Runs(by_curve, pd.concat(by_curve, ignore_index=True), failed)
+    return run_sections(Runs(by_curve, pd.concat(by_curve, ignore_index=True), failed), name)
+
+
+def run_sections(runs: Runs, name: str) -> list[str]:
+    """Return `RUN_SECTIONS` of a page's runs."""
     return [html for one in RUN_SECTIONS for html in one.html(runs, name)]
 
 
