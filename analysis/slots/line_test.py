@@ -85,14 +85,12 @@ def _widest_line(
     rows: np.ndarray, means: RhoMeans, errors: np.ndarray
 ) -> tuple[float, float] | None:
     """Return the widest run of neighbouring sizes whose bend is not rejected, in doublings."""
-    found: tuple[float, float] | None = None
-    for start in range(len(rows) - MIN_ON_A_LINE + 1):
-        for end in range(start + MIN_ON_A_LINE, len(rows) + 1):
-            part = slice(start, end)
-            wider = found is None or rows[end - 1] / rows[start] > found[1] / found[0]
-            if not wider:
-                continue
-            laws = SizeLaws(rows[part], means.unit_cov[part, part])
-            if _p_bend(laws, means.loss[part, None], errors[part]) >= REJECTED:
-                found = (float(rows[start]), float(rows[end - 1]))
-    return found
+    starts = range(len(rows) - MIN_ON_A_LINE + 1)
+    ranges = [
+        slice(start, end) for start in starts for end in range(start + MIN_ON_A_LINE, len(rows) + 1)
+    ]
+    for part in sorted(ranges, key=lambda part: -rows[part][-1] / rows[part][0]):
+        laws = SizeLaws(rows[part], means.unit_cov[part, part])
+        if _p_bend(laws, means.loss[part, None], errors[part]) >= REJECTED:
+            return float(rows[part][0]), float(rows[part][-1])
+    return None
