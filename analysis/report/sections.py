@@ -238,8 +238,9 @@ def _built(runs: Runs) -> str:
 
 
 def _every_run(runs: Runs) -> str:
-    columns = [column for column in RUN_COLUMNS if column in runs.together]
-    return table(runs.together.loc[:, columns].head(MAX_ROWS))
+    # A column that no run fills, such as the table size of a sweep over rho, is left out.
+    known = runs.together.dropna(axis="columns", how="all")
+    return table(known.loc[:, [c for c in RUN_COLUMNS if c in known]].head(MAX_ROWS))
 
 
 def _rows_left_out(runs: Runs, name: str) -> str:
