@@ -85,7 +85,8 @@ class SizeLaws:
     def bend(self, losses: np.ndarray) -> np.ndarray:
         """Return how much of that the saturating law takes away, never below 0, (I, B) -> (B,)."""
         heights = self._heights(losses)
-        return np.max(heights**2, axis=0) - heights[0] ** 2
+        line = np.abs(heights[0])
+        return np.maximum(heights[1:].max(axis=0), line) ** 2 - line**2
 
     def end_slopes(self, losses: np.ndarray) -> np.ndarray:
         """Return the slopes of the better law at both ends, nats/token per doubling, (2, B)."""
