@@ -20,8 +20,8 @@ class EngramGeometry:
     """The n-gram memory of one model (paper section 2).
 
     `rows[i][o][h]` is the number of rows of head h of order `o + 2` in the i-th Engram layer. In
-    the arm `over_encoding` the rows are averaged into the input embedding: one pseudo-layer,
-    `head_dim` = d_model.
+    the arm `over_encoding` projected rows are averaged into the input embedding: one pseudo-layer,
+    `head_dim` = d_model // (max_order * heads).
     """
 
     layers: tuple[int, ...]
@@ -52,9 +52,14 @@ class EngramGeometry:
         return tuple(range(2, self.max_order + 1))
 
     @property
+    def lookups(self) -> int:
+        """Rows that one token looks up in one layer, one for each order and head."""
+        return len(self.orders) * self.heads
+
+    @property
     def d_memory(self) -> int:
         """Width of the concatenated rows e_t of one layer."""
-        return len(self.orders) * self.heads * self.head_dim
+        return self.lookups * self.head_dim
 
     def table_rows(self, index: int) -> int:
         """Rows of the `index`-th table, all orders and heads."""

@@ -22,7 +22,7 @@ from analysis.sweep.sweep_analysis import SweepAnalysis
 T = TypeVar("T")
 
 RUN_COLUMNS = (
-    "arm", "rho", "rho_asked", "seed", "outcome", "validation_loss", "train_loss",
+    "arm", "rho", "rho_asked", "rows_per_head", "seed", "outcome", "validation_loss", "train_loss",
     "routed_experts", "params_total", "params_active", "params_table", "flops_per_token", "tokens",
     "tokens_per_second", "wall_seconds", "restarts", "dead_experts", "run_id",
 )  # fmt: skip
@@ -90,7 +90,11 @@ def runs_html(results: Sequence[SweepAnalysis], name: str) -> list[str]:
     """Return `RUN_SECTIONS` of all curves together."""
     by_curve = tuple(map(_all_runs, results))
     failed = pd.concat([one.sweep.failed for one in results], ignore_index=True)
-    runs = Runs(by_curve, pd.concat(by_curve, ignore_index=True), failed)
+    return run_sections(Runs(by_curve, pd.concat(by_curve, ignore_index=True), failed), name)
+
+
+def run_sections(runs: Runs, name: str) -> list[str]:
+    """Return `RUN_SECTIONS` of a page's runs."""
     return [html for one in RUN_SECTIONS for html in one.html(runs, name)]
 
 
@@ -234,8 +238,9 @@ def _built(runs: Runs) -> str:
 
 
 def _every_run(runs: Runs) -> str:
-    columns = [column for column in RUN_COLUMNS if column in runs.together]
-    return table(runs.together.loc[:, columns].head(MAX_ROWS))
+    # A column that no run fills, such as the table size of a sweep over rho, is left out.
+    known = runs.together.dropna(axis="columns", how="all")
+    return table(known.loc[:, [c for c in RUN_COLUMNS if c in known]].head(MAX_ROWS))
 
 
 def _rows_left_out(runs: Runs, name: str) -> str:

@@ -60,7 +60,8 @@ class Sweep(Section):
     rows_per_head: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = ()
     """Table sizes in place of what the experts give up; P_tot is then not held (paper section 3.2).
 
-    0 is the backbone without a memory and stands beside rho = 1 only."""
+    Rows of every Engram head; over-encoding gets as many parameters. One rho stands beside them. 0
+    is the backbone without a memory and stands beside rho = 1 only."""
     arms: Arms = Arms()
     full: Full | None = None
 
@@ -83,14 +84,34 @@ class Sweep(Section):
             raise ValueError(
                 "arms.over_encoding: expected rho below 1, where experts give up parameters, got 1"
             )
-        if 0 in self.rows_per_head and set(self.rho) != {1}:
-            raise ValueError(
-                "rows_per_head: expected 0 (no memory) beside rho = 1 only, got rho "
-                f"{list(self.rho)}"
-            )
+        if self.rows_per_head:
+            self._check_table_sizes()
         if self.full is not None:
             self.in_full()
         return self
+
+    def _check_table_sizes(self) -> None:
+        """Check what stands beside `rows_per_head`: one backbone, and an arm for every size.
+
+        Raises:
+            ValueError: something else does.
+        """
+        rho, others = list(self.rho), list(self.arms.over_encoding)
+        if 0 in self.rows_per_head and set(rho) != {1}:
+            raise ValueError(
+                f"rows_per_head: expected 0 (no memory) beside rho = 1 only, got rho {rho}"
+            )
+        if len(rho) != 1:
+            raise ValueError(
+                f"rows_per_head: expected one rho beside it, whose model gets the tables, got {rho}"
+            )
+        if others and others != rho:
+            raise ValueError(
+                f"arms.over_encoding: expected {rho} beside rows_per_head, the rho that Engram "
+                f"has, got {others}"
+            )
+        if others and not any(self.rows_per_head):
+            raise ValueError("rows_per_head: expected a size above 0 for arms.over_encoding, got 0")
 
     def in_full(self) -> Sweep:
         """Return the sweep with the keys of `full` in place of its own.

@@ -120,7 +120,12 @@ class Engram(nn.Module):
 
 
 class OverEncoding(nn.Module):
-    """N-gram rows of full width averaged with the token embedding (Over-Tokenized Transformer)."""
+    """Average the token embedding with projected n-gram rows (over-encoding, arXiv 2501.16975).
+
+    h = (x + sum over orders i and slices j of E_ij W_ij) / (1 + k (n - 1)), for orders 2..n and k
+    slices (our heads). Every table E_ij has its own projection W_ij to D; side by side they are one
+    matrix over the concatenated rows, so the sum is one product.
+    """
 
     def __init__(self, geometry: Geometry, compression: Tensor | None) -> None:
         super().__init__()
@@ -128,11 +133,13 @@ class OverEncoding(nn.Module):
         assert memory is not None
         self.rows = NgramRows(memory, 0, compression, geometry.vocab_size)
         self.table = Table(memory.table_rows(0), memory.head_dim, memory.init_std)
+        self.projection = Linear(memory.d_memory, geometry.d_model, geometry.init_std)
+        self.lookups = memory.lookups
 
     def look_up(self, tokens: Tensor) -> Tensor:
-        """(B, T) token ids -> (B, T, orders * heads, D)."""
-        return self.table(self.rows(tokens))
+        """(B, T) token ids -> e (B, T, d_memory)."""
+        return self.table(self.rows(tokens)).flatten(2)
 
-    def forward(self, x: Tensor, rows: Tensor) -> Tensor:
-        """(B, T, D) token embeddings, looked-up rows -> (B, T, D): mean of token and rows."""
-        return (x + rows.sum(2).type_as(x)) / (1 + rows.shape[2])
+    def forward(self, x: Tensor, e: Tensor) -> Tensor:
+        """(B, T, D) token embeddings, looked-up e (B, T, d_memory) -> (B, T, D)."""
+        return (x + self.projection(e).type_as(x)) / (1 + self.lookups)

@@ -58,8 +58,11 @@ TABLE_OPTIMIZERS: dict[str, TableOptimizerFacts] = {
 
 
 def is_matrix(entry: Entry) -> bool:
-    """Return whether a tensor is a linear map of the blocks, experts included."""
-    inside = entry.name.startswith("blocks.") and entry.part not in ("norm", "table")
+    """Return whether a tensor is a linear map of the blocks or of over-encoding."""
+    inside = entry.name.startswith(("blocks.", "over_encoding.")) and entry.part not in (
+        "norm",
+        "table",
+    )
     # Norms and convolutions of several streams have two dimensions and are no linear maps.
     linear = not any(word in entry.name for word in ("norm", "conv"))
     return inside and linear and len(entry.shape) > 1

@@ -106,10 +106,11 @@ def _hook(model: Transformer, optimizer: torch.optim.Optimizer) -> None:
 
 
 def matrices(model: Transformer) -> dict[int, list[torch.nn.Parameter]]:
-    """Return the parameters that Muon trains: every linear map of the blocks, experts included.
+    """Return the parameters that Muon trains: linear maps of the blocks and of over-encoding.
 
-    Embedding, LM head, tables, norms, convolution taps and the static parts of the stream maps are
-    left to Adam.
+    Experts, and over-encoding's projections (one for each of its tables), are matrices of their
+    own. Embedding, LM head, tables, norms, convolution taps and the static parts of the stream maps
+    are left to Adam.
 
     Returns:
         Parameters by how many matrices lie side by side in their columns.
@@ -121,6 +122,10 @@ def matrices(model: Transformer) -> dict[int, list[torch.nn.Parameter]]:
         elif isinstance(module, RoutedExperts):
             found[1].append(module.down)
             found[2].append(module.gate_up)
+    if model.over_encoding is not None:
+        found.setdefault(model.over_encoding.lookups, []).append(
+            model.over_encoding.projection.weight
+        )
     return found
 
 

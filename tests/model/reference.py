@@ -294,8 +294,8 @@ def transformer(tokens: Sequence[int], w: Weights, g, classes: Sequence[int]) ->
     if g.memory_at_input:
         rows, primes = rows_of(0)
         starts = np.cumsum([0, *primes[:-1]])
-        looked_up = w["over_encoding.table.weight"][rows + starts].sum(1)
-        h = (h + looked_up) / (1 + len(primes))
+        looked_up = w["over_encoding.table.weight"][rows + starts].reshape(len(tokens), -1)
+        h = (h + looked_up @ w["over_encoding.projection.weight"].T) / (1 + len(primes))
     h = np.stack([h] * n, axis=1)
     for i in range(g.n_layers):
         block = below(w, f"blocks.{i}")

@@ -57,7 +57,7 @@ ENGRAM = Geometry(
     memory=MEMORY,
     memory_at_input=False,
 )
-INPUT_MEMORY = replace(MEMORY, layers=(), head_dim=8, rows=MEMORY.rows[:1])
+INPUT_MEMORY = replace(MEMORY, layers=(), rows=MEMORY.rows[:1])
 GEOMETRIES: dict[str, Geometry] = {
     "engram": ENGRAM,
     "moe": replace(ENGRAM, memory=None),

@@ -191,8 +191,8 @@ def test_tables_of_fixed_size_come_on_top():
     assert all(r["routed_experts"] == 40 and r["rho"] == 1.0 for r in rows)
     tables = 2 * 2 * 4 * 4
     for row in rows[1:]:
-        # A whole over-encoding row is 64 parameters wide.
-        assert abs(row["params_table"] - row["rows_per_head_asked"] * tables) <= 5 * 64
+        # Rows are whole, and their sum is met to one or so.
+        assert abs(row["params_table"] - row["rows_per_head_asked"] * tables) <= 2 * 5
         assert abs(row["params_active"] / rows[0]["params_active"] - 1) <= ACTIVE_TOLERANCE
     assert rows[1]["rows_per_head"][0] < 500 < rows[1]["rows_per_head"][1]
 
