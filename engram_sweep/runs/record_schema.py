@@ -106,7 +106,7 @@ SCHEMA = pa.schema(
         ),
         _field("versions", pa.map_(pa.string(), pa.string()), "versions of python and libraries"),
         _field("host", pa.string(), "host name, of the first process"),
-        _field("device", pa.string(), "processor or accelerator"),
+        _field("device", pa.string(), "accelerator, or processor and its vector instructions"),
         _field("driver", pa.string(), "version of the accelerator's driver", nullable=True),
         _field("started_at", pa.timestamp("us", tz="UTC"), "UTC, first attempt"),
         _field("finished_at", pa.timestamp("us", tz="UTC"), "UTC"),

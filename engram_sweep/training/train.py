@@ -51,6 +51,7 @@ class RunResult:
     gate_mean: list[float]
     tokens_per_second: float
     device: str
+    """The accelerator, or the processor and its vector instructions, e.g. "AMD EPYC, AVX512"."""
 
 
 @dataclass(frozen=True)
@@ -204,10 +205,27 @@ def _result(module: RunModule) -> RunResult:
         dead_experts=sum(int((load == 0).sum()) for load in seen.late_load),
         gate_mean=[total / weights.sum() for total in seen.gate_sums],
         tokens_per_second=tokens / seen.training_seconds if seen.training_seconds else math.nan,
-        device=torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else platform.processor() or platform.machine(),
+        device=_device(),
     )
+
+
+def _device() -> str:
+    """Return what a run's bits depend on beside its spec: runs are bit-equal on one kind only.
+
+    Vector instructions choose torch's kernels, and wider ones add numbers in another order.
+    """
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
 
 
 def _quieten() -> None:
