@@ -6,11 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
-
-from analysis.simulation.power import WANTED, power
-from analysis.simulation.sweeps import Noise
-from engram_sweep.config.scale import load_scale
+from engram_sweep.cli.options import add_set_option, scale_of
 from engram_sweep.errors import UserError
 
 
@@ -23,6 +19,7 @@ def register_power(subparsers) -> None:
     parser.add_argument(
         "--sweeps", type=Path, default=Path("sweeps"), help="folder of scales (default: sweeps)"
     )
+    add_set_option(parser)
     parser.add_argument(
         "--gain",
         type=float,
@@ -48,6 +45,11 @@ def _run(options: argparse.Namespace) -> int:
     Raises:
         UserError: the options or the scale's grid make no sense.
     """
+    import numpy as np
+
+    from analysis.simulation.power import WANTED, power
+    from analysis.simulation.sweeps import Noise
+
     for flag, value, least in (("gain", options.gain, 0.0), ("noise", options.noise, 0.0)):
         if not (np.isfinite(value) and value > least):
             raise UserError(f"--{flag}: expected nats/token above 0, got {value:g}")
@@ -58,10 +60,11 @@ def _run(options: argparse.Namespace) -> int:
         )
     if options.trials < 1:
         raise UserError(f"--trials: expected at least 1, got {options.trials}")
-    rho = np.array(sorted(load_scale(options.scale, options.sweeps).sweep.rho))
+    scale = scale_of(options)
+    rho = np.array(sorted(scale.sweep.rho))
     if len(rho) < 3 or rho[-1] != 1:
         raise UserError(
-            f"sweeps/{options.scale}.yaml: sweep.rho: expected rho = 1 and at least two below, "
+            f"sweeps/{scale.name}.yaml: sweep.rho: expected rho = 1 and at least two below, "
             f"got {[*rho]}"
         )
     noise, found = Noise(run=options.noise), {}

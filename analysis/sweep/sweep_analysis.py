@@ -9,6 +9,7 @@ from analysis.curve.bootstrap import DRAWS, draw_errors, percentile_interval
 from analysis.curve.fit import UCurve, fit_curve
 from analysis.curve.means import RhoMeans, rho_means, with_own_noise
 from analysis.curve.readings import Interval, read_curves
+from analysis.levels import DELTA, LEVEL
 from analysis.runs.table import SweepRuns, check_table
 from analysis.sweep.anchor_drift import AnchorDrift, anchor_drift
 from analysis.sweep.control_arms import ArmEffect, GainParts, arm_effects, gain_parts
@@ -17,13 +18,6 @@ from analysis.sweep.near_optimal import NearOptimal, near_optimal
 from analysis.sweep.u_shape_test import UShapeTest, u_shape_test
 from analysis.threads import one_thread
 
-LEVEL = 0.9
-"""Default coverage of every interval."""
-DELTA = 0.001
-"""Default of what counts as near-optimal, nats/token.
-
-On the paper's curve 0.1 in rho away from the optimum costs about this much.
-"""
 UNEQUAL_P = 0.05
 """If equal noise is less probable, each rho has its own noise.
 

@@ -62,6 +62,8 @@ class Plan:
 
     scale: Scale
     runs: tuple[PlannedRun, ...]
+    asked: tuple[tuple[str, float], ...] = ()
+    """Run id and asked rho of every point, of the first seed: some points are one run."""
 
     def held(self) -> dict[str, float]:
         """Largest relative miss of rho = 1 along the curve, by quantity."""
@@ -96,7 +98,11 @@ def make_plan(scale: Scale) -> Plan:
                 runs[identity] = PlannedRun(
                     scale.name, identity, replace(spec, seed=seed), allocation, axes
                 )
-    plan = Plan(scale, tuple(runs.values()))
+    asked = [
+        (run_id(data | {"seed": scale.sweep.seeds[0]}), allocation.rho_asked)
+        for (_, _, allocation), data in zip(points, plain, strict=True)
+    ]
+    plan = Plan(scale, tuple(runs.values()), tuple(asked))
     _check_budget(plan)
     return plan
 
