@@ -22,7 +22,7 @@ ENGRAM_SWEEP = {
     "planning": {"config", "corpus", "errors", "spec"},
     "runs": {"atomic_files", "errors", "own_folders", "spec"},
     "model": {"spec"},
-    "training": {"atomic_files", "corpus", "model", "planning", "spec"},
+    "training": {"atomic_files", "corpus", "errors", "model", "planning", "spec"},
     "job_environment": {"runs", "training"},
     "worker": {"corpus", "job_environment", "own_folders", "runs", "training"},
     "launch": {
