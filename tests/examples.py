@@ -90,6 +90,7 @@ def work_order(run: PlannedRun, shards: Path, devices: int = 1, **changes: Any) 
         "timeout_minutes": 60,
         "signal_seconds": 30,
         "checkpoint_minutes": 10.0,
+        "keep_weights": True,
         "retries": {"preempted": 3},
         "group_readable": False,
         "spec": run.spec,

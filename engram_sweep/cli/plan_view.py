@@ -11,6 +11,12 @@ from rich.table import Table
 
 from engram_sweep.planning.axes import AXES
 from engram_sweep.planning.cost import components
+from engram_sweep.planning.kept_weights import (
+    MAX_KEPT_BYTES,
+    keeps_weights,
+    kept_bytes,
+    weight_bytes,
+)
 from engram_sweep.planning.plan import Plan, PlannedRun
 
 
@@ -92,6 +98,7 @@ def cost_lines(plan: Plan, cost: dict[str, Any]) -> list[str]:
             _held_line(plan),
             f"{first}: {cost['worker_hours']:.2f} worker-hours at {cost['sustained_gflops']:g} "
             "GFLOP/s",
+            _weights_line(plan),
         ]
     largest = max(plan.runs, key=lambda run: run.flops)
     nominal = 6 * largest.allocation.ledger.params_active * largest.tokens
@@ -110,8 +117,9 @@ def cost_lines(plan: Plan, cost: dict[str, Any]) -> list[str]:
         f"wall-clock: {_duration(cost['wall_hours'])} on {_count(cost['gpus'], 'GPU')}, "
         f"{_count(slots, 'run')} of {cost['gpus_per_run']} at a time",
         _memory_line(cost),
-        f"disk: {_gigabytes(cost['disk_bytes'])} for the final weights of every run and two "
-        "whole checkpoints of each run in flight",
+        _weights_line(plan),
+        f"disk: {_gigabytes(cost['disk_bytes'])} for the weights that are kept and two whole "
+        "checkpoints of each run in flight",
     ]
     if cost["money"] is not None:
         lines.append(f"money: {cost['money']:,.0f} at {cost['per_gpu_hour']:g} per GPU-hour")
@@ -134,6 +142,22 @@ def _memory_line(cost: dict[str, Any]) -> str:
     return f"{line}; DOES NOT FIT, " + (
         f"launch.gpus: {enough} would" if enough else "on no number of these GPUs"
     )
+
+
+def _weights_line(plan: Plan) -> str:
+    """Return whether final weights stay, and what decided it."""
+    largest = max(weight_bytes(run) for run in plan.runs)
+    asked = plan.scale.launch.keep_weights
+    size, limit = _gigabytes(largest), _gigabytes(MAX_KEPT_BYTES)
+    if asked is not None:
+        why = f"launch.keep_weights: {asked}"
+    elif largest <= MAX_KEPT_BYTES:
+        why = f"up to {limit} a run; launch.keep_weights: none drops them"
+    else:
+        why = f"more than {limit} a run; launch.keep_weights: final keeps them"
+    if keeps_weights(plan):
+        return f"weights: {size} a run kept, {_gigabytes(kept_bytes(plan))} in all ({why})"
+    return f"weights: {size} a run, not kept ({why})"
 
 
 def print_ledger(run: PlannedRun, gpus: int) -> None:

@@ -168,6 +168,10 @@ class Launch(Section):
     retries: Retries = Retries()
     checkpoint_minutes: Positive = 10.0
     """Time between two checkpoints of a run."""
+    keep_weights: Literal["none", "final"] | None = None
+    """Whether a finished run's final weights stay in its folder.
+
+    If left out: `final` for small models (`planning.kept_weights.MAX_KEPT_BYTES`), else `none`."""
     corpus_path: str | None = None
     """The folder of token shards if `corpus.source` is `shards`; `--corpus` names another."""
     sustained_gflops: Positive | None = None

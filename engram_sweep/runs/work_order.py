@@ -40,6 +40,8 @@ class WorkOrder:
     """How long before its time is up a worker is asked to stop."""
     timeout_minutes: float
     checkpoint_minutes: float
+    keep_weights: bool
+    """Whether the final weights stay in the run folder."""
     retries: dict[str, int]
     """`launch.retries`: how often the run starts again, by kind of failure."""
     group_readable: bool

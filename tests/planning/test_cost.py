@@ -21,6 +21,7 @@ from engram_sweep.planning.cost import (
     price_of,
     training_bytes,
 )
+from engram_sweep.planning.kept_weights import kept_bytes
 from engram_sweep.planning.plan import Plan, make_plan
 from tests.examples import SWEEPS, load, scale
 
@@ -52,6 +53,7 @@ def test_cpu_scales_keep_their_worker_hours():
         "runs": 12,
         "tokens": sum(run.tokens for run in plan.runs),
         "flops": sum(run.flops for run in plan.runs),
+        "kept_bytes": kept_bytes(plan),
         "sustained_gflops": 10.0,
         "worker_hours": found["flops"] / 10e9 / 3600,
     }
