@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
@@ -14,31 +13,15 @@ import numpy as np
 import xxhash
 
 from engram_sweep.atomic_files import read_plain
+from engram_sweep.corpus.held_out import held_out
+from engram_sweep.corpus.manifest import DTYPES, FILES, Manifest, fingerprint
 from engram_sweep.corpus.sources import SHARDS, SOURCES
-from engram_sweep.corpus.tokenizer import TOKENIZERS, UNREADABLE_ARRAY, cached_compression
+from engram_sweep.corpus.tokenizer import TOKENIZERS, UNREADABLE_ARRAY
+from engram_sweep.corpus.writer import write_shards
 from engram_sweep.errors import UserError
 from engram_sweep.spec import CorpusSpec, canonical_json, from_json
 
 _SCHEMA = 1
-DTYPES = ("|u1", "<u2", "<u4", "<i4", "<i8")
-"""What ids may be stored as."""
-FILES = ("manifest.json", "train.bin", "validation.bin", "compression.npy")
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a shard folder holds."""
-
-    source: str
-    source_version: str
-    licence: str
-    tokenizer: str
-    dtype: str
-    train_tokens: int
-    validation_tokens: int
-    train_documents: int
-    validation_documents: tuple[str, ...]
-    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -208,15 +191,6 @@ def unchanged(folder: Path, expected: str, stamped: str) -> Shards:
     return shards
 
 
-def fingerprint(train: np.ndarray, validation: np.ndarray, classes: np.ndarray) -> str:
-    """xxh3_128 of the tokens and of the tokenizer's compression map."""
-    digest = xxhash.xxh3_128()
-    for array in (train, validation, classes):
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
 def _build(corpus: CorpusSpec, folder: Path, cache: Path) -> None:
     source, tokenizer = SOURCES[corpus.source], TOKENIZERS[corpus.tokenizer]
     dtype = (
@@ -230,86 +204,18 @@ def _build(corpus: CorpusSpec, folder: Path, cache: Path) -> None:
         name: np.append(tokenizer.encode(text), tokenizer.document_end).astype(dtype)
         for name, text in source.documents()
     }
-    held_out = _held_out(
+    held_names = held_out(
         {name: len(ids) for name, ids in documents.items()}, corpus.validation_share
     )
     write_shards(
         folder,
-        train=np.concatenate([ids for name, ids in documents.items() if name not in held_out]),
-        validation=np.concatenate([documents[name] for name in sorted(held_out)]),
+        train=np.concatenate([ids for name, ids in documents.items() if name not in held_names]),
+        validation=np.concatenate([documents[name] for name in sorted(held_names)]),
         tokenizer=corpus.tokenizer,
         source=corpus.source,
         source_version=source.version(),
         licence=source.licence,
-        train_documents=len(documents) - len(held_out),
-        validation_documents=tuple(sorted(held_out)),
+        train_documents=len(documents) - len(held_names),
+        validation_documents=tuple(sorted(held_names)),
         cache=cache,
     )
-
-
-def write_shards(
-    folder: Path,
-    *,
-    cache: Path,
-    train: np.ndarray,
-    validation: np.ndarray,
-    tokenizer: str,
-    source: str,
-    source_version: str,
-    licence: str,
-    train_documents: int,
-    validation_documents: tuple[str, ...],
-) -> Manifest:
-    """Fill a folder with a corpus that is tokenised already; the manifest comes last.
-
-    Args:
-        folder: an empty folder.
-        cache: where the tokenizer's compression map is kept for the next corpus.
-        train: (tokens,) ids, every document ended by the tokenizer's `document_end`; may be a
-            memory map.
-        validation: the held-out ids, of the same dtype.
-        tokenizer: its name in `TOKENIZERS`.
-        source: where the text is from.
-        source_version: which version of it.
-        licence: under which terms.
-        train_documents: how many documents `train` holds.
-        validation_documents: names of the held-out documents.
-
-    Returns:
-        What was written; its fingerprint goes to `corpus.fingerprint` of the scale.
-    """
-    classes = cached_compression(TOKENIZERS[tokenizer], tokenizer, cache)
-    manifest = Manifest(
-        source=source,
-        source_version=source_version,
-        licence=licence,
-        tokenizer=tokenizer,
-        dtype=train.dtype.str,
-        train_tokens=len(train),
-        validation_tokens=len(validation),
-        train_documents=train_documents,
-        validation_documents=validation_documents,
-        fingerprint=fingerprint(train, validation, classes),
-    )
-    train.tofile(folder / "train.bin")
-    validation.tofile(folder / "validation.bin")
-    np.save(folder / "compression.npy", classes)
-    with (folder / "manifest.json").open("w") as file:
-        json.dump(asdict(manifest), file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    return manifest
-
-
-def _held_out(lengths: dict[str, int], share: float) -> set[str]:
-    """Whole documents, in the order of their names' hashes, until they hold `share` of the tokens.
-
-    At least one document is held out and at least one is left to train on.
-    """
-    order = sorted(lengths, key=lambda name: xxhash.xxh3_64_intdigest(name.encode()))
-    chosen: set[str] = set()
-    while len(chosen) < len(order) - 1 and (
-        not chosen or sum(lengths[name] for name in chosen) < share * sum(lengths.values())
-    ):
-        chosen.add(order[len(chosen)])
-    return chosen

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from engram_sweep.cli.main import main
-from engram_sweep.corpus.shards import load, prepare, write_shards
+from engram_sweep.corpus.shards import load, prepare
+from engram_sweep.corpus.writer import write_shards
 from engram_sweep.errors import UserError
 from engram_sweep.planning.plan import make_plan
 from tests.examples import scale, write_scale
