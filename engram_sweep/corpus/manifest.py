@@ -20,6 +20,9 @@ class Manifest:
     source_version: str
     licence: str
     tokenizer: str
+    """Its name in `TOKENIZERS`, or `shards`: the `tokenizer.json` in the folder."""
+    document_end: int
+    """The id that ends every document."""
     dtype: str
     train_tokens: int
     validation_tokens: int
@@ -28,10 +31,27 @@ class Manifest:
     fingerprint: str
 
 
-def fingerprint(train: np.ndarray, validation: np.ndarray, classes: np.ndarray) -> str:
-    """xxh3_128 of the tokens and of the tokenizer's compression map."""
+def dtype_of(vocab_size: int) -> np.dtype:
+    """Return the smallest unsigned type that holds all ids of a vocabulary."""
+    return next(
+        np.dtype(kind) for kind in ("|u1", "<u2", "<u4") if vocab_size - 1 <= np.iinfo(kind).max
+    )
+
+
+def fingerprint(
+    train: np.ndarray, validation: np.ndarray, classes: np.ndarray, tokenizer: bytes = b""
+) -> str:
+    """xxh3_128 of the tokens, of the compression map, and of the user's own tokenizer.
+
+    Args:
+        train: (n,) ids.
+        validation: (m,) ids.
+        classes: (V,) int64 compression map.
+        tokenizer: the bytes of the `tokenizer.json`, empty for a tokenizer that a scale names.
+    """
     digest = xxhash.xxh3_128()
     for array in (train, validation, classes):
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
+    digest.update(tokenizer)
     return digest.hexdigest()

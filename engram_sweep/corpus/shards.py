@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
@@ -15,13 +13,14 @@ import xxhash
 from engram_sweep.atomic_files import read_plain
 from engram_sweep.corpus.held_out import held_out
 from engram_sweep.corpus.manifest import DTYPES, FILES, Manifest, fingerprint
+from engram_sweep.corpus.own_tokenizer import FILE_NAME, OWN
 from engram_sweep.corpus.sources import SHARDS, SOURCES
 from engram_sweep.corpus.tokenizer import TOKENIZERS, UNREADABLE_ARRAY
 from engram_sweep.corpus.writer import write_shards
 from engram_sweep.errors import UserError
 from engram_sweep.spec import CorpusSpec, canonical_json, from_json
 
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,14 @@ class Shards:
     validation: np.ndarray
     compression: np.ndarray
     """(V,) int64, see `engram_sweep.corpus.tokenizer.compression`."""
+    own_tokenizer: bytes = b""
+    """The folder's `tokenizer.json`, if the tokenizer is the user's own."""
 
     def tokenizer_fingerprint(self) -> str:
-        """xxh3_128 of the tokenizer's name and compression map."""
+        """xxh3_128 of the tokenizer's name and compression map, and of the user's own file."""
         digest = xxhash.xxh3_128(self.manifest.tokenizer.encode())
         digest.update(np.ascontiguousarray(self.compression, dtype="<i8").tobytes())
+        digest.update(self.own_tokenizer)
         return digest.hexdigest()
 
 
@@ -65,17 +67,12 @@ def prepare(corpus: CorpusSpec, cache: Path, given: Path | None = None) -> Path:
     )
     folder = cache / f"{corpus.source}-{corpus.tokenizer}-{xxhash.xxh3_64_hexdigest(key.encode())}"
     if not (folder / "manifest.json").exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(dir=cache, prefix=".building-"))
         try:
-            _build(corpus, building, cache)
-            building.rename(folder)
-        except OSError:
-            # Another driver may have renamed its copy into place first; theirs is the same.
+            _build(corpus, folder, cache)
+        except FileExistsError:
+            # Another driver has renamed its copy into place first; theirs is the same.
             if not (folder / "manifest.json").exists():
                 raise
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
     found = verified(folder).manifest.fingerprint
     if corpus.fingerprint not in (None, found):
         raise UserError(
@@ -133,7 +130,8 @@ def load(folder: Path) -> Shards:
         classes = np.load(folder / "compression.npy")
         if classes.ndim != 1 or classes.dtype != np.int64:
             raise ValueError(f"compression.npy: expected (V,) int64, got {classes.shape}")
-        return Shards(manifest, train, validation, classes)
+        own = read_plain(folder / FILE_NAME) if manifest.tokenizer == OWN else b""
+        return Shards(manifest, train, validation, classes, own)
     # JSON may be nested without end.
     except (*UNREADABLE_ARRAY, RecursionError) as error:
         raise UserError(
@@ -148,7 +146,7 @@ def verified(folder: Path) -> Shards:
         UserError: it cannot be opened, or holds something else than its manifest says.
     """
     shards = load(folder)
-    found = fingerprint(shards.train, shards.validation, shards.compression)
+    found = fingerprint(shards.train, shards.validation, shards.compression, shards.own_tokenizer)
     if found != shards.manifest.fingerprint:
         raise UserError(
             f"{folder}: expected fingerprint {shards.manifest.fingerprint} (manifest.json), its "
@@ -163,7 +161,9 @@ def stamp(folder: Path) -> str:
     Raises:
         OSError: one is missing, or is no plain file.
     """
-    found = [(folder / name).stat() for name in FILES]
+    own = folder / FILE_NAME
+    names = (*FILES, FILE_NAME) if own.exists() else FILES
+    found = [(folder / name).stat() for name in names]
     if not all(S_ISREG(each.st_mode) for each in found):
         raise OSError(f"expected plain files ({', '.join(FILES)})")
     return " ".join(f"{each.st_size}:{each.st_mtime_ns}" for each in found)
@@ -193,29 +193,19 @@ def unchanged(folder: Path, expected: str, stamped: str) -> Shards:
 
 def _build(corpus: CorpusSpec, folder: Path, cache: Path) -> None:
     source, tokenizer = SOURCES[corpus.source], TOKENIZERS[corpus.tokenizer]
-    dtype = (
-        np.uint8
-        if tokenizer.vocab_size <= 256
-        else np.uint16
-        if tokenizer.vocab_size <= 65_536
-        else np.uint32
-    )
-    documents = {
-        name: np.append(tokenizer.encode(text), tokenizer.document_end).astype(dtype)
-        for name, text in source.documents()
-    }
-    held_names = held_out(
-        {name: len(ids) for name, ids in documents.items()}, corpus.validation_share
-    )
+    names, texts = zip(*source.documents(), strict=True)
+    documents = [np.append(ids, tokenizer.document_end) for ids in tokenizer.encode_batch(texts)]
+    keys = np.array([xxhash.xxh3_64_intdigest(name.encode()) for name in names], np.uint64)
+    chosen = held_out(keys, np.array([len(ids) for ids in documents]), corpus.validation_share)
     write_shards(
         folder,
-        train=np.concatenate([ids for name, ids in documents.items() if name not in held_names]),
-        validation=np.concatenate([documents[name] for name in sorted(held_names)]),
+        train=(ids for ids, out in zip(documents, chosen, strict=True) if not out),
+        validation=(ids for ids, out in zip(documents, chosen, strict=True) if out),
         tokenizer=corpus.tokenizer,
         source=corpus.source,
         source_version=source.version(),
         licence=source.licence,
-        train_documents=len(documents) - len(held_names),
-        validation_documents=tuple(sorted(held_names)),
+        train_documents=int((~chosen).sum()),
+        validation_documents=tuple(np.array(names)[chosen].tolist()),
         cache=cache,
     )
