@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from engram_sweep.atomic_files import read_plain
-from engram_sweep.corpus.tokenizer import TOKENIZERS, FileTokenizer, Tokenizer
+from engram_sweep.corpus.tokenizer import TOKENIZERS, FileTokenizer
 from engram_sweep.errors import UserError
 
 OWN = "shards"
@@ -76,8 +76,8 @@ def _document_end(vocabulary: dict[str, int], asked: str | int | None, at: str) 
     )
 
 
-def read_tokenizer(name: str, document_end: str | int | None = None) -> tuple[str, Tokenizer]:
-    """Return a tokenizer and the name that a scale gives it.
+def read_tokenizer(name: str, document_end: str | None = None) -> str | OwnTokenizer:
+    """Return the name of a tokenizer in `TOKENIZERS`, or the user's own.
 
     Args:
         name: one of `TOKENIZERS`, or the path of a `tokenizer.json`.
@@ -92,7 +92,7 @@ def read_tokenizer(name: str, document_end: str | int | None = None) -> tuple[st
             raise UserError(
                 f"--document-end: expected a tokenizer.json beside it, {name} has its own"
             )
-        return name, TOKENIZERS[name]
+        return name
     try:
         content = read_plain(Path(name))
     except OSError as error:
@@ -100,7 +100,7 @@ def read_tokenizer(name: str, document_end: str | int | None = None) -> tuple[st
             f"--tokenizer: expected one of {', '.join(sorted(TOKENIZERS))} or a tokenizer.json, "
             f"got {name!r} ({error.strerror})"
         ) from None
-    return OWN, OwnTokenizer(content, document_end, name)
+    return OwnTokenizer(content, document_end, name)
 
 
 def train_bpe(texts: Iterable[str], vocab_size: int) -> OwnTokenizer:

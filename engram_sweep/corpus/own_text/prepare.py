@@ -15,7 +15,7 @@ import xxhash
 from engram_sweep.atomic_files import write_atomically
 from engram_sweep.corpus.held_out import held_out
 from engram_sweep.corpus.own_text.documents import Document, Inputs
-from engram_sweep.corpus.own_text.parts import Part, cut, digest_of, encode_parts
+from engram_sweep.corpus.own_text.parts import PART_CHARACTERS, Part, cut, digest_of, encode_parts
 from engram_sweep.corpus.own_tokenizer import OwnTokenizer, train_bpe
 from engram_sweep.corpus.shards import Shards, load, verified
 from engram_sweep.corpus.tokenizer import TOKENIZERS
@@ -83,6 +83,9 @@ def prepare_text(request: Request, folder: Path, workers: int, progress: Progres
             folder holds something else.
     """
     progress.total_bytes = request.inputs.size()
+    # A process takes longer to start than to tokenise a small text; a data set has no size.
+    if progress.total_bytes:
+        workers = min(workers, 1 + progress.total_bytes // (2 * PART_CHARACTERS))
     if folder.exists():
         return _made_already(request, folder, progress)
     with _claimed(folder.parent / f".{folder.name}.parts") as working:

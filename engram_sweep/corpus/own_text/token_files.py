@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ class TokenFile:
         # Whole documents, about _BLOCK ids at a time.
         cuts = np.searchsorted(self.bounds, np.arange(0, len(self.ids), _BLOCK))
         edges = np.unique([*cuts.tolist(), len(self.bounds) - 1]).tolist()
-        for first, last in zip(edges[:-1], edges[1:], strict=True):
+        for first, last in pairwise(edges):
             mask = np.repeat(chosen[first:last], self.lengths[first:last])
             yield self.ids[self.bounds[first] : self.bounds[last]][mask]
         if chosen[-1] and self.ids[-1] != self.document_end:
@@ -140,24 +141,26 @@ def import_tokens(request: TokenRequest, folder: Path) -> Shards:
             for path in paths
         ]
 
-    train, validation = read(request.train), read(request.validation)
+    train, held = read(request.train), read(request.validation)
     names = ", ".join(str(path) for path in (*request.train, *request.validation))
-    if validation:
-        out = [np.zeros(len(file.lengths), bool) for file in train]
+    # By file, which of its documents are trained on and which are held out.
+    if held:
+        kept = [np.ones(len(file.lengths), bool) for file in train]
+        out = [np.ones(len(file.lengths), bool) for file in held]
     else:
+        held = train
         out = _hold_out(train, request.validation_share, names, known.document_end)
-        validation = train
-    everything = [np.ones(len(file.lengths), bool) for file in validation]
+        kept = [~mask for mask in out]
     write_shards(
         folder,
         cache=folder.parent / ".compression",
-        train=_pieces(train, [~mask for mask in out]),
-        validation=_pieces(validation, everything if request.validation else out),
+        train=_pieces(train, kept),
+        validation=_pieces(held, out),
         tokenizer=asked,
         source=names,
         source_version="not stated",
         licence=request.licence,
-        train_documents=sum(int((~mask).sum()) for mask in out),
+        train_documents=sum(int(mask.sum()) for mask in kept),
         validation_documents=(),
     )
     return load(folder)
