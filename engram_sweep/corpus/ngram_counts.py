@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engram_sweep.corpus.overlap import among
+
 MAX_KEPT = 2**24
 """N-grams that are counted one by one; of more, a share that their hash decides."""
 _BLOCK = 2**22
@@ -54,7 +56,7 @@ def count_ngrams(
         for ids in (train, validation)
     ]
     distinct, times = np.unique(counted[0], return_counts=True)
-    seen = np.isin(counted[1], distinct)
+    seen = among(np.sort(counted[1]), distinct)
     return NgramCounts(
         order=order,
         distinct=round(len(distinct) / share),

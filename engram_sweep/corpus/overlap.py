@@ -64,4 +64,20 @@ def held_out_in_train(train: np.ndarray, validation: np.ndarray, document_end: i
     # Most documents are told apart by their length; only the others are hashed.
     alike = np.isin(np.diff(train_bounds), np.diff(bounds))
     trained_on = document_keys(train, train_bounds[:-1][alike], train_bounds[1:][alike])
-    return np.isin(document_keys(validation, bounds[:-1], bounds[1:]), trained_on)
+    return among(document_keys(validation, bounds[:-1], bounds[1:]), np.sort(trained_on))
+
+
+def among(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return which values are in a sorted array; `np.isin` takes minutes for millions.
+
+    Args:
+        values: (n,) of any order.
+        known: (m,) ascending.
+
+    Returns:
+        (n,) bool.
+    """
+    if not len(known):
+        return np.zeros(len(values), bool)
+    places = np.searchsorted(known, values)
+    return known[np.minimum(places, len(known) - 1)] == values

@@ -60,7 +60,8 @@ def _document_end(vocabulary: dict[str, int], asked: str | int | None, at: str) 
     Raises:
         UserError: the vocabulary has no such token.
     """
-    if isinstance(asked, str) and asked not in vocabulary and asked.isdecimal():
+    # Digits are an id, although a vocabulary may have them as a token.
+    if isinstance(asked, str) and asked.isdecimal():
         asked = int(asked)
     if isinstance(asked, int):
         if asked in vocabulary.values():

@@ -16,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import xxhash
@@ -52,7 +53,7 @@ class Part:
         try:
             with np.load(self.path) as arrays:
                 return arrays[name]
-        except (*UNREADABLE_ARRAY, KeyError) as error:
+        except (*UNREADABLE_ARRAY, KeyError, BadZipFile, NotImplementedError) as error:
             self.path.unlink(missing_ok=True)
             raise UserError(
                 f"{self.path}: damaged ({error}); the same command makes it again"
