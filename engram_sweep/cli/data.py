@@ -136,6 +136,7 @@ def _prepare(options: argparse.Namespace) -> int:
     from engram_sweep.corpus.own_text.prepare import Request, prepare_text
 
     name = _name(options, options.inputs[0])
+    _check_template(options, name)
     inputs = Inputs(tuple(options.inputs), options.text_key)
     request = Request(inputs, _tokenizer(options), _share(options), options.licence)
     with Bar() as bar:
@@ -148,6 +149,7 @@ def _import(options: argparse.Namespace) -> int:
     from engram_sweep.corpus.own_tokenizer import read_tokenizer
 
     name = _name(options, str(options.files[0]))
+    _check_template(options, name)
     request = TokenRequest(
         train=tuple(options.files),
         validation=tuple(options.validation),
@@ -164,14 +166,14 @@ def _check(options: argparse.Namespace) -> int:
 
     from engram_sweep.cli.data_view import print_survey
     from engram_sweep.config.scale import load_scale
-    from engram_sweep.corpus.shards import verified
+    from engram_sweep.corpus.shards import own_shards
     from engram_sweep.corpus.survey import survey
     from engram_sweep.planning.plan import make_plan
 
     plan: Plan | None = None
     if options.scale is not None:
         plan = make_plan(load_scale(options.scale, options.sweeps))
-    found = survey(verified(options.folder))
+    found = survey(own_shards(options.folder))
     if options.json:
         uses = _uses(plan, found.train_tokens) if plan else []
         print(json.dumps(found.as_dict() | {"scale": uses}))
@@ -191,6 +193,14 @@ def _name(options: argparse.Namespace, first: str) -> str:
     if not NAME.fullmatch(name):
         raise UserError(f"--to: expected a name of letters, digits, dots and dashes, got {name!r}")
     return name
+
+
+def _check_template(options: argparse.Namespace, name: str) -> None:
+    """Refuse a scale to start from that is not there, before hours of work."""
+    from engram_sweep.config.scale import load_scale
+
+    if not (options.sweeps / f"{name}.yaml").exists():
+        load_scale(options.like, options.sweeps)
 
 
 def _share(options: argparse.Namespace) -> float:

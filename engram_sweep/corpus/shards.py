@@ -90,12 +90,7 @@ def _checked(corpus: CorpusSpec, folder: Path | None) -> Path:
             "corpus: expected a folder of token shards; name it by --corpus FOLDER or "
             "launch.corpus_path"
         )
-    if not (folder / "manifest.json").exists():
-        raise UserError(
-            f"{folder}: expected a folder of token shards (manifest.json, train.bin, "
-            "validation.bin)"
-        )
-    manifest = verified(folder).manifest
+    manifest = own_shards(folder).manifest
     for key, wanted, found in (
         ("tokenizer", corpus.tokenizer, manifest.tokenizer),
         # It is part of every run's identity: without it, runs on two corpora would share their ids.
@@ -109,6 +104,20 @@ def _checked(corpus: CorpusSpec, folder: Path | None) -> Path:
             )
             raise UserError(f"{folder}: {key}: expected {asked}, the shards have {found}")
     return folder
+
+
+def own_shards(folder: Path) -> Shards:
+    """Open a folder that a user names, and digest all that is in it.
+
+    Raises:
+        UserError: it is no shard folder, cannot be opened, or was changed.
+    """
+    if not (folder / "manifest.json").exists():
+        raise UserError(
+            f"{folder}: expected a folder of token shards (manifest.json, train.bin, "
+            "validation.bin)"
+        )
+    return verified(folder)
 
 
 def load(folder: Path) -> Shards:
