@@ -13,10 +13,11 @@ import gc
 import sys
 from importlib.metadata import EntryPoint, entry_points
 
-from engram_sweep.cli import export, inspect_ngrams, plan, status, sweep, tune
+from engram_sweep.cli import data, export, inspect_ngrams, plan, status, sweep, tune
 from engram_sweep.errors import UserError, printable
 
 COMMANDS = (
+    data.register,
     plan.register,
     sweep.register,
     status.register,

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from engram_sweep.config.sections import Corpus, Count, Memory, Model, Positive, Share, Training
 from engram_sweep.config.slurm import Slurm
 from engram_sweep.config.strict_yaml import Section, first_problem, read_mapping
+from engram_sweep.corpus.sources import SHARDS
 from engram_sweep.errors import UserError
 
 
@@ -234,6 +235,11 @@ class Scale(Section):
             raise ValueError(
                 "launch.gpus: expected a divisor of training.batch_windows "
                 f"({self.training.batch_windows}), got {self.launch.gpus}"
+            )
+        if self.launch.corpus_path is not None and self.corpus.source != SHARDS:
+            raise ValueError(
+                f"launch.corpus_path: expected no such key where corpus.source is "
+                f"{self.corpus.source}"
             )
         if self.budget.max_gpu_hours and not self.launch.gpu:
             raise ValueError("budget.max_gpu_hours: expected launch.gpu beside it")

