@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engram_sweep.config.scale import Scale
 
+ISO_MODES = ("strict", "paper")
+"""The values of the axis iso; figures and sentences list them in this order."""
 FLOPS_PER_ACTIVE = 6
 """FLOPs per activated parameter and token, forward and backward (paper section 3.1)."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
-from engram_sweep.config.scale import Scale, Sweep
-from engram_sweep.planning.axes import AXES, Axis, AxisValues, record_axes, variants
+from engram_sweep.config.scale import Iso, Scale, Sweep
+from engram_sweep.planning.axes import AXES, ISO_MODES, Axis, AxisValues, record_axes, variants
 from engram_sweep.planning.plan import make_plan
 from tests.examples import scale
 
@@ -63,6 +65,10 @@ def test_both_iso_modes_share_the_runs_that_neither_changes():
         **{run.run_id: "paper" for run in paper.runs},
         **dict.fromkeys(shared),
     }
+
+
+def test_iso_modes_are_those_that_a_scale_may_name():
+    assert get_args(Iso) == ISO_MODES
 
 
 def test_one_iso_mode_is_a_setting_and_no_axis():
