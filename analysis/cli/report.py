@@ -24,6 +24,7 @@ from analysis.scaling.joint import analyse
 from analysis.slots.slots_analysis import analyse_slots
 from analysis.sweep.sweep_analysis import DELTA, LEVEL
 from engram_sweep.errors import UserError
+from engram_sweep.planning.axes import ISO_MODES
 from engram_sweep.runs.records import read_parquet, read_runs
 
 
@@ -43,6 +44,11 @@ def register_fit(subparsers) -> None:
         help="predict rho* and the gain of a condition that was not trained: values of C (budget "
         "in FLOPs), total_over_active, tokens_per_active; may be given several times",
     )  # fmt: skip
+    parser.add_argument(
+        "--iso",
+        choices=ISO_MODES,
+        help="of sweeps with a strict and a paper's curve, fit this one only",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     _common(parser)
     parser.set_defaults(func=run_fit)
@@ -89,7 +95,7 @@ def run_fit(options: argparse.Namespace) -> int:
     table = pd.concat(tables, ignore_index=True)
     if has_table_sizes(table):
         return _fit_slots(table, source, options)
-    joint = analyse(table, source, options.level, options.delta)
+    joint = analyse(table, source, options.level, options.delta, options.iso)
     if places and joint.scaling is None:
         raise UserError(f"--at: {joint.reason}")
     if joint.alone:

@@ -89,8 +89,9 @@ def curve_html(result: SweepAnalysis, verdict: StatedVerdict, name: str, svg: st
 def runs_html(results: Sequence[SweepAnalysis], name: str) -> list[str]:
     """Return `RUN_SECTIONS` of all curves together."""
     by_curve = tuple(map(_all_runs, results))
-    failed = pd.concat([one.sweep.failed for one in results], ignore_index=True)
-    return run_sections(Runs(by_curve, pd.concat(by_curve, ignore_index=True), failed), name)
+    failed = _once(pd.concat([one.sweep.failed for one in results], ignore_index=True))
+    runs = Runs(by_curve, _once(pd.concat(by_curve, ignore_index=True)), failed)
+    return run_sections(runs, name)
 
 
 def run_sections(runs: Runs, name: str) -> list[str]:
@@ -105,6 +106,15 @@ def _all_runs(result: SweepAnalysis) -> pd.DataFrame:
     sweep = result.sweep
     frames = (sweep.curve, sweep.arms, sweep.failed, sweep.repeats)
     return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
+
+
+def _once(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return every training once: two curves of one place share their runs at rho = 1."""
+    if "run_id" not in runs:
+        return runs
+    # A run that was trained again elsewhere has the same id and another start.
+    keys = [column for column in ("run_id", "started_at", "host") if column in runs]
+    return runs.loc[~runs.duplicated(keys) | runs["run_id"].isna()].reset_index(drop=True)
 
 
 def _limits(low: float | None, high: float | None) -> str:

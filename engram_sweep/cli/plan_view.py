@@ -59,7 +59,7 @@ def print_plan(plan: Plan, cost: dict[str, Any]) -> None:
         span = row["rows_per_head"]
         table.add_row(
             row["arm"],
-            *(_number(row[axis.plan_key]) for axis in axes),
+            *(_asked(row[axis.plan_key]) for axis in axes),
             f"{row['rho_asked']:g}",
             f"{row['rho']:.3f}",
             str(row["routed_experts"]),
@@ -75,9 +75,11 @@ def print_plan(plan: Plan, cost: dict[str, Any]) -> None:
         console().print(line, soft_wrap=True, highlight=False)
 
 
-def _number(value: float | None) -> str:
+def _asked(value: float | str | None) -> str:
     if value is None:
         return "-"
+    if isinstance(value, str):
+        return value
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
@@ -205,12 +207,12 @@ def _held_line(plan: Plan) -> str:
     """Return how far the curve is off rho = 1; what the sweep does not hold is said to be so."""
     held, sweep = plan.held(), plan.scale.sweep
     free = "rows_per_head is given, so P_tot is not held" if sweep.rows_per_head else ""
-    loose = "iso: paper does not hold P_act and FLOPs" if sweep.iso == "paper" else ""
+    loose = "iso: paper does not hold P_act and FLOPs" if "paper" in sweep.iso else ""
     notes = "; ".join(note for note in (free, loose) if note)
     return (
         f"off rho = 1 by at most: P_tot {held['params_total']:.1e}, P_act "
         f"{held['params_active']:.1e}, FLOPs/token {held['flops_per_token']:.1e}"
-        + (f" ({notes})" if notes else f" (iso: {sweep.iso})")
+        f" ({notes or 'iso: strict'})"
     )
 
 

@@ -211,7 +211,7 @@ def _solve(
     if arm is MOE:
         return base
     geometry = arm.shape(base, experts, _one_row_memory(scale))
-    if arm.always_meets_active or scale.sweep.iso == "strict":
+    if arm.always_meets_active or scale.sweep.iso == ("strict",):
         geometry = _meet_active(geometry, target, scale.training.window)
     if not arm.splits_budget:
         return geometry

@@ -79,6 +79,14 @@ IMPOSSIBLE = [
         },
         r"sweep\.rows_per_head: expected a size above 0 for arms\.over_encoding, got 0",
     ),
+    ({"sweep__iso": "loose"}, r"sweep\.iso\.0: .*'strict' or 'paper', got 'loose'"),
+    ({"sweep__iso": []}, r"sweep\.iso: .*at least 1 item"),
+    ({"sweep__iso": 1}, r"sweep\.iso: .*tuple, got 1"),
+    ({"sweep__iso": ["paper", "paper"]}, r"sweep\.iso: expected distinct values"),
+    (
+        {"sweep__iso": ["strict", "paper"], "sweep__rho": [0.5, 0.2]},
+        r"sweep\.iso: expected rho = 1 in sweep\.rho beside two modes, .* got \[0\.5, 0\.2\]",
+    ),
     ({"budget": {"max_gpu_hours": 3}}, r"budget\.max_gpu_hours: expected launch\.gpu beside it"),
     ({"budget": {"params": 3}}, r"budget\.params: unknown key, expected one of params_total, "),
     (

@@ -222,7 +222,7 @@ def test_a_slurm_scale_shows_its_bill_and_is_not_launched(capsys, bare, tmp_path
     assert main(["sweep", "10B", "--sweeps", str(SWEEPS), "--results", str(results)]) == 2
     out, err = capsys.readouterr()
     assert "plan of 10B" in out
-    assert re.search(r"price: 625 GPU-hours a run, 16,\d\d\d in all on H100 SXM at 40%", out)
+    assert re.search(r"price: 572 to 580 GPU-hours a run, 29,\d\d\d in all on H100 SXM at 40%", out)
     assert err == (
         "engram-sweep: 10B: no SLURM (sbatch) here, nothing was launched; DRY_RUN=1 make sweep "
         "SCALE=10B writes what would be submitted\n"

@@ -9,7 +9,7 @@ import pytest
 from engram_sweep.config.scale import scale_names
 from engram_sweep.errors import UserError
 from engram_sweep.planning.allocation import ACTIVE_TOLERANCE, TOTAL_TOLERANCE
-from engram_sweep.planning.plan import budgeted, make_plan
+from engram_sweep.planning.plan import make_plan, total_with_vocabulary
 from engram_sweep.spec import run_id
 from tests.examples import ROOT, SWEEPS, load, scale
 
@@ -215,14 +215,23 @@ def test_budget_is_met_or_says_the_nearest_that_meets_it():
     assert make_plan(scale(budget={"params_active": active * 1.2}, model__shared_width=width))
 
 
-def test_a_budget_may_count_the_vocabulary():
+@pytest.mark.parametrize("matrices", [0, 1, 2])
+def test_a_budget_may_count_the_vocabulary(matrices: int):
     book = make_plan(scale()).runs[0].allocation.ledger
-    vocabulary = 256 * 64
-    assert budgeted(book, True) == (
-        book.params_total + 2 * vocabulary,
-        book.params_active + vocabulary,
-    )
-    assert budgeted(book, False) == (book.params_total, book.params_active)
+    total = book.params_total + matrices * 256 * 64
+    assert total_with_vocabulary(book, matrices) == total
+    budget = {"params_total": total, "slack": 1e-3, "vocabulary_matrices": matrices}
+    assert make_plan(scale(budget=budget))
+    with pytest.raises(UserError, match=r"budget\.params_total"):
+        make_plan(scale(budget={**budget, "params_total": total + 256 * 64}))
+
+
+def test_the_budget_of_p_act_is_that_of_rho_1():
+    """Under `iso: paper` the module comes on top of what is printed."""
+    runs = make_plan(scale(sweep__iso="paper")).runs
+    anchor = runs[0].allocation.ledger.params_active
+    assert max(run.allocation.ledger.params_active for run in runs) > 1.01 * anchor
+    assert make_plan(scale(sweep__iso="paper", budget={"params_active": anchor, "slack": 0}))
 
 
 def test_large_models_have_aligned_shared_widths():
@@ -232,28 +241,29 @@ def test_large_models_have_aligned_shared_widths():
 
 
 PRINTED = {
-    # scale: (P_tot, P_act, whether the vocabulary counts, experts of the points named)
-    "5.7B": (5.7e9, 568e6, False, {1.0: 106, 0.4: 46}),
-    "10B": (9.9e9, 993e6, False, {1.0: 99, 0.4: 43}),
-    "moe-27B": (26.7e9, 3.8e9, True, {1.0: 72}),
-    "engram-27B": (26.7e9, 3.8e9, True, {0.743: 55}),
-    "engram-40B": (39.5e9, 3.8e9, True, {0.743: 55}),
-    "dense-4B": (4.1e9, 3.8e9, True, {0.0: 0}),
+    # scale: (P_tot, unit of its last digit, vocabulary matrices in it, P_act, unit of its last
+    # digit, experts of the points named)
+    "5.7B": (5.7e9, 0.1e9, 0, 568e6, 1e6, {1.0: 106, 0.4: 46}),
+    "10B": (9.9e9, 0.1e9, 0, 993e6, 1e6, {1.0: 99, 0.4: 43}),
+    "moe-27B": (26.7e9, 0.1e9, 1, 3.8e9, 0.1e9, {1.0: 72}),
+    "engram-27B": (26.7e9, 0.1e9, 1, 3.8e9, 0.1e9, {0.743: 55}),
+    "engram-40B": (39.5e9, 0.1e9, 1, 3.8e9, 0.1e9, {0.743: 55}),
+    "dense-4B": (4.1e9, 0.1e9, 1, 3.8e9, 0.1e9, {0.0: 0}),
 }
 
 
 @pytest.mark.parametrize("name", PRINTED)
 def test_scales_of_the_paper_meet_what_it_prints(name):
-    """Independent of the files' own `budget`.
+    """To the printed digits, and independent of the files' own `budget`.
 
-    The numbers of the paper's section 3.1 and Table 5.
+    The numbers of the paper's section 3.1 and Table 5; P_act is that of rho = 1.
     """
-    total, active, vocabulary, experts = PRINTED[name]
+    total, total_unit, matrices, active, active_unit, experts = PRINTED[name]
     runs = make_plan(load(name)).runs
     for run in runs:
-        found = budgeted(run.allocation.ledger, vocabulary)
-        assert found[0] == pytest.approx(total, rel=0.01)
-        assert found[1] == pytest.approx(active, rel=0.01)
+        found = total_with_vocabulary(run.allocation.ledger, matrices)
+        assert abs(found - total) <= total_unit / 2
+        assert abs(run.allocation.anchor.params_active - active) <= active_unit / 2
     for rho, count in experts.items():
         assert {r.spec.geometry.routed_experts for r in runs if r.allocation.rho_asked == rho} == {
             count
@@ -264,7 +274,26 @@ def test_the_ablation_adds_its_memory_to_a_3b_backbone():
     without, added = make_plan(load("3B-ablation")).runs[:2]
     assert without.allocation.ledger.params_total == pytest.approx(3e9, rel=0.01)
     assert added.allocation.ledger.params_table == pytest.approx(1.6e9, rel=0.001)
-    assert added.allocation.ledger.params_active == pytest.approx(0.56e9, rel=0.02)
+    assert without.allocation.ledger.params_active == pytest.approx(0.56e9, rel=0.02)
+    assert added.spec.geometry.shared_width == without.spec.geometry.shared_width
+
+
+def test_the_infinite_memory_sweep_has_the_printed_sizes_on_one_backbone():
+    runs = make_plan(load("3B-infinite")).runs
+    asked = sorted({run.row()["rows_per_head_asked"] for run in runs})
+    assert (asked[0], asked[-1]) == (2.58e5, 1e7)
+    backbones = {(run.spec.geometry.routed_experts, run.spec.geometry.shared_width) for run in runs}
+    assert len(backbones) == 1
+    largest = max(run.allocation.ledger.params_table for run in runs)
+    assert largest == pytest.approx(12.8e9, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name", ["5.7B", "10B", "3B-ablation", "3B-infinite", "moe-27B", "engram-27B", "engram-40B"]
+)
+def test_scales_of_the_paper_warm_up_for_2000_steps(name):
+    training = make_plan(load(name)).runs[0].spec.training
+    assert round(training.warmup_share * training.steps) == 2000
 
 
 @pytest.mark.parametrize(
@@ -299,5 +328,6 @@ def test_what_is_held_is_the_largest_miss_along_the_curve():
     assert 0 < strict["params_active"] <= ACTIVE_TOLERANCE < paper["params_active"]
     assert paper["params_total"] <= TOTAL_TOLERANCE
     fixed = make_plan(load("3B-ablation")).held()
-    assert fixed["params_total"] == pytest.approx(1.6 / 2.98, rel=0.01)
-    assert fixed["params_active"] <= ACTIVE_TOLERANCE
+    assert fixed["params_total"] == pytest.approx(1.6 / 3.02, rel=0.01)
+    # The module's projections come on top of the backbone, as in the paper.
+    assert ACTIVE_TOLERANCE < fixed["params_active"] < 0.02
