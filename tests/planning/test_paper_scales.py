@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from engram_sweep.planning.ledger import ledger
@@ -52,7 +53,7 @@ def test_the_ablation_adds_its_memory_to_a_3b_backbone():
 def test_the_infinite_memory_sweep_has_the_printed_sizes_on_one_backbone():
     runs = make_plan(load("3B-infinite")).runs
     asked = sorted({run.row()["rows_per_head_asked"] for run in runs})
-    assert (asked[0], asked[-1]) == (2.58e5, 1e7)
+    assert (asked[0], asked[1], asked[-1]) == (0, 2.58e5, 1e7)
     backbones = {(run.spec.geometry.routed_experts, run.spec.geometry.shared_width) for run in runs}
     assert len(backbones) == 1
     largest = max(run.allocation.ledger.params_table for run in runs)
@@ -186,3 +187,27 @@ def test_the_larger_budget_of_the_paper_is_met_nearest_to_the_family_s_width_per
     model = load("10B").model
     chosen = (model.d_model, model.expert_width, model.n_heads, model.n_layers)
     assert chosen == min(found, key=lambda at: abs(at[0] / at[2] - 80)) == (1472, 1664, 18, 14)
+
+
+RECIPES = {
+    # widths, heads, layers and experts of arXiv 2512.24880, Table 5: rate, windows a step, steps
+    (1280, 896, 16, 12, 64): (8.6e-4, 320, 30_000),
+    (1920, 1280, 24, 18, 64): (5.9e-4, 512, 50_000),
+    (2560, 1536, 32, 30, 72): (4.0e-4, 1280, 50_000),
+}
+
+
+@pytest.mark.parametrize("name", ["5.7B", "10B", "3B-ablation", "3B-infinite"])
+def test_rates_and_batches_are_interpolated_between_the_printed_ones(name):
+    """Straight lines in the logarithms of C = 6 P_act tokens, batches in multiples of the GPUs."""
+    budgets = [
+        6.0 * ledger(family(*shape), 4096).params_active * batch * steps * 4096
+        for shape, (_, batch, steps) in RECIPES.items()
+    ]
+    rates, batches, _ = np.log(np.array(list(RECIPES.values()))).T
+    run = make_plan(load(name)).runs[0]
+    training, gpus = run.spec.training, load(name).launch.gpus
+    at = np.log(6.0 * run.allocation.anchor.params_active * training.tokens)
+    rate, batch = (np.exp(np.interp(at, np.log(budgets), values)) for values in (rates, batches))
+    assert training.learning_rate == pytest.approx(rate, rel=0.01)
+    assert training.batch_windows == gpus * round(batch / gpus)
