@@ -78,7 +78,7 @@ def work_order(run: PlannedRun, shards: Path, devices: int = 1, **changes: Any) 
         "run_id": run.run_id,
         "scale": run.scale,
         "rho_asked": run.allocation.rho_asked,
-        "rows_per_head": run.axes.rows_per_head,
+        "rows_per_head_asked": run.axes.rows_per_head,
         "ledger": run.allocation.ledger.sums(),
         "shards": str(shards),
         "corpus_fingerprint": load_shards(shards).manifest.fingerprint if made else "",

@@ -22,7 +22,8 @@ from analysis.sweep.sweep_analysis import SweepAnalysis
 T = TypeVar("T")
 
 RUN_COLUMNS = (
-    "arm", "rho", "rho_asked", "rows_per_head", "seed", "outcome", "validation_loss", "train_loss",
+    "arm", "rho", "rho_asked", "rows_per_head_asked", "seed", "outcome", "validation_loss",
+    "train_loss",
     "routed_experts", "params_total", "params_active", "params_table", "flops_per_token", "tokens",
     "tokens_per_second", "wall_seconds", "restarts", "dead_experts", "run_id",
 )  # fmt: skip

@@ -193,7 +193,7 @@ def _work_orders(
             run_id=run.run_id,
             scale=run.scale,
             rho_asked=run.allocation.rho_asked,
-            rows_per_head=run.axes.rows_per_head,
+            rows_per_head_asked=run.axes.rows_per_head,
             ledger=run.allocation.ledger.sums(),
             shards=str(shards.resolve()),
             corpus_fingerprint=fingerprint,

@@ -19,7 +19,7 @@ class WorkOrder:
     run_id: str
     scale: str
     rho_asked: float
-    rows_per_head: int | None
+    rows_per_head_asked: int | None
     """Table size asked for in `sweep.rows_per_head`; None if what the experts give up decides."""
     ledger: dict[str, int]
     """The sums of the run's ledger (`Ledger.sums`): parameters, and FLOPs per token."""
@@ -60,7 +60,7 @@ class WorkOrder:
             "scale": self.scale,
             "arm": self.spec.arm,
             "rho_asked": self.rho_asked,
-            "rows_per_head": self.rows_per_head,
+            "rows_per_head_asked": self.rows_per_head_asked,
             "rho": self.spec.rho,
             "seed": self.spec.seed,
             "routed_experts": self.spec.geometry.routed_experts,
