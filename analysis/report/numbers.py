@@ -37,6 +37,7 @@ def as_json(result: SweepAnalysis) -> dict[str, Any]:
         "p_gain": test and test.p_gain,
         "form": chosen.form,
         "converged": chosen.converged,
+        "on_bound": chosen.on_bound,
         "cv_error": {fit.form: _finite(fit.cv_error) for fit in (chosen, *result.curve.others)},
         "model_uncertainty": result.model_uncertainty(),
         "diagnostics": asdict(result.diagnostics),

@@ -33,16 +33,13 @@ def draw_errors_of_conditions(sweeps: Sequence[SweepAnalysis], draws: int) -> np
 def _errors_of(
     sweep: SweepAnalysis, pooled: float, dof: int, draws: int, rng: np.random.Generator
 ) -> np.ndarray:
-    fit = sweep.curve.chosen
     means = sweep.means
     # A condition of one seed borrows the noise of the others.
     if means.dof <= 0:
         means = replace(means, sigma=pooled, dof=dof)
-    read = read_curves(
-        sweep.curve.grid,
-        fit.curves_of(fit.at_rho[:, None] + draw_errors(means, draws, rng)),
-        sweep.delta,
-    )
+    # As the condition's own intervals are made: around the means, by all forms in play.
+    curves = sweep.curve.refit(means.loss[:, None] + draw_errors(means, draws, rng))
+    read = read_curves(sweep.curve.grid, curves, sweep.delta)
     point = np.array([sweep.rho_star.value, sweep.gain_over_moe.value], dtype=float)
     return np.stack([read.optimum, read.gain]) - point[:, None]
 
