@@ -83,11 +83,15 @@ def fit_curve(means: RhoMeans, form: str | None = None) -> UCurve:
 
 
 def _meets_ends(fit: Fit, means: RhoMeans) -> bool:
-    """Return whether a fit misses neither end of the range by more than MAX_END_MISS."""
+    """Return whether a fit misses neither end of the range by more than MAX_END_MISS.
+
+    The standard error is that of the common run noise: an anchor that scatters is no reason to
+    take its loss from a smooth continuation of its neighbours.
+    """
     if means.dof < 1 or means.sigma == 0:
         return True
     ends = [0, -1]
-    error = np.sqrt(np.diag(means.cov)[ends])
+    error = means.sigma / np.sqrt(means.runs[ends])
     return bool(np.all(np.abs(means.loss - fit.at_rho)[ends] <= MAX_END_MISS * error))
 
 

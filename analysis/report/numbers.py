@@ -42,6 +42,8 @@ def as_json(result: SweepAnalysis) -> dict[str, Any]:
         "model_uncertainty": result.model_uncertainty(),
         "diagnostics": asdict(result.diagnostics),
         "noise": _finite(result.means.sigma),
+        "anchor_noise": result.anchor_noise.as_dict(),
+        "next_run": result.next_run and asdict(result.next_run),
         "level": result.level,
         "delta": result.delta,
         "n_runs": len(result.sweep.curve),

