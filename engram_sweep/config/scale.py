@@ -29,7 +29,9 @@ class Arms(Section):
 
 
 Rhos = Annotated[tuple[Share, ...], Field(strict=False)]
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
+Seed = Annotated[int, Field(ge=0)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]
+AnchorSeeds = Annotated[tuple[Seed, ...], Field(strict=False)]
 
 
 class Full(Section):
@@ -37,6 +39,7 @@ class Full(Section):
 
     rho: Rhos | None = None
     seeds: Seeds | None = None
+    anchor_seeds: AnchorSeeds | None = None
     arms: Arms | None = None
 
 
@@ -47,6 +50,10 @@ class Sweep(Section):
     rho: Rhos
     """Shares of P_sparse in routed experts; empty only if `arms.dense` is all that trains."""
     seeds: Seeds
+    anchor_seeds: AnchorSeeds = ()
+    """Further seeds that train rho = 1 only, e.g. [2, 3, 4] beside seeds [0, 1].
+
+    Pure MoE may scatter several times as much as hybrids, and every gain is measured from it."""
     total_over_active: Annotated[
         tuple[Annotated[float, Field(gt=1)], ...], Field(strict=False)
     ] = ()
@@ -69,6 +76,7 @@ class Sweep(Section):
         for key in (
             "rho",
             "seeds",
+            "anchor_seeds",
             "total_over_active",
             "tokens_per_active",
             "budgets",
@@ -79,6 +87,10 @@ class Sweep(Section):
                 raise ValueError(f"{key}: expected distinct values, got {list(values)}")
         if not self.rho and not self.arms.dense:
             raise ValueError("rho: expected at least one value (or arms.dense), got none")
+        if self.anchor_seeds and 1 not in self.rho:
+            raise ValueError(
+                f"anchor_seeds: expected rho = 1 among sweep.rho, got rho {list(self.rho)}"
+            )
         if 1 in self.arms.over_encoding and not self.rows_per_head:
             raise ValueError(
                 "arms.over_encoding: expected rho below 1, where experts give up parameters, got 1"
