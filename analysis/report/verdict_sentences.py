@@ -8,7 +8,7 @@ from analysis.curve.readings import Interval
 from analysis.sweep.next_run import MAX_MORE_RUNS
 from analysis.sweep.sweep_analysis import SweepAnalysis
 from analysis.sweep.u_shape_test import UShapeTest
-from analysis.sweep.verdict import DOUBT, DOUBT_NOISE, MIN_POINTS_TO_JUDGE, judge
+from analysis.sweep.verdict import DOUBT, MIN_POINTS_TO_JUDGE, doubts, judge
 from engram_sweep.planning.arms import ARMS, ONE_ROW
 
 
@@ -226,16 +226,18 @@ def _notes(result: SweepAnalysis) -> list[str]:
 
 
 def _doubts(result: SweepAnalysis) -> list[str]:
-    """Return a sentence for every diagnostic with a p-value that puts the intervals in doubt."""
-    found = result.diagnostics
-    unequal = "Noise differs along rho beyond that of rho = 1, which the intervals take as equal"
-    doubts = (
-        (found.misfit, DOUBT, "The curve misses the means by more than the noise"),
-        (found.seed_tilt, DOUBT, "Seeds differ by a slope in rho, so the intervals are too narrow"),
-        (found.unequal_noise, DOUBT_NOISE, unequal),
-        (found.drift, DOUBT, "Losses drift with the time of training"),
-    )
-    return [f"{text} (p = {p:.2g})." for p, limit, text in doubts if p is not None and p < limit]
+    """Return a sentence for every diagnostic that puts the intervals in doubt."""
+    return [f"{_DOUBTS[name]} (p = {p:.2g})." for name, p in doubts(result).items()]
+
+
+_DOUBTS = {
+    "misfit": "The curve misses the means by more than the noise",
+    "seed_tilt": "Seeds differ by a slope in rho, so the intervals are too narrow",
+    "unequal_noise": "Noise differs along rho beyond that of rho = 1, which the intervals take as "
+    "equal",
+    "drift": "Losses drift with the time of training",
+}
+"""The sentence of each diagnostic."""
 
 
 def _arms(result: SweepAnalysis) -> list[str]:

@@ -31,6 +31,13 @@ class Verdict:
     """
 
 
+def doubts(result: SweepAnalysis) -> dict[str, float]:
+    """Return the p-values of the diagnostics that put the intervals in doubt, by their names."""
+    found = vars(result.diagnostics)
+    limits = dict.fromkeys(found, DOUBT) | {"unequal_noise": DOUBT_NOISE}
+    return {name: p for name, p in found.items() if p is not None and p < limits[name]}
+
+
 def margin(result: SweepAnalysis) -> float:
     """Return the rise at an end, nats/token, below which a curve counts as not turning there.
 
