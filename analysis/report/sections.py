@@ -145,6 +145,12 @@ def _readings(result: SweepAnalysis) -> str:
         ),
         ("p of no U", numbers["p_u"], ""),
         ("run noise (nats/token)", numbers["noise"], ""),
+        (
+            "noise at rho = 1 over that of other runs",
+            result.anchor_noise.value,
+            _limits(result.anchor_noise.low, result.anchor_noise.high),
+        ),
+        *_next_run(result),
         ("forms disagree on rho* by", numbers["model_uncertainty"]["rho_star"], ""),
         (
             "forms disagree on the gain by (nats/token)",
@@ -158,6 +164,15 @@ def _readings(result: SweepAnalysis) -> str:
         ("form", numbers["form"], ""),
     ]
     return table(pd.DataFrame(rows, columns=["", "value", f"{result.level:.0%} interval"]))
+
+
+def _next_run(result: SweepAnalysis) -> list[tuple[str, float, str]]:
+    """Return the row of what one more run is worth, if that is known."""
+    more = result.next_run
+    if more is None:
+        return []
+    worth = f"removes {more.share:.0%} of the gain's variance"
+    return [("one more run is worth most at rho", more.rho, worth)]
 
 
 def _arms(result: SweepAnalysis) -> str:

@@ -104,12 +104,12 @@ def iso_difference(
 def _mean(differences: Sequence[pd.Series], noise: Sequence[RhoMeans], level: float) -> Interval:
     """Return the mean of paired differences (a series by seed for each rho) with its interval.
 
-    The error comes from the run noise of both curves, whose shifts by seed cancel. If the noise
-    differs along rho it comes from the scatter over seeds.
+    The error comes from the run noise of both curves below rho = 1, whose shifts by seed cancel;
+    without one, from the scatter over seeds.
     """
     mean = float(np.mean(np.concatenate([one.to_numpy(float) for one in differences])))
     pairs = sum(map(len, differences))
-    if all(one.own_noise is None and one.dof >= 1 for one in noise):
+    if all(one.dof >= 1 for one in noise):
         # Runs at rho = 1 are in both curves: the fewer degrees of freedom stand for both.
         dof = min(one.dof for one in noise)
         error = np.sqrt(sum(one.sigma**2 for one in noise) / pairs)

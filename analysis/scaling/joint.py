@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from analysis.runs.conditions import Condition, labels, split_conditions
@@ -140,11 +139,9 @@ def _shared_anchors(sweeps: Sequence[SweepAnalysis]) -> tuple[AnchorDrift, ...]:
     found = []
     for _, same in runs.groupby(runs["spec"].map(_without_seed), sort=False):
         held_by = [sweeps[number].means for number in same["condition"].unique()]
-        dof = sum(max(one.dof, 0) for one in held_by)
-        squares = sum(one.sigma**2 * one.dof for one in held_by if one.dof > 0)
-        drift = compare_anchors(
-            same.reset_index(drop=True), float(np.sqrt(squares / max(dof, 1))), dof
-        )
+        # One spec, one noise: the condition with the most runs knows it best.
+        noise = max(held_by, key=lambda means: means.dof).noise
+        drift = compare_anchors(same.reset_index(drop=True), noise)
         if len(held_by) > 1 and drift is not None:
             found.append(drift)
     return tuple(found)

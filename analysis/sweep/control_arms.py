@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from analysis.curve.means import RhoMeans
 from analysis.curve.readings import Interval
 from analysis.runs.table import SweepRuns
+from analysis.sweep.paired import paired_limits
 from engram_sweep.planning.arms import ARMS, ONE_ROW
 
 
@@ -120,22 +120,15 @@ def _by_seed(runs: pd.DataFrame) -> pd.Series:
 
 
 def paired(other: pd.Series, losses: pd.Series, means: RhoMeans, level: float) -> Interval:
-    """Return the mean of `other` minus `losses` over common seeds, with a Student-t interval.
+    """Return the mean of `other` minus `losses` over common seeds, with its interval.
 
-    The error comes from the run noise of the sweep, or from the differences themselves if the noise
-    differs along rho. Limits are None if neither measures an error.
+    Limits are None if nothing measures the noise of the sweep.
     """
     common = other.index.intersection(losses.index)
     if not len(common):
         return Interval(None, None, None)
-    differences = other[common] - losses[common]
-    mean = float(np.mean(differences))
-    dof = means.dof if means.own_noise is None else len(common) - 1
-    if means.dof < 1 or dof < 1:
+    differences = np.asarray(other[common] - losses[common], dtype=float)
+    mean = float(differences.mean())
+    if means.noise is None:
         return Interval(mean, None, None)
-    if means.own_noise is None:
-        variance = 2 * means.sigma**2
-    else:
-        variance = float(np.var(differences, ddof=1))
-    reach = float(special.stdtrit(dof, (1 + level) / 2) * np.sqrt(variance / len(common)))
-    return Interval(mean, mean - reach, mean + reach)
+    return Interval(mean, *paired_limits(differences, means.sigma**2, means.dof, level))

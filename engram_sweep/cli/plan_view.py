@@ -91,10 +91,14 @@ def _widths(widths: list[int]) -> str:
 
 def cost_lines(plan: Plan, cost: dict[str, Any]) -> list[str]:
     """Return the lines below the table: runs, FLOPs; hours, memory, disk, money for GPUs."""
-    seeds = len(plan.scale.sweep.seeds)
-    points = cost["runs"] // seeds
-    first = f"{_count(cost['runs'], 'run')} ({_count(points, 'point')} x {_count(seeds, 'seed')}), "
-    first += f"{cost['flops']:.3g} FLOPs in all"
+    seeds = plan.scale.sweep.seeds
+    points = sum(run.spec.seed == seeds[0] for run in plan.runs)
+    anchors = cost["runs"] - points * len(seeds)
+    more = f", {_count(anchors, 'run')} more at rho = 1" if anchors else ""
+    first = (
+        f"{_count(cost['runs'], 'run')} ({_count(points, 'point')} x {_count(len(seeds), 'seed')}"
+        f"{more}), {cost['flops']:.3g} FLOPs in all"
+    )
     if "worker_hours" in cost:
         return [
             _held_line(plan),

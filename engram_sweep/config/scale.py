@@ -39,7 +39,9 @@ def _as_list(value: object) -> object:
 
 
 Rhos = Annotated[tuple[Share, ...], Field(strict=False)]
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
+Seed = Annotated[int, Field(ge=0)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]
+AnchorSeeds = Annotated[tuple[Seed, ...], Field(strict=False)]
 
 
 class Full(Section):
@@ -47,6 +49,7 @@ class Full(Section):
 
     rho: Rhos | None = None
     seeds: Seeds | None = None
+    anchor_seeds: AnchorSeeds | None = None
     arms: Arms | None = None
 
 
@@ -63,6 +66,10 @@ class Sweep(Section):
     rho: Rhos
     """Shares of P_sparse in routed experts; empty only if `arms.dense` is all that trains."""
     seeds: Seeds
+    anchor_seeds: AnchorSeeds = ()
+    """Further seeds that train rho = 1 only, e.g. [2, 3, 4] beside seeds [0, 1].
+
+    Pure MoE may scatter several times as much as hybrids, and every gain is measured from it."""
     total_over_active: Annotated[
         tuple[Annotated[float, Field(gt=1)], ...], Field(strict=False)
     ] = ()
@@ -87,6 +94,7 @@ class Sweep(Section):
             "iso",
             "rho",
             "seeds",
+            "anchor_seeds",
             "total_over_active",
             "tokens_per_active",
             "budgets",
@@ -101,6 +109,10 @@ class Sweep(Section):
             raise ValueError(
                 "iso: expected rho = 1 in sweep.rho beside two modes, their curves meet there, got "
                 f"{list(self.rho)}"
+            )
+        if self.anchor_seeds and 1 not in self.rho:
+            raise ValueError(
+                f"anchor_seeds: expected rho = 1 among sweep.rho, got rho {list(self.rho)}"
             )
         if 1 in self.arms.over_encoding and not self.rows_per_head:
             raise ValueError(

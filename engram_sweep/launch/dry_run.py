@@ -46,6 +46,7 @@ def write(plan: Plan, results: Path, estimate: dict[str, Any]) -> Path:
     runs = [
         status.run for status in sweep_status(plan, results) if not (status.finished or status.live)
     ]
+    runs.sort(key=lambda run: run.place)
     # Without a SLURM here its default limit stands in for the cluster's own.
     size = max_array_size() if shutil.which("scontrol") else MAX_ARRAY_SIZE
 

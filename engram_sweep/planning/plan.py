@@ -25,6 +25,8 @@ class PlannedRun:
     allocation: Allocation
     axes: AxisValues = field(default_factory=AxisValues)
     """What it was asked for on each axis."""
+    place: int = 0
+    """Place in the order of training, from 0."""
 
     @property
     def flops(self) -> int:
@@ -47,6 +49,7 @@ class PlannedRun:
             "rho_asked": a.rho_asked,
             "rho": a.rho,
             "seed": self.spec.seed,
+            "place": self.place,
             **self.axes.row(),
             "routed_experts": self.spec.geometry.routed_experts,
             "shared_width": list(self.spec.geometry.shared_width),
@@ -58,7 +61,13 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs of a scale, seed by seed, so that a stopped sweep leaves whole curves."""
+    """All runs of a scale, seed by seed, in the order of its points.
+
+    They are trained in the order of their places: seed by seed too, so that a stopped sweep leaves
+    whole curves, but within a seed in the order of their ids, which is as good as random. Were rho
+    trained from 1 down, a machine that changes with time would tilt every curve alike, and no test
+    could tell that tilt from a slope in rho.
+    """
 
     scale: Scale
     runs: tuple[PlannedRun, ...]
@@ -78,6 +87,8 @@ class Plan:
 def make_plan(scale: Scale) -> Plan:
     """Resolve every run of a scale: the product of its axes, its points and its seeds.
 
+    rho = 1 has the anchor's own seeds too.
+
     Points of the grid that round to the same integer solution are one run, not two.
 
     Raises:
@@ -89,16 +100,28 @@ def make_plan(scale: Scale) -> Plan:
     # goes.
     plain = [asdict(spec) for spec in first]
     runs: dict[str, PlannedRun] = {}
-    for seed in scale.sweep.seeds:
+    sweep = scale.sweep
+    # The further anchors are spread over the seeds: all at the end, they would be apart in time.
+    blocks = [*enumerate(sweep.seeds)]
+    blocks += [(at % len(sweep.seeds), seed) for at, seed in enumerate(sweep.anchor_seeds)]
+    block_of: dict[str, int] = {}
+    for number, (block, seed) in enumerate(blocks):
+        anchors_only = number >= len(sweep.seeds)
         for (axes, _, allocation), spec, data in zip(points, first, plain, strict=True):
+            if anchors_only and not (ARMS[spec.arm].on_curve and spec.rho == 1):
+                continue
             identity = run_id(data | {"seed": seed})
             run = PlannedRun(scale.name, identity, replace(spec, seed=seed), allocation, axes)
             if identity in runs:
                 # Asked for twice: it is trained once, and lies where both agree.
                 first_asked = runs[identity]
                 run = replace(first_asked, axes=first_asked.axes.shared_with(axes))
+            else:
+                block_of[identity] = block
             runs[identity] = run
-    plan = Plan(scale, tuple(runs.values()))
+    order = sorted(runs, key=lambda identity: (block_of[identity], identity))
+    places = {identity: place for place, identity in enumerate(order)}
+    plan = Plan(scale, tuple(replace(run, place=places[run.run_id]) for run in runs.values()))
     _check_budget(plan)
     return plan
 

@@ -60,6 +60,7 @@ def trial_plan(scale: Scale, learning_rate: float) -> Plan:
             "rho": probes(scale),
             "seeds": scale.sweep.seeds[:1],
             "iso": scale.sweep.iso[:1],
+            "anchor_seeds": (),
             "arms": Arms(),
         }
     )

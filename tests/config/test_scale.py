@@ -107,6 +107,11 @@ IMPOSSIBLE = [
     ({"sweep__rho": [1, 1.0]}, r"sweep\.rho: expected distinct values"),
     ({"sweep__rho": 0.5}, r"sweep\.rho: .*tuple, got 0\.5"),
     ({"sweep__seeds": [0, 0]}, r"sweep\.seeds: expected distinct values"),
+    ({"sweep__anchor_seeds": [2, 2]}, r"sweep\.anchor_seeds: expected distinct values"),
+    (
+        {"sweep__rho": [0.5, 0.2], "sweep__anchor_seeds": [2]},
+        r"sweep\.anchor_seeds: expected rho = 1 among sweep\.rho, got rho \[0\.5, 0\.2\]",
+    ),
     ({"sweep__seeds": [-1]}, r"sweep\.seeds\.0: .*greater than or equal to 0, got -1"),
     (
         {"sweep__arms": {"over_encoding": [1.0]}},

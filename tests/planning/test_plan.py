@@ -22,6 +22,33 @@ def test_runs_are_the_product_of_points_and_seeds_seed_by_seed():
     assert len({run.run_id for run in plan.runs}) == 12
 
 
+def test_runs_of_a_seed_are_trained_in_an_order_that_follows_no_rho():
+    """The same order on every machine, seed by seed, another one for every seed."""
+    plan = make_plan(scale())
+    trained = sorted(plan.runs, key=lambda run: run.place)
+    assert [run.place for run in trained] == list(range(12))
+    assert [run.spec.seed for run in trained] == [0] * 6 + [1] * 6
+    orders = [[run.spec.rho for run in trained if run.spec.seed == seed] for seed in (0, 1)]
+    assert orders[0] != orders[1]
+    for order in orders:
+        assert order not in (sorted(order), sorted(order, reverse=True))
+    assert [run.place for run in make_plan(scale()).runs] == [run.place for run in plan.runs]
+
+
+def test_the_anchor_has_its_own_seeds_and_no_id_changes():
+    plain = make_plan(scale(sweep__arms={"one_row": True}))
+    plan = make_plan(scale(sweep__arms={"one_row": True}, sweep__anchor_seeds=[1, 2, 3, 4]))
+    ids = {run.run_id for run in plain.runs}
+    added = [run for run in plan.runs if run.run_id not in ids]
+    assert {run.run_id for run in plan.runs} > ids
+    assert [(run.spec.arm, run.spec.rho, run.spec.seed) for run in added] == [
+        ("moe", 1.0, seed) for seed in (2, 3, 4)
+    ]
+    # They are trained among the others and not all at the end.
+    assert sorted(run.place for run in plan.runs) == list(range(17))
+    assert min(run.place for run in added) < 8
+
+
 def test_ids_are_those_of_the_specs():
     for run in make_plan(scale()).runs:
         assert run.run_id == run_id(run.spec)
