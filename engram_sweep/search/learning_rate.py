@@ -54,7 +54,7 @@ def probes(scale: Scale) -> tuple[float, float]:
 
 
 def trial_plan(scale: Scale, learning_rate: float) -> Plan:
-    """Return the plan of one trial: both probes, the first seed, no arms."""
+    """Return the plan of one trial: both probes, the first seed and iso mode, no arms."""
     section = scale.sweep.model_copy(
         update={
             "rho": probes(scale),

@@ -62,9 +62,18 @@ def iso_sweep(
     for run in make_plan(scale(**both | changes)).runs:
         loss = float(TRUTHS["paper"].loss(np.array(run.spec.rho))) + shift[run.spec.seed]
         loss += penalty * (run.axes.get("iso") == "strict") + noise * rng.standard_normal()
-        row = {key: value for key, value in run.row().items() if key in RECORD.names}
-        row |= {"scale": run.scale, "spec": canonical_json(run.spec), "outcome": "ok"}
-        rows.append({**row, "validation_loss": loss})
+        planned = run.row()
+        rows.append(
+            {
+                **{key: planned[key] for key in ("run_id", "arm", "rho", "rho_asked", "seed")},
+                **run.allocation.ledger.sums(),
+                "tokens": run.tokens,
+                "scale": run.scale,
+                "spec": canonical_json(run.spec),
+                "outcome": "ok",
+                "validation_loss": loss,
+            }
+        )
     return pd.DataFrame(rows)
 
 
