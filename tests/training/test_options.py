@@ -42,7 +42,7 @@ def shards() -> Shards:
     words = generator.choice(["the state", " of ", "the union ", "is strong.\0"], size=20_000)
     text = np.frombuffer("".join(words).encode(), np.uint8)
     manifest = Manifest(
-        "words", "0", "none", "bytes", "|u1", len(text) - 1000, 1000, 1, ("words",), "0" * 32
+        "words", "0", "none", "bytes", 0, "|u1", len(text) - 1000, 1000, 1, ("words",), "0" * 32
     )
     return Shards(manifest, text[:-1000], text[-1000:], compression(TOKENIZERS["bytes"]))
 
