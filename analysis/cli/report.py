@@ -13,12 +13,18 @@ from analysis.report.joint_sentences import (
     state_joint,
 )
 from analysis.report.numbers import as_json
+from analysis.report.slot_numbers import slots_json
+from analysis.report.slot_sentences import state_slots
 from analysis.report.verdict_sentences import state_verdict
 from analysis.report.write import write_sweep_report
 from analysis.report.write_joint import write_joint_report
+from analysis.report.write_slots import write_slots_report
+from analysis.runs.slot_table import has_table_sizes
 from analysis.scaling.joint import analyse
+from analysis.slots.slots_analysis import analyse_slots
 from analysis.sweep.sweep_analysis import DELTA, LEVEL
 from engram_sweep.errors import UserError
+from engram_sweep.planning.axes import ISO_MODES
 from engram_sweep.runs.records import read_parquet, read_runs
 
 
@@ -38,6 +44,11 @@ def register_fit(subparsers) -> None:
         help="predict rho* and the gain of a condition that was not trained: values of C (budget "
         "in FLOPs), total_over_active, tokens_per_active; may be given several times",
     )  # fmt: skip
+    parser.add_argument(
+        "--iso",
+        choices=ISO_MODES,
+        help="of sweeps with a strict and a paper's curve, fit this one only",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     _common(parser)
     parser.set_defaults(func=run_fit)
@@ -81,7 +92,10 @@ def run_fit(options: argparse.Namespace) -> int:
     else:
         tables = [read_runs(scale, options.results) for scale in options.scale]
     source = " + ".join(map(str, options.records or options.scale))
-    joint = analyse(pd.concat(tables, ignore_index=True), source, options.level, options.delta)
+    table = pd.concat(tables, ignore_index=True)
+    if has_table_sizes(table):
+        return _fit_slots(table, source, options)
+    joint = analyse(table, source, options.level, options.delta, options.iso)
     if places and joint.scaling is None:
         raise UserError(f"--at: {joint.reason}")
     if joint.alone:
@@ -106,15 +120,32 @@ def run_report(options: argparse.Namespace) -> int:
         UserError: the options or the table of runs make no sense, or the folder cannot be written.
     """
     _check(options)
-    joint = analyse(
-        read_runs(options.scale, options.results), options.scale, options.level, options.delta
-    )
-    folder = options.results / options.scale
+    table, folder = read_runs(options.scale, options.results), options.results / options.scale
+    if has_table_sizes(table):
+        slots = analyse_slots(table, options.scale, options.level)
+        print("\n".join(write_slots_report(slots, folder, options.scale)))
+        print(folder / "report.html")
+        return 0
+    joint = analyse(table, options.scale, options.level, options.delta)
     if joint.alone:
         print(write_sweep_report(joint.sweeps[0], folder, options.scale).sentence)
     else:
         print("\n".join(write_joint_report(joint, folder, options.scale)))
     print(folder / "report.html")
+    return 0
+
+
+def _fit_slots(table: pd.DataFrame, source: str, options: argparse.Namespace) -> int:
+    """Print what a sweep over table sizes shows.
+
+    Raises:
+        UserError: the table cannot be analysed, or a prediction is asked for.
+    """
+    if options.at:
+        raise UserError(f"--at {options.at[0]}: {source} varies table sizes and has no conditions")
+    slots = analyse_slots(table, source, options.level)
+    words = json.dumps(slots_json(slots), allow_nan=False)
+    print(words if options.json else "\n".join(state_slots(slots)))
     return 0
 
 

@@ -52,21 +52,21 @@ def check_table(table: pd.DataFrame, source: str) -> SweepRuns:
             schema versions are mixed, no run has a loss, or too few rho values have one.
     """
     # What the columns contain.
-    runs = _with_checked_columns(table, source)
+    runs = with_checked_columns(table, source)
     # A run that was trained again in another batch counts once; it is no duplicate.
-    again = _repeats(runs)
+    again = repeats_of(runs)
     repeats, runs = runs.loc[again], runs.loc[~again].reset_index(drop=True)
     on_curve = runs["arm"].isin(CURVE_ARMS)
     _refuse_duplicates(runs, on_curve, source)
     # Whether enough is left for a curve.
-    finite = _finite(runs)
+    finite = has_loss(runs)
     curve = runs.loc[on_curve & finite].sort_values(["rho", "seed"], ignore_index=True)
     _refuse_too_few(curve, int(on_curve.sum()), source)
     return SweepRuns(
         curve=curve,
         arms=runs.loc[~on_curve & finite],
         failed=runs.loc[~finite],
-        repeats=repeats.loc[_finite(repeats)],
+        repeats=repeats.loc[has_loss(repeats)],
         source=source,
     )
 
@@ -91,7 +91,7 @@ def numbers(table: pd.DataFrame, column: str, source: str) -> pd.Series:
     return read
 
 
-def _with_checked_columns(table: pd.DataFrame, source: str) -> pd.DataFrame:
+def with_checked_columns(table: pd.DataFrame, source: str) -> pd.DataFrame:
     """Return a copy of the table with rho, seed, loss and arm of every run checked and converted.
 
     Raises:
@@ -142,7 +142,7 @@ def _seeds(runs: pd.DataFrame, source: str) -> pd.Series:
     return seeds.astype(int)
 
 
-def _repeats(runs: pd.DataFrame) -> np.ndarray:
+def repeats_of(runs: pd.DataFrame) -> np.ndarray:
     """Return which rows repeat an earlier run (the same `run_id`) in another batch, shape (n,).
 
     The same run twice in one batch is no repeat but a duplicate.
@@ -187,7 +187,7 @@ def _refuse_too_few(curve: pd.DataFrame, asked: int, source: str) -> None:
         )
 
 
-def _finite(runs: pd.DataFrame) -> np.ndarray:
+def has_loss(runs: pd.DataFrame) -> np.ndarray:
     """Return which runs have a loss to use: finite, and not marked as failed, shape (n,)."""
     finite = np.isfinite(runs["validation_loss"].to_numpy(float))
     if "outcome" in runs:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from engram_sweep.config.sections import Corpus, Count, Memory, Model, Positive, Share, Training
 from engram_sweep.config.slurm import Slurm
@@ -29,6 +29,15 @@ class Arms(Section):
     """The same activated parameters, nothing sparse."""
 
 
+Iso = Literal["strict", "paper"]
+"""What is held along rho: P_tot, P_act and FLOPs, or P_tot only, as in the paper."""
+
+
+def _as_list(value: object) -> object:
+    """Return a name by itself as a list of one, so that `iso: paper` needs no brackets."""
+    return [value] if isinstance(value, str) else value
+
+
 Rhos = Annotated[tuple[Share, ...], Field(strict=False)]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
 
@@ -44,7 +53,13 @@ class Full(Section):
 class Sweep(Section):
     """What varies; a sweep is the product of its axes."""
 
-    iso: Literal["strict", "paper"] = "strict"
+    iso: Annotated[
+        tuple[Iso, ...], BeforeValidator(_as_list), Field(min_length=1, strict=False)
+    ] = ("strict",)
+    """How points are compared; both modes give two curves that share their runs at rho = 1.
+
+    `strict` takes what the Engram module activates out of the shared expert; `paper` changes routed
+    experts and table rows only (paper section 3.1)."""
     rho: Rhos
     """Shares of P_sparse in routed experts; empty only if `arms.dense` is all that trains."""
     seeds: Seeds
@@ -61,13 +76,15 @@ class Sweep(Section):
     rows_per_head: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = ()
     """Table sizes in place of what the experts give up; P_tot is then not held (paper section 3.2).
 
-    0 is the backbone without a memory and stands beside rho = 1 only."""
+    Rows of every Engram head; over-encoding gets as many parameters. One rho stands beside them. 0
+    is the backbone without a memory and stands beside rho = 1 only."""
     arms: Arms = Arms()
     full: Full | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> Sweep:
         for key in (
+            "iso",
             "rho",
             "seeds",
             "total_over_active",
@@ -80,18 +97,43 @@ class Sweep(Section):
                 raise ValueError(f"{key}: expected distinct values, got {list(values)}")
         if not self.rho and not self.arms.dense:
             raise ValueError("rho: expected at least one value (or arms.dense), got none")
+        if len(self.iso) > 1 and 1 not in self.rho:
+            raise ValueError(
+                "iso: expected rho = 1 in sweep.rho beside two modes, their curves meet there, got "
+                f"{list(self.rho)}"
+            )
         if 1 in self.arms.over_encoding and not self.rows_per_head:
             raise ValueError(
                 "arms.over_encoding: expected rho below 1, where experts give up parameters, got 1"
             )
-        if 0 in self.rows_per_head and set(self.rho) != {1}:
-            raise ValueError(
-                "rows_per_head: expected 0 (no memory) beside rho = 1 only, got rho "
-                f"{list(self.rho)}"
-            )
+        if self.rows_per_head:
+            self._check_table_sizes()
         if self.full is not None:
             self.in_full()
         return self
+
+    def _check_table_sizes(self) -> None:
+        """Check what stands beside `rows_per_head`: one backbone, and an arm for every size.
+
+        Raises:
+            ValueError: something else does.
+        """
+        rho, others = list(self.rho), list(self.arms.over_encoding)
+        if 0 in self.rows_per_head and set(rho) != {1}:
+            raise ValueError(
+                f"rows_per_head: expected 0 (no memory) beside rho = 1 only, got rho {rho}"
+            )
+        if len(rho) != 1:
+            raise ValueError(
+                f"rows_per_head: expected one rho beside it, whose model gets the tables, got {rho}"
+            )
+        if others and others != rho:
+            raise ValueError(
+                f"arms.over_encoding: expected {rho} beside rows_per_head, the rho that Engram "
+                f"has, got {others}"
+            )
+        if others and not any(self.rows_per_head):
+            raise ValueError("rows_per_head: expected a size above 0 for arms.over_encoding, got 0")
 
     def in_full(self) -> Sweep:
         """Return the sweep with the keys of `full` in place of its own.
@@ -110,13 +152,11 @@ class Budget(Section):
     params_total: Positive | None = None
     """P_tot of the largest model."""
     params_active: Positive | None = None
-    """P_act of every model."""
+    """P_act at rho = 1."""
     slack: Share = 0.01
     """Largest relative miss of the two."""
-    with_vocabulary: bool = False
-    """Whether the budget counts the vocabulary.
-
-    If so, P_tot includes the embedding and the LM head, P_act the LM head only."""
+    vocabulary_matrices: Annotated[int, Field(ge=0, le=2)] = 0
+    """How many of embedding and LM head `params_total` counts; `params_active` counts none."""
     max_gpu_hours: Positive | None = None
     """A sweep that takes more is not launched, unless `--max-gpu-hours` raises it."""
 
@@ -148,6 +188,10 @@ class Launch(Section):
     retries: Retries = Retries()
     checkpoint_minutes: Positive = 10.0
     """Time between two checkpoints of a run."""
+    keep_weights: Literal["none", "final"] | None = None
+    """Whether a finished run's final weights stay in its folder.
+
+    If left out: `final` for small models (`planning.kept_weights.MAX_KEPT_BYTES`), else `none`."""
     corpus_path: str | None = None
     """The folder of token shards if `corpus.source` is `shards`; `--corpus` names another."""
     sustained_gflops: Positive | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from engram_sweep.config.strict_yaml import Section
 from engram_sweep.corpus.own_tokenizer import OWN
@@ -16,6 +17,20 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
+MIN_EPSILON = 1e-30
+"""Far above the smallest number that float32 tells from zero, 1e-38."""
+
+
+def _tells_from_zero(value: float) -> float:
+    if not value >= MIN_EPSILON:
+        # Pydantic's own message writes the limit out, with all its zeros.
+        raise PydanticCustomError(
+            "epsilon", "expected at least {least}", {"least": f"{MIN_EPSILON:g}"}
+        )
+    return value
+
+
+Epsilon = Annotated[float, AfterValidator(_tells_from_zero)]
 
 
 @dataclass(frozen=True)
@@ -112,6 +127,10 @@ class Model(Section):
     dense_layers: Annotated[int, Field(ge=0)] = 0
     dense_width: Annotated[int, Field(ge=0)] = 0
     rope_theta: Positive = 10_000.0
+    norm_eps: Epsilon = 1e-5
+    """Added to the mean square in every RMSNorm; arXiv 2512.24880, Table 5, prints 1e-20."""
+    routed_scaling_factor: Positive = 1.0
+    """Multiplies the routed experts' sum; DeepSeek-V3 (arXiv 2412.19437) has 2.5."""
     init_std: Positive = 0.02
 
     @model_validator(mode="after")
@@ -175,6 +194,8 @@ class Training(Section):
     table_learning_rate_factor: Positive = 5.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.1
     betas: Annotated[tuple[Beta, Beta], Field(strict=False)] = (0.9, 0.95)
+    eps: Epsilon = 1e-8
+    """Of AdamW and the tables' Adam; arXiv 2512.24880, Table 5, prints 1e-20."""
     schedule: Literal["cosine", "wsd", "step"] = "cosine"
     warmup_share: Share = 0.03
     final_share: Share = 0.1
@@ -184,5 +205,17 @@ class Training(Section):
     balance_loss: Annotated[float, Field(ge=0)] = 0.0
     """Weight of the sequence-wise balance loss (DeepSeek-V3, Eq. 17), per expert and top_k."""
     optimizer: Literal["adamw", "muon"] = "adamw"
+    table_optimizer: Literal["adam", "lazy_adam"] = "adam"
+    """`adam`: as under dense Adam (paper Appendix A); `lazy_adam` freezes rows between look-ups."""
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
+
+    @model_validator(mode="after")
+    def _rows_come_to_rest(self) -> Training:
+        b1, b2 = self.betas
+        if self.table_optimizer == "adam" and b1 * b1 >= b2:
+            raise ValueError(
+                "betas: expected the first below the root of the second with table_optimizer: "
+                f"adam, or rows move on for good after their last gradient, got {[b1, b2]}"
+            )
+        return self

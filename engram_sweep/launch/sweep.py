@@ -21,6 +21,7 @@ from engram_sweep.own_folders import (
     private_files,
     show_to_group,
 )
+from engram_sweep.planning.kept_weights import keeps_weights
 from engram_sweep.planning.plan import Plan
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.record_cache import collect
@@ -185,13 +186,14 @@ def _work_orders(
     plan: Plan, todo: list[RunStatus], placement: Placement, shards: Path
 ) -> dict[str, WorkOrder]:
     """Return what to train, by run id."""
-    launch, shape = plan.scale.launch, placement.shape
+    launch, shape, keep_weights = plan.scale.launch, placement.shape, keeps_weights(plan)
     fingerprint, stamped = load(shards).manifest.fingerprint, stamp(shards)
     return {
         run.run_id: WorkOrder(
             run_id=run.run_id,
             scale=run.scale,
             rho_asked=run.allocation.rho_asked,
+            rows_per_head_asked=run.axes.rows_per_head,
             ledger=run.allocation.ledger.sums(),
             shards=str(shards.resolve()),
             corpus_fingerprint=fingerprint,
@@ -203,6 +205,7 @@ def _work_orders(
             signal_seconds=placement.signal_seconds,
             timeout_minutes=launch.timeout_minutes,
             checkpoint_minutes=launch.checkpoint_minutes,
+            keep_weights=keep_weights,
             retries=launch.retries.model_dump(),
             group_readable=plan.scale.results.group_readable,
             spec=run.spec,

@@ -187,6 +187,8 @@ def _moe(scale: Scale) -> Geometry:
         shared_width=tuple(shared),
         dense_layers=m.dense_layers,
         rope_theta=m.rope_theta,
+        norm_eps=m.norm_eps,
+        routed_scaling_factor=m.routed_scaling_factor,
         init_std=m.init_std,
         memory=None,
         memory_at_input=False,
@@ -209,7 +211,7 @@ def _solve(
     if arm is MOE:
         return base
     geometry = arm.shape(base, experts, _one_row_memory(scale))
-    if arm.always_meets_active or scale.sweep.iso == "strict":
+    if arm.always_meets_active or scale.sweep.iso == ("strict",):
         geometry = _meet_active(geometry, target, scale.training.window)
     if not arm.splits_budget:
         return geometry

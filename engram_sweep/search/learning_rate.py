@@ -34,7 +34,16 @@ class Trial:
 
 
 def probes(scale: Scale) -> tuple[float, float]:
-    """Return the two rho that are compared: pure MoE and the middle of the grid."""
+    """Return the two rho that are compared: pure MoE and the middle of the grid.
+
+    Raises:
+        UserError: the scale has no rho below 1, or varies table sizes in place of rho.
+    """
+    if scale.sweep.rows_per_head:
+        raise UserError(
+            f"sweeps/{scale.name}.yaml: sweep.rows_per_head: tune compares rho = 1 with a rho "
+            "below 1 at one P_tot, expected no table sizes"
+        )
     inside = sorted(rho for rho in scale.sweep.rho if rho < 1)
     if not inside:
         raise UserError(
@@ -47,7 +56,12 @@ def probes(scale: Scale) -> tuple[float, float]:
 def trial_plan(scale: Scale, learning_rate: float) -> Plan:
     """Return the plan of one trial: both probes, the first seed, no arms."""
     section = scale.sweep.model_copy(
-        update={"rho": probes(scale), "seeds": scale.sweep.seeds[:1], "arms": Arms()}
+        update={
+            "rho": probes(scale),
+            "seeds": scale.sweep.seeds[:1],
+            "iso": scale.sweep.iso[:1],
+            "arms": Arms(),
+        }
     )
     training = scale.training.model_copy(update={"learning_rate": learning_rate})
     return make_plan(

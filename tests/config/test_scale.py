@@ -55,6 +55,38 @@ IMPOSSIBLE = [
         {"sweep__rows_per_head": [0, 9]},
         r"sweep\.rows_per_head: expected 0 \(no memory\) beside rho = 1 only",
     ),
+    (
+        {"sweep__rows_per_head": [9, 16]},
+        r"sweep\.rows_per_head: expected one rho beside it, .* got \[1\.0, 0\.8, ",
+    ),
+    (
+        {"sweep__rho": [], "sweep__rows_per_head": [9], "sweep__arms": {"dense": True}},
+        r"sweep\.rows_per_head: expected one rho beside it, whose model gets the tables, got \[\]",
+    ),
+    (
+        {
+            "sweep__rho": [1.0],
+            "sweep__rows_per_head": [9],
+            "sweep__arms": {"over_encoding": [0.5]},
+        },
+        r"sweep\.arms\.over_encoding: expected \[1\.0\] beside rows_per_head, .* got \[0\.5\]",
+    ),
+    (
+        {
+            "sweep__rho": [1.0],
+            "sweep__rows_per_head": [0],
+            "sweep__arms": {"over_encoding": [1.0]},
+        },
+        r"sweep\.rows_per_head: expected a size above 0 for arms\.over_encoding, got 0",
+    ),
+    ({"sweep__iso": "loose"}, r"sweep\.iso\.0: .*'strict' or 'paper', got 'loose'"),
+    ({"sweep__iso": []}, r"sweep\.iso: .*at least 1 item"),
+    ({"sweep__iso": 1}, r"sweep\.iso: .*tuple, got 1"),
+    ({"sweep__iso": ["paper", "paper"]}, r"sweep\.iso: expected distinct values"),
+    (
+        {"sweep__iso": ["strict", "paper"], "sweep__rho": [0.5, 0.2]},
+        r"sweep\.iso: expected rho = 1 in sweep\.rho beside two modes, .* got \[0\.5, 0\.2\]",
+    ),
     ({"budget": {"max_gpu_hours": 3}}, r"budget\.max_gpu_hours: expected launch\.gpu beside it"),
     ({"budget": {"params": 3}}, r"budget\.params: unknown key, expected one of params_total, "),
     (

@@ -46,7 +46,7 @@ def test_the_paper_s_sweep(
     ]
     asked = sbatch_options((results / "10B/dry-run/array-0.sh").read_text())
     assert (asked["nodes"], asked["gpus-per-node"], asked["ntasks-per-node"]) == ("4", "8", "8")
-    assert asked["array"] == "0-26%8"
+    assert asked["array"] == "0-50%8"
     assert "requeue" in asked
     assert asked["signal"].startswith("USR2@")
     plan = json.loads((results / "10B/dry-run/plan.json").read_text())
@@ -54,7 +54,7 @@ def test_the_paper_s_sweep(
     assert plan["arrays"] == [
         {"script": "array-0.sh", "after": None, "runs": [row["run_id"] for row in plan["runs"]]},
     ]
-    assert plan["cost"]["runs"] == len(plan["runs"]) == 27
+    assert plan["cost"]["runs"] == len(plan["runs"]) == 51
 
 
 def test_files_of_an_earlier_dry_run_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ def values(**changes: Any) -> dict[str, Any]:
         "scale": "s",
         "arm": "engram",
         "rho_asked": 0.5,
+        "rows_per_head_asked": None,
         "rho": 0.5,
         "seed": 0,
         "outcome": "ok",
@@ -51,6 +52,8 @@ def values(**changes: Any) -> dict[str, Any]:
         "routed_experts": 4,
         "expert_load": [[0.5, 0.5]],
         "dead_experts": 0,
+        "table_rows": [[8, 8]],
+        "rows_touched": [[5, 8]],
         "gate_mean": [0.5],
         "tokens_per_second": 1.0,
         "restarts": 0,
@@ -144,9 +147,10 @@ def test_a_foreign_table_is_one_line(tmp_path: Path) -> None:
         read_runs("nothing", tmp_path)
 
 
-def test_records_of_the_first_version_stay_readable(tmp_path: Path) -> None:
-    """The fixture was written by the code of that version."""
-    old = pq.read_table(ROOT / "tests" / "fixtures" / "records-v1.parquet")
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+def test_records_of_every_version_stay_readable(tmp_path: Path, version: int) -> None:
+    """The fixtures were written by the code of their version."""
+    old = pq.read_table(ROOT / "tests" / "fixtures" / f"records-v{version}.parquet")
     for row in range(old.num_rows):
         run_id = old["run_id"][row].as_py()
         folder = runs_folder(tmp_path, "s") / run_id
@@ -157,7 +161,7 @@ def test_records_of_the_first_version_stay_readable(tmp_path: Path) -> None:
     new.mkdir()
     write_record(new / FILE_NAME, values())
     both = read_runs("s", tmp_path)
-    assert sorted(both.schema_version) == [1] * old.num_rows + [SCHEMA_VERSION]
+    assert sorted(both.schema_version) == [version] * old.num_rows + [SCHEMA_VERSION]
     assert both.validation_loss.notna().all()
     assert export_runs("s", tmp_path, tmp_path / "all.parquet") == old.num_rows + 1
     assert len(read_parquet(tmp_path / "all.parquet")) == old.num_rows + 1

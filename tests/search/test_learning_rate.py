@@ -43,3 +43,10 @@ def test_a_scale_without_a_hybrid_has_nothing_to_compare(smoke_plan: Plan) -> No
     alone = scale.model_copy(update={"sweep": scale.sweep.model_copy(update={"rho": (1.0,)})})
     with pytest.raises(UserError, match="expected one"):
         probes(alone)
+
+
+def test_a_scale_of_table_sizes_is_one_line(smoke_plan: Plan) -> None:
+    scale = smoke_plan.scale
+    sizes = scale.sweep.model_copy(update={"rho": (0.5,), "rows_per_head": (64, 128)})
+    with pytest.raises(UserError, match=r"smoke\.yaml: sweep\.rows_per_head: tune compares"):
+        probes(scale.model_copy(update={"sweep": sizes}))

@@ -1,15 +1,24 @@
 import argparse
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from analysis.cli.report import register_fit, register_report
 from analysis.report.numbers import as_json
+from analysis.report.slot_sentences import state_slots
 from analysis.report.verdict_sentences import state_verdict
+from analysis.slots.slots_analysis import analyse_slots
 from analysis.sweep.sweep_analysis import analyse_sweep
+from engram_sweep.config.scale import load_scale
 from engram_sweep.errors import UserError
+from engram_sweep.launch.sweep import sweep as train
+from engram_sweep.planning.plan import make_plan
+from tests.analysis.slots.conftest import counted, slots
 from tests.analysis.tables import sweep, write_runs
+from tests.examples import load
 
 
 def call(*words: str) -> int:
@@ -154,3 +163,54 @@ def test_a_foreign_parquet_is_refused(tmp_path):
     path.write_text("no parquet")
     with pytest.raises(UserError, match=r"foreign\.parquet: expected a readable parquet file"):
         call("fit", "--records", path)
+
+
+def test_table_sizes_are_fitted_and_reported(tmp_path, capsys):
+    table = counted(slots())
+    write_runs(tmp_path, "sizes", table)
+    table.to_parquet(tmp_path / "table.parquet")
+    assert call("fit", "sizes", "--results", tmp_path) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told == state_slots(analyse_slots(table))
+    assert call("fit", "--records", tmp_path / "table.parquet", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["sentence"] == " ".join(told)
+    assert call("report", "sizes", "--results", tmp_path) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        *told,
+        str(tmp_path / "sizes" / "report.html"),
+    ]
+    assert (tmp_path / "sizes" / "loss_vs_slots.pdf").is_file()
+    with pytest.raises(UserError, match="--at C=1e9: sizes varies table sizes and has no"):
+        call("fit", "sizes", "--results", tmp_path, "--at", "C=1e9")
+
+
+def test_a_curve_beside_table_sizes_is_one_line(tmp_path):
+    both = pd.concat([slots(), sweep().assign(rows_per_head_asked=np.nan)])
+    both.to_parquet(tmp_path / "both.parquet")
+    with pytest.raises(UserError, match="24 runs with tables have no rows_per_head"):
+        call("fit", "--records", tmp_path / "both.parquet")
+
+
+def test_table_sizes_are_trained_and_read(tmp_path, capsys):
+    """Smoke's backbone with tables of two sizes in both arms, from YAML to a page."""
+    data = load("smoke").model_dump(mode="json", exclude={"name"}, exclude_none=True)
+    sizes = {"rho": [1.0], "rows_per_head": [0, 16, 512], "iso": "paper"}
+    data["sweep"] |= {**sizes, "seeds": [0, 1], "arms": {"over_encoding": [1.0]}}
+    data["training"]["tokens"] = 4096
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "sizes.yaml").write_text(yaml.safe_dump(data))
+    results = tmp_path / "results"
+    plan = make_plan(load_scale("sizes", tmp_path / "sweeps"))
+    assert all(one.finished for one in train(plan, results, lambda statuses: None, "inline"))
+    assert call("fit", "sizes", "--results", results, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["arm"] for one in found["arms"]] == ["engram", "over_encoding"]
+    for one in found["arms"]:
+        assert [size["rows_per_head"] for size in one["sizes"]] == [16, 512]
+        shares = [size["touched"] for size in one["sizes"]]
+        assert shares[0] > shares[-1], "a short text fills a small table only"
+        assert one["over_moe"]["seeds"] == 2
+        assert one["slope"]["low"] < one["slope"]["high"]
+    assert found["paired"][0]["over"] == "over_encoding"
+    assert call("report", "sizes", "--results", results) == 0
+    assert "rows (" in capsys.readouterr().out
