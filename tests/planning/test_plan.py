@@ -87,8 +87,12 @@ def test_arms_are_added_for_every_seed():
     ],
 )
 def test_where_it_runs_is_not_part_of_the_identity(key, value):
-    there = make_plan(scale(**{f"launch__{key}": value}))
-    assert [run.run_id for run in there.runs] == [run.run_id for run in make_plan(scale()).runs]
+    # Only shards lie in a folder that is named.
+    corpus = {"corpus__source": "shards"}
+    here, there = scale(**corpus), scale(**corpus, **{f"launch__{key}": value})
+    assert [run.run_id for run in make_plan(there).runs] == [
+        run.run_id for run in make_plan(here).runs
+    ]
 
 
 def test_names_are_not_part_of_the_identity():

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from engram_sweep.corpus.own_text.parts import cut, encode_parts
 from engram_sweep.corpus.own_tokenizer import train_bpe
 from engram_sweep.corpus.tokenizer import TOKENIZERS, ByteTokenizer
 from engram_sweep.errors import UserError
+from tests.examples import ROOT
 
 TEXTS = ["to be", "or not", "to be:", "that", "is the question"]
 DOCUMENTS = [Document(text, f"line {number}") for number, text in enumerate(TEXTS, 1)]
@@ -100,3 +104,47 @@ def test_a_worker_that_is_killed_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="a process that tokenises was killed"):
         encode_parts([DOCUMENTS], Deadly(os.getpid()), tmp_path, 2)
     assert not list(tmp_path.iterdir())
+
+
+class Slow(ByteTokenizer):
+    """Never gets done."""
+
+    def encode(self, text: str) -> np.ndarray:
+        time.sleep(60)
+        raise AssertionError
+
+
+CALL = """
+import sys
+from pathlib import Path
+from engram_sweep.corpus.own_text.parts import encode_parts
+from tests.corpus.own_text.test_parts import DOCUMENTS, Slow
+encode_parts([DOCUMENTS, DOCUMENTS[1:]], Slow(), Path(sys.argv[1]), 2)
+"""
+
+
+def command_of(pid: str) -> str:
+    """The command line of a process; empty if it has ended."""
+    try:
+        return Path("/proc", pid, "cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def workers_of(pid: int) -> list[str]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [child for child in children if "spawn_main" in command_of(child)]
+
+
+def test_workers_end_with_a_call_that_is_killed(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", CALL, str(tmp_path)]
+    call = subprocess.Popen(words, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    while len(workers := workers_of(call.pid)) < 2:
+        assert call.poll() is None
+        time.sleep(0.05)
+    call.kill()
+    call.wait()
+    deadline = time.monotonic() + 30
+    while any(command_of(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(command_of(pid) for pid in workers)
