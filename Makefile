@@ -64,6 +64,7 @@ bench: $(BIN)/.ready
 	$(BIN)/pip install --quiet -c constraints.txt -r benchmarks/requirements.txt
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/train_step.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/commands.py
+	$(BIN)/python -m benchmarks.data_prepare
 	$(BIN)/python -m benchmarks.many_runs
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.checks
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -93,12 +93,12 @@ def show_to_group(folder: Path) -> None:
                     os.chmod(entry, 0o640)
 
 
-def folders_below(path: Path) -> Iterator[Path]:
-    """Yield a folder that is there and the folders in it, one level deep."""
-    if path.is_dir():
-        yield path
-        with os.scandir(path) as entries:
-            yield from (Path(entry.path) for entry in entries if entry.is_dir())
+def folders_below(path: Path) -> list[Path]:
+    """Return a folder and the folders in it, one level deep; nothing if it is not there."""
+    if not path.is_dir():
+        return []
+    with os.scandir(path) as entries:
+        return [path, *(Path(entry.path) for entry in entries if entry.is_dir())]
 
 
 def user_name(uid: int) -> str:

@@ -151,6 +151,7 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
         stop=stop,
         place=place,
         progress_bar=inline and sys.stderr.isatty(),
+        keep_weights=here.path if order.keep_weights else None,
     )
     if place.rank:
         return

@@ -59,21 +59,28 @@ Markdown(
 # Runs of one seed share their text, its order, and every initial value they have in common; what
 # shifts all of them is gone from a difference. What is left is the run itself, which more seeds
 # average away, and the finite validation set, which they do not: every run reads the same windows,
-# and some rho suit them better by chance. Numbers are standard deviations of a difference between
-# two values of rho, in nats/token.
+# and some rho suit them better by chance. Runs at rho = 1 may scatter more than others, so they
+# have a row of their own. Numbers are standard deviations in a difference between a rho and rho =
+# 1, in nats/token.
 
 # %%
-noise_sources(result.sweep.curve, means).round(4)
+noise_sources(means).round(4)
 
 # %% [markdown]
-# The intervals take run noise as equal along rho, unless a test says otherwise (p < 0.05) and there
-# are three seeds or more; then each rho gets its own. Here is what each run has beyond its rho's
-# mean and its seed's shift.
+# The intervals give rho = 1 a noise of its own, as many times that of other runs as the runs and a
+# prior say; below it they take noise as equal, and a test says whether it is. Here is what each run
+# has beyond its rho's mean and its seed's shift.
 
 # %%
 p = result.diagnostics.unequal_noise
 display(Image(render(residuals_over_rho(result), "png"), width=720))
-Markdown("Too few runs to tell." if p is None else f"Noise equal along rho: p = {p:.2g}.")
+ratio = result.anchor_noise
+loud = (
+    "No run at rho = 1 to compare."
+    if ratio.value is None
+    else f"Noise at rho = 1: {ratio.value:.1f} [{ratio.low:.1f}, {ratio.high:.1f}] times the rest."
+)
+Markdown(loud + ("" if p is None else f" Noise equal apart from that: p = {p:.2g}."))
 
 # %% [markdown]
 # ## How many seeds and points
@@ -83,7 +90,9 @@ Markdown("Too few runs to tell." if p is None else f"Noise equal along rho: p = 
 # SCALE` answers it for any scale before anything is trained.
 
 # %%
-noise = Noise(run=means.sigma if np.isfinite(means.sigma) else Noise().run)
+noise = Noise(
+    run=means.sigma if np.isfinite(means.sigma) else Noise().run, anchor=ratio.value or 1.0
+)
 gains = noise.run * np.array([0.5, 1, 2, 4])
 designs = {
     f"{seeds} seeds x {points} points": (seeds, points)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engram_sweep.cli.options import add_set_option, scale_of
 from engram_sweep.errors import UserError
+
+if TYPE_CHECKING:
+    from analysis.sweep.next_run import NextRun
 
 
 def register_power(subparsers) -> None:
@@ -30,6 +35,13 @@ def register_power(subparsers) -> None:
         "--noise", type=float, default=0.002, help="run noise, nats/token (default: 0.002)"
     )
     parser.add_argument(
+        "--anchor-noise",
+        type=float,
+        default=1.0,
+        metavar="RATIO",
+        help="noise of runs at rho = 1 over that of others (default: 1)",
+    )
+    parser.add_argument(
         "--seeds", type=int, nargs="+", default=[2, 3, 5], help="seeds to try (default: 2 3 5)"
     )
     parser.add_argument(
@@ -47,12 +59,14 @@ def _run(options: argparse.Namespace) -> int:
     """
     import numpy as np
 
-    from analysis.simulation.power import WANTED, power
+    from analysis.simulation.power import WANTED, power, worth_of_next_run
     from analysis.simulation.sweeps import Noise
 
     for flag, value, least in (("gain", options.gain, 0.0), ("noise", options.noise, 0.0)):
         if not (np.isfinite(value) and value > least):
             raise UserError(f"--{flag}: expected nats/token above 0, got {value:g}")
+    if not (np.isfinite(options.anchor_noise) and options.anchor_noise > 0):
+        raise UserError(f"--anchor-noise: expected a ratio above 0, got {options.anchor_noise:g}")
     if min(options.seeds) < 2:
         raise UserError(
             "--seeds: expected at least 2, one leaves no run noise to measure, got "
@@ -61,20 +75,27 @@ def _run(options: argparse.Namespace) -> int:
     if options.trials < 1:
         raise UserError(f"--trials: expected at least 1, got {options.trials}")
     scale = scale_of(options)
-    rho = np.array(sorted(scale.sweep.rho))
+    rho, anchors = np.array(sorted(scale.sweep.rho)), len(scale.sweep.anchor_seeds)
     if len(rho) < 3 or rho[-1] != 1:
         raise UserError(
             f"sweeps/{scale.name}.yaml: sweep.rho: expected rho = 1 and at least two below, "
             f"got {[*rho]}"
         )
-    noise, found = Noise(run=options.noise), {}
+    noise = Noise(run=options.noise, anchor=options.anchor_noise)
+    found: dict[int, float] = {}
+    best: dict[int, NextRun | None] = {}
+    more = f" and {anchors} more at rho = 1" if anchors else ""
+    louder = f", {noise.anchor:g} times that at rho = 1" if noise.anchor != 1 else ""
     for seeds in sorted(set(options.seeds)):
-        found[seeds] = power(options.gain, rho, seeds, noise, options.trials).gain
+        found[seeds] = power(
+            options.gain, rho, seeds, noise, options.trials, anchor_seeds=anchors
+        ).gain
+        best[seeds] = worth_of_next_run(options.gain, rho, seeds, noise, anchors)
         if not options.json:
             print(
-                f"{seeds} seeds x {len(rho)} points tell a gain of {options.gain:g} nats/token "
-                f"from 0 with {found[seeds]:.0%} power ({options.trials} simulated sweeps, run "
-                f"noise {options.noise:g})",
+                f"{seeds} seeds x {len(rho)} points{more} tell a gain of {options.gain:g} "
+                f"nats/token from 0 with {found[seeds]:.0%} power ({options.trials} simulated "
+                f"sweeps, run noise {options.noise:g}{louder}){_next(best[seeds])}",
                 flush=True,
             )
     if options.json:
@@ -82,9 +103,15 @@ def _run(options: argparse.Namespace) -> int:
             "rho": rho.tolist(),
             "gain": options.gain,
             "noise": options.noise,
+            "anchor_noise": options.anchor_noise,
+            "anchor_seeds": anchors,
             "trials": options.trials,
         }
-        print(json.dumps(design | {"power": {str(seeds): share for seeds, share in found.items()}}))
+        answers = {
+            "power": {str(seeds): share for seeds, share in found.items()},
+            "next_run": {str(seeds): one and asdict(one) for seeds, one in best.items()},
+        }
+        print(json.dumps(design | answers))
         return 0
     enough = next((seeds for seeds, share in found.items() if share >= WANTED), None)
     if enough is None:
@@ -92,3 +119,13 @@ def _run(options: argparse.Namespace) -> int:
     else:
         print(f"{enough} seeds are enough for {WANTED:.0%}")
     return 0
+
+
+def _next(one: NextRun | None) -> str:
+    """Return what one more run is worth, in words."""
+    if one is None:
+        return ""
+    return (
+        f"; one more run is worth most at rho = {one.rho:g}, it takes {one.share:.0%} off the "
+        "gain's variance"
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from analysis.levels import DELTA, LEVEL
 from engram_sweep.cli.options import add_set_option, changes_of, name_of
 from engram_sweep.errors import UserError
+from engram_sweep.planning.axes import ISO_MODES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,11 @@ def register_fit(subparsers) -> None:
         help="predict rho* and the gain of a condition that was not trained: values of C (budget "
         "in FLOPs), total_over_active, tokens_per_active; may be given several times",
     )  # fmt: skip
+    parser.add_argument(
+        "--iso",
+        choices=ISO_MODES,
+        help="of sweeps with a strict and a paper's curve, fit this one only",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     _common(parser)
     parser.set_defaults(func=run_fit)
@@ -82,7 +88,7 @@ def run_fit(options: argparse.Namespace) -> int:
     table, source = _asked_table(options)
     if has_table_sizes(table):
         return _fit_slots(table, source, options)
-    joint = analyse(table, source, options.level, options.delta)
+    joint = analyse(table, source, options.level, options.delta, options.iso)
     if places and joint.scaling is None:
         raise UserError(f"--at: {joint.reason}")
     if joint.alone:

@@ -1,8 +1,9 @@
 """A parametric bootstrap in the hierarchy of the sweep: draws of the mean losses, and percentiles.
 
-A draw is the mean losses, plus run noise paired over seeds (Student-t, because few seeds leave the
-noise itself uncertain), plus the covariance from the finite set of validation windows. Every draw
-is fitted again, the forms in play taking equal shares (fit.UCurve.refit).
+A draw is the mean losses, plus run noise with its own size of sigma, of the anchor's noise and of
+the seeds' shifts (noise.SweepNoise, because few seeds leave all three uncertain), plus the
+covariance from the finite set of validation windows. Every draw is fitted again, the forms in play
+taking equal shares (fit.UCurve.refit).
 """
 
 import numpy as np
@@ -17,9 +18,7 @@ DRAWS = 2000
 def draw_errors(means: RhoMeans, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Draw errors that the mean losses could have had, nats/token, shape (R, draws).
 
-    Run noise is drawn from a multivariate t with the degrees of freedom behind sigma; all rho of
-    one draw share its scale. The window part is Gaussian: hundreds of windows, so its covariance is
-    well known.
+    The window part is Gaussian: hundreds of windows, so its covariance is well known.
 
     Args:
         means: the mean losses at R values of rho.
@@ -29,10 +28,9 @@ def draw_errors(means: RhoMeans, draws: int, rng: np.random.Generator) -> np.nda
     Raises:
         ValueError: the noise could not be estimated (a single seed).
     """
-    if means.dof < 1:
+    if means.noise is None:
         raise ValueError("one seed leaves no run noise to draw from")
-    scale = means.sigma / np.sqrt(rng.chisquare(means.dof, draws) / means.dof)
-    runs = np.linalg.cholesky(means.unit_cov) @ rng.standard_normal((len(means.rho), draws)) * scale
+    runs = means.noise.draw(draws, rng)
     # The window covariance may be singular, so its root comes from its eigenvectors.
     values, vectors = np.linalg.eigh(means.window_cov)
     root = vectors * np.sqrt(np.maximum(values, 0))

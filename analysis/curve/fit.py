@@ -20,6 +20,12 @@ GRID_POINTS = 401
 """Points of the grid on which curves are read, over the measured range of rho."""
 RULED_OUT_P = 0.1
 """A form whose misses are less probable than this takes no draws."""
+MAX_END_MISS = 1.5
+"""Standard errors by which a form may miss the loss at an end of the range.
+
+The gain is a loss at an end, and cross-validation never leaves an end out: without this rule a
+smoother that is 3 standard errors off there took draws.
+"""
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,24 @@ def fit_curve(means: RhoMeans, form: str | None = None) -> UCurve:
     fits = {name: one.fit(means, grid) for name, one in FORMS.items()}
     chosen = _choose(fits, means) if form is None else fits[form]
     others = tuple(fit for fit in fits.values() if fit is not chosen)
-    in_play = (chosen, *(fit for fit in others if _plausible(fit, means)))
+    in_play = (
+        chosen,
+        *(fit for fit in others if _meets_ends(fit, means) and _plausible(fit, means)),
+    )
     return UCurve(grid=grid, chosen=chosen, others=others, in_play=in_play)
+
+
+def _meets_ends(fit: Fit, means: RhoMeans) -> bool:
+    """Return whether a fit misses neither end of the range by more than MAX_END_MISS.
+
+    The standard error is that of the common run noise: an anchor that scatters is no reason to
+    take its loss from a smooth continuation of its neighbours.
+    """
+    if means.dof < 1 or means.sigma == 0:
+        return True
+    ends = [0, -1]
+    error = means.sigma / np.sqrt(means.runs[ends])
+    return bool(np.all(np.abs(means.loss - fit.at_rho)[ends] <= MAX_END_MISS * error))
 
 
 def _plausible(fit: Fit, means: RhoMeans) -> bool:
@@ -88,13 +110,17 @@ def _plausible(fit: Fit, means: RhoMeans) -> bool:
 def _choose(fits: dict[str, Fit], means: RhoMeans) -> Fit:
     """Return the default, unless another form's cross-validation error is clearly lower.
 
-    Clearly means by more than the noise explains.
+    Clearly means by more than the noise explains. A form that misses an end is not chosen, not even
+    the default, unless all do.
     """
     default = fits[DEFAULT]
-    compared = [fit for fit in fits.values() if not np.isnan(fit.cv_error)]
+    meeting = [fit for fit in fits.values() if _meets_ends(fit, means)]
+    compared = [fit for fit in meeting if np.isfinite(fit.cv_error)]
     best = min(compared, key=lambda fit: fit.cv_error, default=default)
-    if best is default or not np.isfinite(best.cv_error):
+    if best is default:
         return default
+    if default not in meeting:
+        return best
     # Squared errors of R - 2 points scatter by about sqrt(2 / (R - 2)) of themselves.
     slack = 1 + 2 * np.sqrt(2 / (len(means.rho) - 2))
     return best if default.cv_error**2 > slack * best.cv_error**2 else default

@@ -21,7 +21,7 @@ def residuals_over_rho(result: SweepAnalysis) -> Figure:
     """
     runs = result.sweep.curve
     table = pd.DataFrame(
-        {"ρ": runs["rho"], "seed": runs["seed"], "residual": result.means.residuals}
+        {"ρ": runs["rho"], "seed": runs["seed"], "residual": result.means.residuals.raw}
     )
     with styled():
         figure = Figure(figsize=(7.2, 2.8), layout="constrained")

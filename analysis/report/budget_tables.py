@@ -21,8 +21,8 @@ def ledger(runs: pd.DataFrame) -> pd.DataFrame:
     if not held:
         return pd.DataFrame()
     columns = [column for column in (*SPLIT, *HELD) if column in runs]
-    sized = "rows_per_head" in runs and bool(runs["rows_per_head"].notna().any())
-    points = ["arm", "rho", *(["rows_per_head"] if sized else [])]
+    sized = "rows_per_head_asked" in runs and bool(runs["rows_per_head_asked"].notna().any())
+    points = ["arm", "rho", *(["rows_per_head_asked"] if sized else [])]
     table = runs.groupby(points, dropna=False)[columns].first().reset_index()
     ascending = [one != "rho" for one in points]
     table = table.sort_values(

@@ -22,7 +22,8 @@ from analysis.sweep.sweep_analysis import SweepAnalysis
 T = TypeVar("T")
 
 RUN_COLUMNS = (
-    "arm", "rho", "rho_asked", "rows_per_head", "seed", "outcome", "validation_loss", "train_loss",
+    "arm", "rho", "rho_asked", "rows_per_head_asked", "seed", "outcome", "validation_loss",
+    "train_loss",
     "routed_experts", "params_total", "params_active", "params_table", "flops_per_token", "tokens",
     "tokens_per_second", "wall_seconds", "restarts", "dead_experts", "run_id",
 )  # fmt: skip
@@ -89,8 +90,9 @@ def curve_html(result: SweepAnalysis, verdict: StatedVerdict, name: str, svg: st
 def runs_html(results: Sequence[SweepAnalysis], name: str) -> list[str]:
     """Return `RUN_SECTIONS` of all curves together."""
     by_curve = tuple(map(_all_runs, results))
-    failed = pd.concat([one.sweep.failed for one in results], ignore_index=True)
-    return run_sections(Runs(by_curve, pd.concat(by_curve, ignore_index=True), failed), name)
+    failed = _once(pd.concat([one.sweep.failed for one in results], ignore_index=True))
+    runs = Runs(by_curve, _once(pd.concat(by_curve, ignore_index=True)), failed)
+    return run_sections(runs, name)
 
 
 def run_sections(runs: Runs, name: str) -> list[str]:
@@ -105,6 +107,15 @@ def _all_runs(result: SweepAnalysis) -> pd.DataFrame:
     sweep = result.sweep
     frames = (sweep.curve, sweep.arms, sweep.failed, sweep.repeats)
     return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
+
+
+def _once(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return every training once: two curves of one place share their runs at rho = 1."""
+    if "run_id" not in runs:
+        return runs
+    # A run that was trained again elsewhere has the same id and another start.
+    keys = [column for column in ("run_id", "started_at", "host") if column in runs]
+    return runs.loc[~runs.duplicated(keys) | runs["run_id"].isna()].reset_index(drop=True)
 
 
 def _limits(low: float | None, high: float | None) -> str:
@@ -134,6 +145,12 @@ def _readings(result: SweepAnalysis) -> str:
         ),
         ("p of no U", numbers["p_u"], ""),
         ("run noise (nats/token)", numbers["noise"], ""),
+        (
+            "noise at rho = 1 over that of other runs",
+            result.anchor_noise.value,
+            _limits(result.anchor_noise.low, result.anchor_noise.high),
+        ),
+        *_next_run(result),
         ("forms disagree on rho* by", numbers["model_uncertainty"]["rho_star"], ""),
         (
             "forms disagree on the gain by (nats/token)",
@@ -147,6 +164,15 @@ def _readings(result: SweepAnalysis) -> str:
         ("form", numbers["form"], ""),
     ]
     return table(pd.DataFrame(rows, columns=["", "value", f"{result.level:.0%} interval"]))
+
+
+def _next_run(result: SweepAnalysis) -> list[tuple[str, float, str]]:
+    """Return the row of what one more run is worth, if that is known."""
+    more = result.next_run
+    if more is None:
+        return []
+    worth = f"removes {more.share:.0%} of the gain's variance"
+    return [("one more run is worth most at rho", more.rho, worth)]
 
 
 def _arms(result: SweepAnalysis) -> str:

@@ -1,16 +1,15 @@
 """The verdict in English: what was decided, with numbers and everything that puts it in doubt."""
 
 from dataclasses import dataclass
-from math import ceil
+
+import numpy as np
 
 from analysis.curve.readings import Interval
+from analysis.sweep.next_run import MAX_MORE_RUNS
 from analysis.sweep.sweep_analysis import SweepAnalysis
 from analysis.sweep.u_shape_test import UShapeTest
-from analysis.sweep.verdict import DOUBT, MIN_POINTS_TO_JUDGE, judge
+from analysis.sweep.verdict import DOUBT, MIN_POINTS_TO_JUDGE, doubts, judge
 from engram_sweep.planning.arms import ARMS, ONE_ROW
-
-MAX_ADVISED_SEEDS = 30
-"""If more seeds would be needed, points or longer training are advised instead."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,17 @@ def _range(result: SweepAnalysis) -> str:
     return f"rho {result.means.rho[0]:.2f} to {result.means.rho[-1]:.2f}"
 
 
+def _seeds(result: SweepAnalysis) -> str:
+    """Return the seeds of most points, and those that rho = 1 has beyond them."""
+    runs = result.means.runs
+    common = int(np.median(runs))
+    more = int(runs[-1]) - common if result.has_moe else 0
+    words = _count(common, "seed")
+    return f"{words} and {more} more at rho = 1" if more > 0 else words
+
+
 def _intervals_and_seeds(result: SweepAnalysis) -> str:
-    return f"{result.level:.0%} intervals, {result.means.seeds} seeds"
+    return f"{result.level:.0%} intervals, {_seeds(result)}"
 
 
 def _gain(result: SweepAnalysis) -> str:
@@ -76,27 +84,34 @@ def _test(result: SweepAnalysis) -> UShapeTest:
 
 def _u(result: SweepAnalysis) -> str:
     near = result.near_optimal
+    low, high = (
+        Interval(near.low, *(near.low_interval or (None, None))),
+        Interval(near.high, *(near.high_interval or (None, None))),
+    )
     return (
-        f"A U is supported (p = {_test(result).p_u:.2g}): the loss is lowest at "
-        f"rho = {_with_interval(result.rho_star, 2)}, {_gain(result)}; every rho from "
-        f"{near.low:.2f} to {near.high:.2f} is within {result.delta:g} nats/token of the lowest "
-        f"({_intervals_and_seeds(result)})."
+        f"A U is supported (p = {_test(result).p_u:.2g}; one rho inside beats both ends, nothing "
+        f"is said of a single dip): the fitted loss is lowest at "
+        f"rho = {_with_interval(result.rho_star, 2)}, {_gain(result)}; the fitted curve is within "
+        f"{result.delta:g} nats/token of its lowest from {_with_interval(low, 2)} to "
+        f"{_with_interval(high, 2)} ({_intervals_and_seeds(result)})."
     )
 
 
 def _monotone_memory(result: SweepAnalysis) -> str:
     return (
-        f"The loss keeps falling towards memory: over {_range(result)} it is lowest at the memory "
-        f"end, {_gain(result)}, and a turn there is at most {_number(result.low_arm.high, 4)} "
-        f"nats/token ({_intervals_and_seeds(result)})."
+        f"The loss keeps falling towards memory: over {_range(result)} the fitted loss is lowest "
+        f"at rho = {_with_interval(result.rho_star, 2)}, {_gain(result)}, and a turn at the memory "
+        f"end is at most {_number(result.low_arm.high, 4)} nats/token "
+        f"({_intervals_and_seeds(result)})."
     )
 
 
 def _monotone_experts(result: SweepAnalysis) -> str:
     return (
-        f"The loss keeps falling towards experts: over {_range(result)} it is lowest at the expert "
-        f"end, {_with_interval(result.low_arm, 4)} nats/token below the memory end; memory gains "
-        f"at most {_number(result.high_arm.high, 4)} nats/token ({_intervals_and_seeds(result)})."
+        f"The loss keeps falling towards experts: over {_range(result)} the fitted loss is lowest "
+        f"at rho = {_with_interval(result.rho_star, 2)}, {_with_interval(result.low_arm, 4)} "
+        f"nats/token below the memory end; memory gains at most {_number(result.high_arm.high, 4)} "
+        f"nats/token ({_intervals_and_seeds(result)})."
     )
 
 
@@ -104,7 +119,7 @@ def _flat(result: SweepAnalysis) -> str:
     return (
         f"Flat within noise: over {_range(result)} the losses differ by at most "
         f"{_number(result.height.high, 4)} nats/token ({result.level:.0%} limit, "
-        f"{result.means.seeds} seeds)."
+        f"{_seeds(result)})."
     )
 
 
@@ -131,7 +146,7 @@ def _lacks_seeds(result: SweepAnalysis) -> str:
         why = "one seed tells nothing of the noise"
     else:
         why = "too few runs share a seed or a rho"
-    return f"{why}; add at least 2 seeds at every rho"
+    return f"{why}; add a seed at every rho, and some more at rho = 1"
 
 
 def _lacks_points(result: SweepAnalysis) -> str:
@@ -151,17 +166,18 @@ def _lacks_power(result: SweepAnalysis) -> str:
 
 
 def _advice(result: SweepAnalysis) -> str:
-    """Return how many seeds, or which points, would settle it if the effect is what it seems."""
+    """Return which runs, or which points, would settle it if the effect is what it seems."""
     test, rho = _test(result), result.means.rho
     before, best, after = rho[test.best - 1 : test.best + 2]
     points = f"points at rho = {(before + best) / 2:.2f} and {(best + after) / 2:.2f}"
-    if test.seeds_needed > MAX_ADVISED_SEEDS:
+    if test.more is None:
         return (
-            f"an end as good as this needs over {MAX_ADVISED_SEEDS} seeds to tell apart: "
+            f"an end as good as this needs over {MAX_MORE_RUNS} runs to tell apart: "
             f"add {points} or train longer"
         )
-    more = max(1, ceil(test.seeds_needed) - result.means.seeds)
-    return f"add {_count(more, 'seed')}, or {points}"
+    if test.more.place == "anchor":
+        return f"add {_count(test.more.count, 'run')} at rho = 1 (sweep.anchor_seeds), or {points}"
+    return f"add {_count(test.more.count, 'seed')}, or {points}"
 
 
 _LACKING = {"seeds": _lacks_seeds, "points": _lacks_points, "power": _lacks_power}
@@ -180,6 +196,11 @@ def _notes(result: SweepAnalysis) -> list[str]:
     notes += _arms(result)
     if not result.has_moe:
         notes.append("No run at rho = 1, so no gain over pure MoE.")
+    if result.anchor_noise.value is not None:
+        notes.append(
+            f"Runs at rho = 1 scatter {_with_interval(result.anchor_noise, 1)} times as much as "
+            "others."
+        )
     outliers = int(result.means.outliers.sum())
     if outliers:
         notes.append(f"{_count(outliers, 'run')} marked as outlying, kept in the fit.")
@@ -187,6 +208,11 @@ def _notes(result: SweepAnalysis) -> list[str]:
         notes.append("Seeds do not connect the values of rho, so nothing is paired.")
     if result.curve.chosen.converged is False:
         notes.append("The fit's starts did not agree: read the curve with care.")
+    if result.curve.chosen.on_bound:
+        notes.append(
+            "The fit lies on a bound of its shapes: a sharper bend or a longer tail is not ruled "
+            "out."
+        )
     notes += _doubts(result)
     if len(runs.repeats):
         notes.append(
@@ -200,16 +226,18 @@ def _notes(result: SweepAnalysis) -> list[str]:
 
 
 def _doubts(result: SweepAnalysis) -> list[str]:
-    """Return a sentence for every diagnostic with a p-value below DOUBT."""
-    found = result.diagnostics
-    treated = "take as equal" if result.means.own_noise is None else "go by"
-    doubts = (
-        (found.misfit, "The curve misses the means by more than the noise"),
-        (found.seed_tilt, "Seeds differ by a slope in rho, so the intervals are too narrow"),
-        (found.unequal_noise, f"The noise differs along rho, which the intervals {treated}"),
-        (found.drift, "Losses drift with the time of training"),
-    )
-    return [f"{text} (p = {p:.2g})." for p, text in doubts if p is not None and p < DOUBT]
+    """Return a sentence for every diagnostic that puts the intervals in doubt."""
+    return [f"{_DOUBTS[name]} (p = {p:.2g})." for name, p in doubts(result).items()]
+
+
+_DOUBTS = {
+    "misfit": "The curve misses the means by more than the noise",
+    "seed_tilt": "Seeds differ by a slope in rho, so the intervals are too narrow",
+    "unequal_noise": "Noise differs along rho beyond that of rho = 1, which the intervals take as "
+    "equal",
+    "drift": "Losses drift with the time of training",
+}
+"""The sentence of each diagnostic."""
 
 
 def _arms(result: SweepAnalysis) -> list[str]:

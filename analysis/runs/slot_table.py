@@ -1,7 +1,7 @@
 """The table of a sweep over table sizes (paper section 3.2), and what it must contain.
 
-One backbone, and tables of growing size on top of it. `rows_per_head` holds the size: rows of every
-Engram head; other arms with a table get as many parameters (`sweep.rows_per_head` of a scale).
+One backbone, and tables of growing size on top of it. `rows_per_head_asked` holds the size: rows of
+every Engram head; other arms with a table get as many parameters (`sweep.rows_per_head`).
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from analysis.runs.table import has_loss, numbers, repeats_of, with_checked_colu
 from engram_sweep.errors import UserError
 from engram_sweep.planning.arms import ARMS
 
-ROWS = "rows_per_head"
+ROWS = "rows_per_head_asked"
 """Column of the table size that was asked for."""
 TABLE_ARMS = tuple(key for key, arm in ARMS.items() if arm.splits_budget)
 """Arms whose tables can be sized, Engram first."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from analysis.curve.bootstrap import draw_errors
+from analysis.curve.noise import SweepNoise
 from analysis.curve.readings import read_curves
 from analysis.sweep.sweep_analysis import BOOTSTRAP_SEED, SweepAnalysis
 
@@ -20,29 +21,23 @@ def draw_errors_of_conditions(sweeps: Sequence[SweepAnalysis], draws: int) -> np
     Returns:
         Shape (2, n, B); None if no condition repeats a seed.
     """
-    dof = sum(max(sweep.means.dof, 0) for sweep in sweeps)
-    if dof < 1:
+    # A condition of one seed borrows the noise of the one that knows its own best.
+    known = max(sweeps, key=lambda sweep: sweep.means.dof).means.noise
+    if known is None:
         return None
-    pooled = np.sqrt(
-        sum(sweep.means.sigma**2 * sweep.means.dof for sweep in sweeps if sweep.means.dof > 0) / dof
-    )
     rng = np.random.default_rng(BOOTSTRAP_SEED)
-    return np.stack([_errors_of(sweep, float(pooled), dof, draws, rng) for sweep in sweeps], axis=1)
+    return np.stack([_errors_of(sweep, known, draws, rng) for sweep in sweeps], axis=1)
 
 
 def _errors_of(
-    sweep: SweepAnalysis, pooled: float, dof: int, draws: int, rng: np.random.Generator
+    sweep: SweepAnalysis, known: SweepNoise, draws: int, rng: np.random.Generator
 ) -> np.ndarray:
-    fit = sweep.curve.chosen
     means = sweep.means
-    # A condition of one seed borrows the noise of the others.
-    if means.dof <= 0:
-        means = replace(means, sigma=pooled, dof=dof)
-    read = read_curves(
-        sweep.curve.grid,
-        fit.curves_of(fit.at_rho[:, None] + draw_errors(means, draws, rng)),
-        sweep.delta,
-    )
+    if means.noise is None:
+        means = replace(means, noise=known.of_single_runs(means.rho))
+    # As the condition's own intervals are made: around the means, by all forms in play.
+    curves = sweep.curve.refit(means.loss[:, None] + draw_errors(means, draws, rng))
+    read = read_curves(sweep.curve.grid, curves, sweep.delta)
     point = np.array([sweep.rho_star.value, sweep.gain_over_moe.value], dtype=float)
     return np.stack([read.optimum, read.gain]) - point[:, None]
 

@@ -4,10 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from analysis.runs.conditions import Condition, labels, split_conditions
+from analysis.runs.iso_modes import PAPER
+from analysis.scaling.iso_difference import IsoDifference, iso_differences
 from analysis.scaling.law import ScalingFit, scaling, why_no_law
 from analysis.sweep.anchor_drift import AnchorDrift, compare_anchors
 from analysis.sweep.sweep_analysis import DELTA, LEVEL, SweepAnalysis, analyse_sweep
@@ -32,6 +33,8 @@ class JointAnalysis:
     """Why there is no law."""
     anchors: tuple[AnchorDrift, ...]
     """What batches of an anchor that several conditions share say."""
+    iso: tuple[IsoDifference, ...]
+    """How the strict and the paper's curve differ, at every place that has both."""
 
     @property
     def alone(self) -> bool:
@@ -40,7 +43,11 @@ class JointAnalysis:
 
 
 def analyse(
-    table: pd.DataFrame, source: str, level: float = LEVEL, delta: float = DELTA
+    table: pd.DataFrame,
+    source: str,
+    level: float = LEVEL,
+    delta: float = DELTA,
+    iso: str | None = None,
 ) -> JointAnalysis:
     """Split a table into conditions and analyse them, by themselves and together.
 
@@ -49,11 +56,16 @@ def analyse(
         source: what to call it in messages.
         level: nominal coverage of every interval.
         delta: what counts as near-optimal, nats/token.
+        iso: of places with a strict and a paper's curve, take only this one.
 
     Raises:
         UserError: no condition can be analysed; one line says why.
     """
     split = split_conditions(table, source)
+    if iso is not None:
+        if not any(one.iso == iso for one in split):
+            raise UserError(f"{source}: --iso {iso}: expected runs of both modes, got those of one")
+        split = tuple(one for one in split if one.iso in (None, iso))
     if len(split) == 1:
         return joined(split, [analyse_sweep(split[0].runs, source, level, delta)])
     found, sweeps, refusals = [], [], []
@@ -81,7 +93,9 @@ def joined(
         left_out: one line for each condition that could not be.
     """
     names = labels(conditions)
-    reason = why_no_law(sweeps, names)
+    reason = _why_no_law(conditions, sweeps, names)
+    # Strict and paper of one place hold the same anchors, not two batches of them.
+    once = [s for one, s in zip(conditions, sweeps, strict=True) if one.iso != PAPER]
     return JointAnalysis(
         conditions=tuple(conditions),
         labels=tuple(names),
@@ -89,8 +103,24 @@ def joined(
         left_out=left_out,
         scaling=scaling(conditions, sweeps) if reason is None else None,
         reason=reason,
-        anchors=_shared_anchors(sweeps),
+        anchors=_shared_anchors(once),
+        iso=iso_differences(conditions, sweeps),
     )
+
+
+def _why_no_law(
+    conditions: Sequence[Condition], sweeps: Sequence[SweepAnalysis], names: Sequence[str]
+) -> str | None:
+    """Return why the conditions have no law, None if they do: iso is a label, no axis of one."""
+    if len({one.place for one in conditions}) == 1:
+        # Two modes of one place are one condition as far as a law goes.
+        return why_no_law(sweeps[:1], names[:1])
+    if len({one.iso for one in conditions}) > 1:
+        return (
+            "No joint fit: strict and paper are two measures of one curve and no places on an "
+            "axis; --iso names the one to fit."
+        )
+    return why_no_law(sweeps, names)
 
 
 def _shared_anchors(sweeps: Sequence[SweepAnalysis]) -> tuple[AnchorDrift, ...]:
@@ -109,11 +139,9 @@ def _shared_anchors(sweeps: Sequence[SweepAnalysis]) -> tuple[AnchorDrift, ...]:
     found = []
     for _, same in runs.groupby(runs["spec"].map(_without_seed), sort=False):
         held_by = [sweeps[number].means for number in same["condition"].unique()]
-        dof = sum(max(one.dof, 0) for one in held_by)
-        squares = sum(one.sigma**2 * one.dof for one in held_by if one.dof > 0)
-        drift = compare_anchors(
-            same.reset_index(drop=True), float(np.sqrt(squares / max(dof, 1))), dof
-        )
+        # One spec, one noise: the condition with the most runs knows it best.
+        noise = max(held_by, key=lambda means: means.dof).noise
+        drift = compare_anchors(same.reset_index(drop=True), noise)
         if len(held_by) > 1 and drift is not None:
             found.append(drift)
     return tuple(found)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from analysis.simulation.sweeps import TRUTHS, Noise, Truth, simulate
+from analysis.simulation.sweeps import TRUTHS, Noise, simulate
+from analysis.simulation.worlds import WORLDS, World
 from analysis.sweep.sweep_analysis import DELTA, DRAWS, LEVEL, SweepAnalysis, analyse_sweep
-from analysis.sweep.verdict import judge
+from analysis.sweep.verdict import doubts, judge
 
 QUANTITIES: tuple[str, ...] = ("gain", "rho_star", "near_low", "near_high", "break_even")
 WANTED = (0.85, 0.95)
@@ -46,6 +47,10 @@ class Coverage:
     """Standard deviation of rho*."""
     verdicts: dict[str, float]
     """Share of each verdict."""
+    claimed: float
+    """Share whose interval of the gain lies above zero."""
+    warned: float
+    """Share with a diagnostic in doubt, or a fit on a bound of its shapes."""
 
     @property
     def outside(self) -> tuple[str, ...]:
@@ -79,30 +84,25 @@ def _ends(low: float | None, high: float | None) -> tuple[float, float]:
 
 
 def measure(
-    truth: Truth,
-    rho: np.ndarray,
-    seeds: int,
-    noise: Noise,
+    world: World,
     sweeps: int,
     seed: int = 0,
     level: float = LEVEL,
     delta: float = DELTA,
     draws: int = DRAWS,
 ) -> Coverage:
-    """Simulate sweeps of one truth, analyses each, and counts.
+    """Simulate sweeps of one world, analyse each, and count.
 
     Args:
-        truth: the curve; rho must reach 1 for the gain and the break-even.
-        rho: shares of the design, shape (R,).
-        seeds: seeds per rho.
-        noise: what blurs the sweeps.
+        world: truth, design and noise; rho must reach 1 for the gain and the break-even.
         sweeps: how many to simulate.
         seed: where the simulations start; the same seed gives the same numbers.
         level: nominal coverage.
         delta: what counts as near-optimal, nats/token.
         draws: bootstrap draws per sweep.
     """
-    rng = np.random.default_rng([seed, *truth.name.encode()])  # truths do not share their luck
+    truth, rho = world.truth, world.rho
+    rng = np.random.default_rng([seed, *world.name.encode()])  # worlds do not share their luck
     true = truth.read(float(rho[0]), float(rho[-1]), delta)
     truths = (true.gain, true.optimum, true.near_low, true.near_high, true.break_even)
     values = {name: float(one[0]) for name, one in zip(QUANTITIES, truths, strict=True)}
@@ -117,10 +117,12 @@ def measure(
     held = dict.fromkeys(QUANTITIES, 0)
     widths: dict[str, list[float]] = {name: [] for name in QUANTITIES}
     optima, words = [], Counter()
+    claimed = warned = 0
     for _ in range(sweeps):
-        result = analyse_sweep(
-            simulate(truth, rho, seeds, noise, rng), truth.name, level, delta, draws
-        )
+        table = simulate(truth, rho, world.seeds, world.noise, rng, world.anchor_seeds)
+        result = analyse_sweep(table, world.name, level, delta, draws)
+        claimed += (result.gain_over_moe.low or 0.0) > 0
+        warned += bool(doubts(result)) or result.curve.chosen.on_bound
         for name, (low, high) in limits(result).items():
             held[name] += bool(low - TOLERANCE <= values[name] <= high + TOLERANCE)
             widths[name].append(high - max(low, float(rho[0])) if name != "gain" else high - low)
@@ -131,7 +133,7 @@ def measure(
         name: truth.one_optimum or name not in ("rho_star", "break_even") for name in QUANTITIES
     }
     return Coverage(
-        truth=truth.name,
+        truth=world.name,
         sweeps=sweeps,
         covered={name: held[name] / sweeps if scored[name] else np.nan for name in QUANTITIES},
         one_sided=frozenset(
@@ -141,6 +143,8 @@ def measure(
         rho_bias=float(np.mean(optima) - true.optimum[0]) if truth.one_optimum else np.nan,
         rho_spread=float(np.std(optima)),
         verdicts={word: count / sweeps for word, count in words.items()},
+        claimed=claimed / sweeps,
+        warned=warned / sweeps,
     )
 
 
@@ -160,6 +164,8 @@ def markdown(results: Iterable[Coverage]) -> str:
         "break-even",
         "bias of rho*",
         "SD",
+        "gain claimed",
+        "warned",
         "verdicts",
     ]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -176,7 +182,8 @@ def markdown(results: Iterable[Coverage]) -> str:
             f"{word} {100 * share:.0f} %" for word, share in sorted(one.verdicts.items())
         )
         lines.append(
-            f"| {one.truth} | {' | '.join(cells)} | {bias} | {one.rho_spread:.3f} | {words} |"
+            f"| {one.truth} | {' | '.join(cells)} | {bias} | {one.rho_spread:.3f} | "
+            f"{100 * one.claimed:.0f} | {100 * one.warned:.0f} | {words} |"
         )
     return "\n".join(lines)
 
@@ -205,16 +212,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--truths", nargs="+", choices=sorted(TRUTHS), default=list(TRUTHS), help="default: all"
     )
+    parser.add_argument(
+        "--worlds",
+        nargs="*",
+        choices=sorted(WORLDS),
+        default=list(WORLDS),
+        metavar="WORLD",
+        help="designs and noises of their own (simulation/worlds.py), after the truths; default: "
+        "all, without a name: none",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the simulations (default: 0)")
     options = parser.parse_args(arguments)
     rho = np.linspace(options.lowest, 1, options.points)
     noise = Noise(run=options.noise, seed_tilt=options.tilt, windows=options.windows)
+    plain = [World(name, TRUTHS[name], rho, options.seeds, noise) for name in options.truths]
     results = []
-    for name in options.truths:
-        truth, size = TRUTHS[name], options.sweeps
-        results.append(
-            measure(truth, rho, options.seeds, noise, size, options.seed, draws=options.draws)
-        )
+    for world in [*plain, *(WORLDS[name] for name in options.worlds)]:
+        results.append(measure(world, options.sweeps, options.seed, draws=options.draws))
         print(
             markdown(results[-1:]).splitlines()[-1] if len(results) > 1 else markdown(results),
             flush=True,

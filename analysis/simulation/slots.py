@@ -73,7 +73,7 @@ def simulate_slots(
             {
                 "arm": arm,
                 "rho": 1.0,
-                "rows_per_head": M,
+                "rows_per_head_asked": M,
                 "seed": seed,
                 "outcome": "ok",
                 "validation_loss": loss

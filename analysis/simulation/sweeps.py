@@ -110,6 +110,10 @@ class Noise:
 
     run: float = 0.002
     """Standard deviation of a run beyond its seed's shift."""
+    anchor: float = 1.0
+    """How many times as much runs at rho = 1 scatter."""
+    heavy_tails: bool = False
+    """Whether runs scatter by a Student-t of 3 degrees in place of a normal distribution."""
     seed: float = 0.005
     """Standard deviation of the shift that all runs of a seed share."""
     seed_tilt: float = 0.0
@@ -133,7 +137,12 @@ class Noise:
 
 
 def simulate(
-    truth: Truth, rho: np.ndarray, seeds: int, noise: Noise, rng: np.random.Generator
+    truth: Truth,
+    rho: np.ndarray,
+    seeds: int,
+    noise: Noise,
+    rng: np.random.Generator,
+    anchor_seeds: int = 0,
 ) -> pd.DataFrame:
     """Return a table of runs whose truth is known, one row per (rho, seed).
 
@@ -143,14 +152,18 @@ def simulate(
         seeds: seeds per rho, the same ones at each.
         noise: what is added.
         rng: where the noise comes from.
+        anchor_seeds: further seeds at rho = 1 only.
     """
-    shares = np.tile(np.asarray(rho, dtype=float), seeds)
-    seed = np.repeat(np.arange(seeds), len(rho))
+    shares = np.append(np.tile(np.asarray(rho, dtype=float), seeds), np.ones(anchor_seeds))
+    seed = np.append(np.repeat(np.arange(seeds), len(rho)), seeds + np.arange(anchor_seeds))
     centred = shares - np.mean(rho)
     # What blurs a run: itself, its seed (a shift and a slope in rho), bad luck, drift with time.
-    losses = truth.loss(shares) + noise.run * rng.standard_normal(len(shares))
-    losses += noise.seed * rng.standard_normal(seeds)[seed]
-    losses += noise.seed_tilt * rng.standard_normal(seeds)[seed] * centred
+    own = rng.standard_normal(len(shares))
+    if noise.heavy_tails:
+        own /= np.sqrt(rng.chisquare(3, len(shares)))  # a t of 3 degrees over its SD
+    losses = truth.loss(shares) + noise.run * np.where(shares == 1, noise.anchor, 1.0) * own
+    losses += noise.seed * rng.standard_normal(seeds + anchor_seeds)[seed]
+    losses += noise.seed_tilt * rng.standard_normal(seeds + anchor_seeds)[seed] * centred
     losses += noise.outlier_size * (rng.random(len(shares)) < noise.outliers)
     losses += noise.drift * np.arange(len(shares))
     table = pd.DataFrame(

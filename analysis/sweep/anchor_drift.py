@@ -1,7 +1,7 @@
 """Does the anchor, rho = 1, which every sweep trains, still get the same loss elsewhere or later.
 
-Batches (analysis.runs.batches) that share seeds are paired, and judged by the run noise of the
-sweep; else they are judged by how the seeds within a batch scatter.
+Batches (analysis.runs.batches) that share seeds are paired, and judged by the noise of rho = 1 in
+the sweep; else they are judged by how the seeds within a batch scatter.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import special
 
 from analysis.curve.means import RhoMeans
+from analysis.curve.noise import SweepNoise
 from analysis.runs.batches import PROVENANCE, batch_of
 from analysis.runs.table import CURVE_ARMS, SweepRuns
 
@@ -57,17 +58,16 @@ def anchor_drift(sweep: SweepRuns, means: RhoMeans) -> AnchorDrift | None:
     runs = pd.concat([sweep.curve, sweep.repeats])
     at_anchor = (runs["rho"].to_numpy() == 1) & runs["arm"].isin(CURVE_ARMS).to_numpy()
     anchors = runs.iloc[np.flatnonzero(at_anchor)].reset_index(drop=True)
-    return compare_anchors(anchors, means.sigma, means.dof)
+    return compare_anchors(anchors, means.noise)
 
 
-def compare_anchors(runs: pd.DataFrame, sigma: float, dof: int) -> AnchorDrift | None:
+def compare_anchors(runs: pd.DataFrame, noise: SweepNoise | None) -> AnchorDrift | None:
     """Compare the batches among runs that differ in seed and provenance only.
 
     Args:
         runs: finite runs at rho = 1 of one spec, columns `seed`, `validation_loss` and what is
             known of PROVENANCE; a seed may occur once in each batch.
-        sigma: run noise in nats/token beyond the shift of a seed (means.RhoMeans).
-        dof: degrees of freedom behind it.
+        noise: of their sweep; None if nothing measures it.
 
     Returns:
         The comparison; None if all runs are one batch.
@@ -87,16 +87,18 @@ def compare_anchors(runs: pd.DataFrame, sigma: float, dof: int) -> AnchorDrift |
     null = of_seed if paired else np.ones((len(loss), 1))
     explained, effects = _explained(null, columns, loss)
 
-    # The noise to judge by: of the whole sweep, or else the scatter within the batches.
-    if paired:
-        variance, spare = sigma**2, dof
-    else:
+    per_batch = explained / (count - 1)
+    p_value = None
+    if paired and noise is not None and noise.sigma > 0:
+        # The noise of rho = 1 in the sweep, whatever its ratio to that of other runs may be.
+        ratios = per_batch / (noise.variance * noise.kappa**2)
+        p_value = float(noise.weight @ special.fdtrc(count - 1, noise.dof, ratios))
+    elif not paired:
+        # The scatter within the batches.
         spare = len(loss) - count
         left = loss - columns @ np.linalg.lstsq(columns, loss)[0]
-        variance = float(left @ left) / spare if spare > 0 else float("nan")
-    p_value = None
-    if spare > 0 and variance > 0:
-        p_value = float(special.fdtrc(count - 1, spare, explained / (count - 1) / variance))
+        if spare > 0 and left @ left > 0:
+            p_value = float(special.fdtrc(count - 1, spare, per_batch / (left @ left) * spare))
     return AnchorDrift(
         batches=count,
         runs=len(loss),

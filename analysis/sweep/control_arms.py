@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from analysis.curve.means import RhoMeans
 from analysis.curve.readings import Interval
 from analysis.runs.table import SweepRuns
+from analysis.sweep.paired import paired_limits
 from engram_sweep.planning.arms import ARMS, ONE_ROW
 
 
@@ -56,7 +56,7 @@ def arm_effects(sweep: SweepRuns, means: RhoMeans, level: float) -> tuple[ArmEff
         means: their means and noise.
         level: coverage of the intervals, for example 0.9.
     """
-    moe = _losses_at(sweep, 1.0)
+    moe = losses_at(sweep, 1.0)
     arms = sweep.arms.sort_values(by=["arm", "rho"])
     # A dictionary keeps each pair once and in order. NaN differs from itself, so -1 stands for it.
     pairs = dict.fromkeys(zip(arms["arm"], arms["rho"].fillna(-1), strict=True))
@@ -66,14 +66,14 @@ def arm_effects(sweep: SweepRuns, means: RhoMeans, level: float) -> tuple[ArmEff
         losses = _by_seed(runs_of(sweep, arm, rho))
         hybrid = Interval(None, None, None)
         if ARMS[arm].splits_budget:
-            hybrid = _paired(_losses_at(sweep, rho), losses, means, level)
+            hybrid = paired(losses_at(sweep, rho), losses, means, level)
         effects.append(
             ArmEffect(
                 arm=arm,
                 rho=rho,
                 runs=len(losses),
                 loss=float(np.mean(losses)),
-                gain_over_moe=_paired(moe, losses, means, level),
+                gain_over_moe=paired(moe, losses, means, level),
                 gain_over_hybrid=hybrid,
             )
         )
@@ -97,8 +97,8 @@ def gain_parts(sweep: SweepRuns, means: RhoMeans, best: float, level: float) -> 
     if one_row.empty or means.rho[-1] != 1 or not len(below):
         return None
     rho = float(below[np.abs(below - best).argmin()])
-    compute = _paired(_losses_at(sweep, 1.0), one_row, means, level)
-    memory = _paired(one_row, _losses_at(sweep, rho), means, level)
+    compute = paired(losses_at(sweep, 1.0), one_row, means, level)
+    memory = paired(one_row, losses_at(sweep, rho), means, level)
     if compute.value is None or memory.value is None:
         return None
     return GainParts(rho, compute, memory)
@@ -110,7 +110,7 @@ def runs_of(sweep: SweepRuns, arm: str, rho: float) -> pd.DataFrame:
     return sweep.arms.loc[(sweep.arms["arm"] == arm) & at_rho]
 
 
-def _losses_at(sweep: SweepRuns, rho: float) -> pd.Series:
+def losses_at(sweep: SweepRuns, rho: float) -> pd.Series:
     """Return the losses of the curve at one rho, by seed; none for NaN."""
     return _by_seed(sweep.curve.loc[np.isclose(sweep.curve["rho"], rho, atol=1e-6)])
 
@@ -119,23 +119,16 @@ def _by_seed(runs: pd.DataFrame) -> pd.Series:
     return pd.Series(runs["validation_loss"].to_numpy(float), index=runs["seed"].to_numpy())
 
 
-def _paired(other: pd.Series, losses: pd.Series, means: RhoMeans, level: float) -> Interval:
-    """Return the mean of `other` minus `losses` over common seeds, with a Student-t interval.
+def paired(other: pd.Series, losses: pd.Series, means: RhoMeans, level: float) -> Interval:
+    """Return the mean of `other` minus `losses` over common seeds, with its interval.
 
-    The error comes from the run noise of the sweep, or from the differences themselves if the noise
-    differs along rho. Limits are None if neither measures an error.
+    Limits are None if nothing measures the noise of the sweep.
     """
     common = other.index.intersection(losses.index)
     if not len(common):
         return Interval(None, None, None)
-    differences = other[common] - losses[common]
-    mean = float(np.mean(differences))
-    dof = means.dof if means.own_noise is None else len(common) - 1
-    if means.dof < 1 or dof < 1:
+    differences = np.asarray(other[common] - losses[common], dtype=float)
+    mean = float(differences.mean())
+    if means.noise is None:
         return Interval(mean, None, None)
-    if means.own_noise is None:
-        variance = 2 * means.sigma**2
-    else:
-        variance = float(np.var(differences, ddof=1))
-    reach = float(special.stdtrit(dof, (1 + level) / 2) * np.sqrt(variance / len(common)))
-    return Interval(mean, mean - reach, mean + reach)
+    return Interval(mean, *paired_limits(differences, means.sigma**2, means.dof, level))

@@ -31,7 +31,10 @@ class Diagnostics:
     seed_tilt: float | None
     """That seeds differ by a shift only and not by a slope in rho."""
     unequal_noise: float | None
-    """That the run noise is the same at every rho (Cochran's test: largest share of one rho)."""
+    """That the run noise is the same at every rho, once rho = 1 has its own.
+
+    Cochran's test: the largest share of one rho.
+    """
     drift: float | None
     """That residuals have no trend over the time of training (a changed machine, library or data).
 
@@ -39,16 +42,13 @@ class Diagnostics:
     """
 
 
-def diagnose(
-    runs: pd.DataFrame, means: RhoMeans, curve: UCurve, unequal: float | None
-) -> Diagnostics:
+def diagnose(runs: pd.DataFrame, means: RhoMeans, curve: UCurve) -> Diagnostics:
     """Test the assumptions behind the intervals.
 
     Args:
         runs: the rows that `means` was made of, in the same order.
         means: their seed-adjusted means.
         curve: the fit.
-        unequal: the p-value that `unequal_noise` returned for the runs.
     """
     rho = runs["rho"].to_numpy(float)
     seeds = np.unique(runs["seed"].to_numpy(), return_inverse=True)[1]
@@ -59,13 +59,13 @@ def diagnose(
     return Diagnostics(
         misfit=_misfit(means, curve),
         seed_tilt=_extra(tilt, means) if means.paired else None,
-        unequal_noise=unequal,
+        unequal_noise=_unequal_noise(rho, means),
         drift=drift,
     )
 
 
-def unequal_noise(rho: np.ndarray, means: RhoMeans) -> float | None:
-    """Return the p-value of one run noise for all rho (Cochran's test).
+def _unequal_noise(rho: np.ndarray, means: RhoMeans) -> float | None:
+    """Return the p-value of the noise that the intervals assume (Cochran's test).
 
     By simulation: residuals share what the means and seed effects take, so no printed table of the
     test fits.
@@ -77,13 +77,14 @@ def unequal_noise(rho: np.ndarray, means: RhoMeans) -> float | None:
     Returns:
         The p-value; None if there are too few runs.
     """
-    if means.dof < 2 or means.sigma == 0:
+    residuals = means.residuals
+    if residuals.dof < 2 or residuals.variance == 0:
         return None
     # Every draw is a column of all runs, so for thousands of runs there are fewer draws.
     draws = max(MIN_NULL_DRAWS, min(MAX_NULL_DRAWS, MAX_NUMBERS // len(rho)))
     noise = np.random.default_rng(0).standard_normal((len(rho), draws))
     # Drawn noise loses the same rho and seed effects as the losses; the first column is measured.
-    squares = np.column_stack([means.residuals, means.residuals_of(noise)]) ** 2
+    squares = np.column_stack([residuals.scaled, residuals.of(noise)]) ** 2
     by_rho = (means.rho[:, None] == rho) @ squares
     largest = by_rho.max(axis=0) / squares.sum(axis=0)
     return float((1 + np.sum(largest[1:] >= largest[0])) / (1 + draws))
@@ -101,17 +102,19 @@ def _misfit(means: RhoMeans, curve: UCurve) -> float | None:
 
 def _extra(columns: np.ndarray, means: RhoMeans) -> float | None:
     """Return the p-value that more columns, shape (n, k), explain nothing beyond rho and seed."""
-    free = means.residuals_of(columns)
+    residuals = means.residuals
+    free = residuals.of(columns / residuals.scale[:, None])
     # An orthonormal basis by way of the small square matrix: a singular value decomposition of
     # thousands of rows and hundreds of seeds takes far longer.
     squares, turn = np.linalg.eigh(free.T @ free)
     kept = squares > 1e-9 * max(1.0, float(np.abs(columns).max())) ** 2
     basis = free @ (turn[:, kept] / np.sqrt(squares[kept]))
     count = basis.shape[1]
-    total = float(means.residuals @ means.residuals)
-    if count == 0 or means.dof - count < 1 or total == 0:
+    total = float(residuals.scaled @ residuals.scaled)
+    if count == 0 or residuals.dof - count < 1 or total == 0:
         return None
     # An F test: what the basis explains against what it leaves.
-    explained = float(((basis.T @ means.residuals) ** 2).sum())
-    left = max(total - explained, 1e-12 * total) / (means.dof - count)
-    return float(special.fdtrc(count, means.dof - count, explained / count / left))
+    explained = float(((basis.T @ residuals.scaled) ** 2).sum())
+    spare = residuals.dof - count
+    left = max(total - explained, 1e-12 * total) / spare
+    return float(special.fdtrc(count, spare, explained / count / left))

@@ -7,24 +7,18 @@ import pandas as pd
 
 from analysis.curve.bootstrap import DRAWS, draw_errors, percentile_interval
 from analysis.curve.fit import UCurve, fit_curve
-from analysis.curve.means import RhoMeans, rho_means, with_own_noise
+from analysis.curve.means import RhoMeans, rho_means
 from analysis.curve.readings import Interval, read_curves
 from analysis.levels import DELTA, LEVEL
 from analysis.runs.table import SweepRuns, check_table
 from analysis.sweep.anchor_drift import AnchorDrift, anchor_drift
 from analysis.sweep.control_arms import ArmEffect, GainParts, arm_effects, gain_parts
-from analysis.sweep.diagnostics import Diagnostics, diagnose, unequal_noise
+from analysis.sweep.diagnostics import Diagnostics, diagnose
 from analysis.sweep.near_optimal import NearOptimal, near_optimal
+from analysis.sweep.next_run import NextRun, next_run
 from analysis.sweep.u_shape_test import UShapeTest, u_shape_test
 from analysis.threads import one_thread
 
-UNEQUAL_P = 0.05
-"""If equal noise is less probable, each rho has its own noise.
-
-The intervals are then wider than need be for one clean sweep in twenty.
-"""
-MIN_RUNS_FOR_OWN_NOISE = 3
-"""Runs at every rho; fewer cannot show the noise of one rho."""
 BOOTSTRAP_SEED = 20260107372
 """Fixed, so that the same table gives the same report."""
 
@@ -36,7 +30,7 @@ class SweepAnalysis:
     sweep: SweepRuns
     """The checked runs."""
     means: RhoMeans
-    """Seed-adjusted mean losses."""
+    """Mean losses, relative to the seeds."""
     curve: UCurve
     """The fits on their grid of P points."""
     level: float
@@ -72,6 +66,10 @@ class SweepAnalysis:
     """Whether the runs look like the model behind the intervals."""
     anchor_drift: AnchorDrift | None
     """How the batches of rho = 1 differ; None if they are one batch."""
+    anchor_noise: Interval
+    """Noise of runs at rho = 1 over that of others; all None if unknown or without rho = 1."""
+    next_run: NextRun | None
+    """Where one more run would tell most of the gain; None if the noise is unknown."""
 
     @property
     def has_moe(self) -> bool:
@@ -117,7 +115,7 @@ def analyse_sweep(
         UserError: the table cannot be analysed; one line gives the reason.
     """
     sweep = check_table(table, source)
-    means, unequal = _means(sweep.curve)
+    means = rho_means(sweep.curve)
     curve = fit_curve(means, form)
 
     # Every quantity is read off the fitted curve and, in the same way, off every draw of it.
@@ -162,26 +160,23 @@ def analyse_sweep(
         test=test,
         arms=arm_effects(sweep, means, level),
         parts=gain_parts(sweep, means, float(point.optimum[0]), level),
-        diagnostics=diagnose(sweep.curve, means, curve, unequal),
+        diagnostics=diagnose(sweep.curve, means, curve),
         anchor_drift=anchor_drift(sweep, means),
+        anchor_noise=_anchor_noise(means, level),
+        next_run=next_run(means, errors, drawn.gain) if errors.shape[1] else None,
     )
-
-
-def _means(runs: pd.DataFrame) -> tuple[RhoMeans, float | None]:
-    """Return the means, and the p-value of equal noise along rho.
-
-    Each rho has its own noise if the noises plainly differ.
-    """
-    rho = runs["rho"].to_numpy(float)
-    means = rho_means(runs)
-    p = unequal_noise(rho, means)
-    if p is not None and p < UNEQUAL_P and means.runs.min() >= MIN_RUNS_FOR_OWN_NOISE:
-        means = with_own_noise(means, rho)
-    return means, p
 
 
 def _errors(means: RhoMeans, draws: int) -> np.ndarray:
     """Draw errors of the means, shape (R, draws); (R, 0) if nothing measures the noise."""
-    if means.dof < 1:
+    if means.noise is None:
         return np.empty((len(means.rho), 0))
     return draw_errors(means, draws, np.random.default_rng(BOOTSTRAP_SEED))
+
+
+def _anchor_noise(means: RhoMeans, level: float) -> Interval:
+    """Return the ratio of the noise at rho = 1 to that of other runs, with its interval."""
+    if means.noise is None or means.rho[-1] != 1:
+        return Interval(None, None, None)
+    shares = np.array([0.5, (1 - level) / 2, (1 + level) / 2])
+    return Interval(*means.noise.kappa_quantiles(shares).tolist())

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.curve.means import RhoMeans
+from analysis.sweep.next_run import MoreRuns, more_runs
 
 POWER_Z = 0.84
 """Standard normal quantile of power 0.8.
 
-A repeat with the advised number of seeds finds a true effect of this size 4 times in 5.
+A repeat with the advised runs finds a true effect of this size 4 times in 5.
 """
 
 
@@ -34,11 +35,11 @@ class UShapeTest:
     """Index of the interior rho that beats both ends by most standard errors."""
     statistic: float
     """Those standard errors, for the weaker end."""
-    seeds_needed: float
-    """Seeds at which an effect as large as the one seen would be found with power 0.8 or more.
+    more: MoreRuns | None
+    """What would find an effect as large as the one seen with power 0.8 or more.
 
-    Neighbours of the best point help, which is left out here; inf if the weaker end is not worse at
-    all.
+    Neighbours of the best point help, which is left out here; None if it takes too many runs or if
+    the weaker end is not worse at all.
     """
 
 
@@ -48,7 +49,7 @@ def u_shape_test(means: RhoMeans, errors: np.ndarray, alpha: float) -> UShapeTes
     Args:
         means: at least three values of rho and two seeds.
         errors: draws of the error of the means, shape (R, B) (bootstrap.draw_errors).
-        alpha: one-sided level that `seeds_needed` plans for, for example 0.05.
+        alpha: one-sided level that `more` plans for, for example 0.05.
     """
     last = len(means.rho) - 1
     interior = np.arange(1, last)
@@ -65,9 +66,15 @@ def u_shape_test(means: RhoMeans, errors: np.ndarray, alpha: float) -> UShapeTes
     gain, gain_null = _many_to_one(means, errors, last, np.arange(last))
     down, down_null = _many_to_one(means, errors, last, np.array([0]))
     up, up_null = _many_to_one(means, errors, 0, np.array([last]))
-    # Standard errors shrink with the root of the number of seeds.
-    wanted = float(np.quantile(null, 1 - alpha)) + POWER_Z
-    seeds_needed = means.seeds * (wanted / statistic) ** 2 if statistic > 0 else float("inf")
+    more = None
+    if statistic > 0 and means.sigma > 0:
+        # The variance at which the effect seen would be as many standard errors as are wanted.
+        contrast = np.zeros(last + 1)
+        contrast[interior[best]] = -1
+        contrast[0 if left[best] < right[best] else last] = 1
+        standard_errors = float(np.quantile(null, 1 - alpha)) + POWER_Z
+        effect = float(contrast @ means.loss)
+        more = more_runs(means, contrast, (effect / standard_errors) ** 2)
     return UShapeTest(
         p_u=_share(null, statistic),
         p_gain=_share(gain_null, float(gain.max())),
@@ -75,7 +82,7 @@ def u_shape_test(means: RhoMeans, errors: np.ndarray, alpha: float) -> UShapeTes
         p_low_worse=_share(up_null, float(up[0])),
         best=int(interior[best]),
         statistic=statistic,
-        seeds_needed=seeds_needed,
+        more=more,
     )
 
 

@@ -15,6 +15,7 @@ from importlib.metadata import entry_points
 from engram_sweep import __version__
 from engram_sweep.cli import (
     completion,
+    data,
     doctor,
     export,
     inspect_ngrams,
@@ -28,6 +29,7 @@ from engram_sweep.cli.parser import Parser
 from engram_sweep.errors import UserError, did_you_mean, printable
 
 COMMANDS = (
+    data.register,
     plan.register,
     sweep.register,
     status.register,

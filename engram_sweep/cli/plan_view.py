@@ -12,6 +12,12 @@ from rich.markup import escape
 from engram_sweep.cli.tables import Column, print_table
 from engram_sweep.planning.axes import AXES
 from engram_sweep.planning.cost import components
+from engram_sweep.planning.kept_weights import (
+    MAX_KEPT_BYTES,
+    keeps_weights,
+    kept_bytes,
+    weight_bytes,
+)
 from engram_sweep.planning.plan import Plan, PlannedRun
 
 
@@ -31,7 +37,7 @@ def print_plan(plan: Plan, cost: dict[str, Any], notes: Sequence[str] = ()) -> N
     spans = [row["rows_per_head"] for row in rows]
     columns = (
         Column("arm", [row["arm"] for row in rows], right=False),
-        *(Column(axis.plan_label, [_number(row[axis.plan_key]) for row in rows]) for axis in axes),
+        *(Column(axis.plan_label, [_asked(row[axis.plan_key]) for row in rows]) for axis in axes),
         Column("rho asked", [f"{row['rho_asked']:g}" for row in rows], rank=5),
         Column("rho", [f"{row['rho']:.3f}" for row in rows]),
         Column("experts", [str(row["routed_experts"]) for row in rows]),
@@ -49,9 +55,11 @@ def print_plan(plan: Plan, cost: dict[str, Any], notes: Sequence[str] = ()) -> N
         console().print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def _number(value: float | None) -> str:
+def _asked(value: float | str | None) -> str:
     if value is None:
         return "-"
+    if isinstance(value, str):
+        return value
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
@@ -63,15 +71,20 @@ def _widths(widths: list[int]) -> str:
 
 def cost_lines(plan: Plan, cost: dict[str, Any]) -> list[str]:
     """Return the lines below the table: runs, FLOPs; hours, memory, disk, money for GPUs."""
-    seeds = len(plan.scale.sweep.seeds)
-    points = cost["runs"] // seeds
-    first = f"{_count(cost['runs'], 'run')} ({_count(points, 'point')} x {_count(seeds, 'seed')}), "
-    first += f"{cost['flops']:.3g} FLOPs in all"
+    seeds = plan.scale.sweep.seeds
+    points = sum(run.spec.seed == seeds[0] for run in plan.runs)
+    anchors = cost["runs"] - points * len(seeds)
+    more = f", {_count(anchors, 'run')} more at rho = 1" if anchors else ""
+    first = (
+        f"{_count(cost['runs'], 'run')} ({_count(points, 'point')} x {_count(len(seeds), 'seed')}"
+        f"{more}), {cost['flops']:.3g} FLOPs in all"
+    )
     if "worker_hours" in cost:
         return [
             _held_line(plan),
             f"{first}: {cost['worker_hours']:,.2f} worker-hours at {cost['sustained_gflops']:g} "
             "GFLOP/s",
+            _weights_line(plan),
         ]
     largest = max(plan.runs, key=lambda run: run.flops)
     nominal = 6 * largest.allocation.ledger.params_active * largest.tokens
@@ -90,8 +103,9 @@ def cost_lines(plan: Plan, cost: dict[str, Any]) -> list[str]:
         f"wall-clock: {_duration(cost['wall_hours'])} on {_count(cost['gpus'], 'GPU')}, "
         f"{_count(slots, 'run')} of {cost['gpus_per_run']} at a time",
         _memory_line(cost),
-        f"disk: {_gigabytes(cost['disk_bytes'])} for the final weights of every run and two "
-        "whole checkpoints of each run in flight",
+        _weights_line(plan),
+        f"disk: {_gigabytes(cost['disk_bytes'])} for the weights that are kept and two whole "
+        "checkpoints of each run in flight",
     ]
     if cost["money"] is not None:
         lines.append(f"money: {cost['money']:,.0f} at {cost['per_gpu_hour']:g} per GPU-hour")
@@ -114,6 +128,22 @@ def _memory_line(cost: dict[str, Any]) -> str:
         + (f"fit from launch.gpus: {enough}" if enough else "fit on no number of these GPUs")
         + "; that is priced, not trained yet"
     )
+
+
+def _weights_line(plan: Plan) -> str:
+    """Return whether final weights stay, and what decided it."""
+    largest = max(weight_bytes(run) for run in plan.runs)
+    asked = plan.scale.launch.keep_weights
+    size, limit = _gigabytes(largest), _gigabytes(MAX_KEPT_BYTES)
+    if asked is not None:
+        why = f"launch.keep_weights: {asked}"
+    elif largest <= MAX_KEPT_BYTES:
+        why = f"up to {limit} a run; launch.keep_weights: none drops them"
+    else:
+        why = f"more than {limit} a run; launch.keep_weights: final keeps them"
+    if keeps_weights(plan):
+        return f"weights: {size} a run kept, {_gigabytes(kept_bytes(plan))} in all ({why})"
+    return f"weights: {size} a run, not kept ({why})"
 
 
 def print_ledger(run: PlannedRun, gpus: int) -> None:
@@ -162,12 +192,12 @@ def _held_line(plan: Plan) -> str:
     """Return how far the curve is off rho = 1; what the sweep does not hold is said to be so."""
     held, sweep = plan.held(), plan.scale.sweep
     free = "rows_per_head is given, so P_tot is not held" if sweep.rows_per_head else ""
-    loose = "iso: paper does not hold P_act and FLOPs" if sweep.iso == "paper" else ""
+    loose = "iso: paper does not hold P_act and FLOPs" if "paper" in sweep.iso else ""
     notes = "; ".join(note for note in (free, loose) if note)
     return (
         f"off rho = 1 by at most: P_tot {held['params_total']:.1e}, P_act "
         f"{held['params_active']:.1e}, FLOPs/token {held['flops_per_token']:.1e}"
-        + (f" ({notes})" if notes else f" (iso: {sweep.iso})")
+        f" ({notes or 'iso: strict'})"
     )
 
 

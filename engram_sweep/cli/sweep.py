@@ -7,7 +7,13 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engram_sweep.cli.options import add_command, add_dry_run_option, add_launch_options, plan_of
+from engram_sweep.cli.options import (
+    add_command,
+    add_dry_run_option,
+    add_launch_options,
+    check_corpus,
+    plan_of,
+)
 from engram_sweep.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,6 +55,7 @@ def _launch(plan: Plan, options: argparse.Namespace, only: set[str] | None) -> i
     from engram_sweep.launch.driver_lock import process_started
     from engram_sweep.launch.sweep import sweep
 
+    check_corpus(plan.scale, options)
     if options.dry_run:
         return _dry_run(plan, options)
     _check_price(plan, options, only)

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from engram_sweep.config.changes import read_changes, with_changes
 from engram_sweep.config.sections import Corpus, Count, Memory, Model, Positive, Share, Training
 from engram_sweep.config.slurm import Slurm
 from engram_sweep.config.strict_yaml import Section, first_problem, read_mapping
+from engram_sweep.corpus.sources import SHARDS
 from engram_sweep.errors import UserError, did_you_mean
 
 
@@ -30,8 +31,19 @@ class Arms(Section):
     """The same activated parameters, nothing sparse."""
 
 
+Iso = Literal["strict", "paper"]
+"""What is held along rho: P_tot, P_act and FLOPs, or P_tot only, as in the paper."""
+
+
+def _as_list(value: object) -> object:
+    """Return a name by itself as a list of one, so that `iso: paper` needs no brackets."""
+    return [value] if isinstance(value, str) else value
+
+
 Rhos = Annotated[tuple[Share, ...], Field(strict=False)]
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
+Seed = Annotated[int, Field(ge=0)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]
+AnchorSeeds = Annotated[tuple[Seed, ...], Field(strict=False)]
 
 
 class Full(Section):
@@ -41,6 +53,8 @@ class Full(Section):
     """In place of `sweep.rho`."""
     seeds: Seeds | None = None
     """In place of `sweep.seeds`."""
+    anchor_seeds: AnchorSeeds | None = None
+    """In place of `sweep.anchor_seeds`."""
     arms: Arms | None = None
     """In place of `sweep.arms`."""
 
@@ -48,12 +62,23 @@ class Full(Section):
 class Sweep(Section):
     """What varies; a sweep is the product of its axes."""
 
-    iso: Literal["strict", "paper"] = "strict"
-    """`strict` takes what Engram activates out of the shared expert; `paper` leaves it in."""
+    iso: Annotated[
+        tuple[Iso, ...],
+        BeforeValidator(_as_list, json_schema_input_type=Iso | tuple[Iso, ...]),
+        Field(min_length=1, strict=False),
+    ] = ("strict",)
+    """How points are compared; both modes give two curves that share their runs at rho = 1.
+
+    `strict` takes what the Engram module activates out of the shared expert; `paper` changes routed
+    experts and table rows only (paper section 3.1)."""
     rho: Rhos
     """Shares of P_sparse in routed experts; empty only if `arms.dense` is all that trains."""
     seeds: Seeds
     """Of initial values and of the order of the text; every point trains all of them."""
+    anchor_seeds: AnchorSeeds = ()
+    """Further seeds that train rho = 1 only, e.g. [2, 3, 4] beside seeds [0, 1].
+
+    Pure MoE may scatter several times as much as hybrids, and every gain is measured from it."""
     total_over_active: Annotated[
         tuple[Annotated[float, Field(gt=1)], ...], Field(strict=False)
     ] = ()
@@ -75,8 +100,10 @@ class Sweep(Section):
     @model_validator(mode="after")
     def _possible(self) -> Sweep:
         for key in (
+            "iso",
             "rho",
             "seeds",
+            "anchor_seeds",
             "total_over_active",
             "tokens_per_active",
             "budgets",
@@ -87,6 +114,15 @@ class Sweep(Section):
                 raise ValueError(f"{key}: expected distinct values, got {list(values)}")
         if not self.rho and not self.arms.dense:
             raise ValueError("rho: expected at least one value (or arms.dense), got none")
+        if len(self.iso) > 1 and 1 not in self.rho:
+            raise ValueError(
+                "iso: expected rho = 1 in sweep.rho beside two modes, their curves meet there, got "
+                f"{list(self.rho)}"
+            )
+        if self.anchor_seeds and 1 not in self.rho:
+            raise ValueError(
+                f"anchor_seeds: expected rho = 1 among sweep.rho, got rho {list(self.rho)}"
+            )
         if 1 in self.arms.over_encoding and not self.rows_per_head:
             raise ValueError(
                 "arms.over_encoding: expected rho below 1, where experts give up parameters, got 1"
@@ -137,13 +173,11 @@ class Budget(Section):
     params_total: Positive | None = None
     """P_tot of the largest model."""
     params_active: Positive | None = None
-    """P_act of every model."""
+    """P_act at rho = 1."""
     slack: Share = 0.01
     """Largest relative miss of the two."""
-    with_vocabulary: bool = False
-    """Whether the budget counts the vocabulary.
-
-    If so, P_tot includes the embedding and the LM head, P_act the LM head only."""
+    vocabulary_matrices: Annotated[int, Field(ge=0, le=2)] = 0
+    """How many of embedding and LM head `params_total` counts; `params_active` counts none."""
     max_gpu_hours: Positive | None = None
     """A sweep that takes more is not launched, unless `--max-gpu-hours` raises it."""
 
@@ -180,6 +214,10 @@ class Launch(Section):
     retries: Retries = Retries()
     checkpoint_minutes: Positive = 10.0
     """Time between two checkpoints of a run."""
+    keep_weights: Literal["none", "final"] | None = None
+    """Whether a finished run's final weights stay in its folder.
+
+    If left out: `final` for small models (`planning.kept_weights.MAX_KEPT_BYTES`), else `none`."""
     corpus_path: str | None = None
     """The folder of token shards if `corpus.source` is `shards`; `--corpus` names another."""
     sustained_gflops: Positive | None = None
@@ -245,6 +283,11 @@ class Scale(Section):
             raise ValueError(
                 "launch.gpus: expected a divisor of training.batch_windows "
                 f"({self.training.batch_windows}), got {self.launch.gpus}"
+            )
+        if self.launch.corpus_path is not None and self.corpus.source != SHARDS:
+            raise ValueError(
+                f"launch.corpus_path: expected no such key where corpus.source is "
+                f"{self.corpus.source}"
             )
         if self.budget.max_gpu_hours and not self.launch.gpu:
             raise ValueError("budget.max_gpu_hours: expected launch.gpu beside it")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from engram_sweep.config.strict_yaml import Section
+from engram_sweep.corpus.own_tokenizer import OWN
 from engram_sweep.corpus.sources import SHARDS, SOURCES
 from engram_sweep.corpus.tokenizer import TOKENIZERS
 
@@ -31,29 +33,60 @@ def _tells_from_zero(value: float) -> float:
 Epsilon = Annotated[float, AfterValidator(_tells_from_zero)]
 
 
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a plan needs to know of a tokenizer."""
+
+    size: int
+    pad_id: int
+    """Stands in for what lies before a window."""
+    document_end: int
+
+
 class Corpus(Section):
     """Which text, and how much of it is held out as whole documents."""
 
     source: str
     """A corpus that installs as a package, or `shards`: a folder that is named at launch."""
     tokenizer: str
-    """Its name: `bytes` (256 ids) or `deepseek-v3` (128,815 ids)."""
+    """`bytes`, `deepseek-v3`, or `shards`: the `tokenizer.json` that lies with your own shards."""
     validation_share: Annotated[float, Field(gt=0, lt=1)]
     """Share of the tokens that is held out, as whole documents."""
     fingerprint: str | None = None
     """Expected fingerprint of the token shards; with `shards`, a launch asks for it."""
+    vocab_size: Count | None = None
+    """Ids of the tokenizer `shards`; others have their own."""
+    document_end: Annotated[int, Field(ge=0)] | None = None
+    """The id by which the tokenizer `shards` ends documents; it also pads."""
 
     @model_validator(mode="after")
     def _known(self) -> Corpus:
+        own = {OWN} if self.source == SHARDS else set()
         for key, value, known in (
             ("source", self.source, {SHARDS, *SOURCES}),
-            ("tokenizer", self.tokenizer, TOKENIZERS),
+            ("tokenizer", self.tokenizer, {*TOKENIZERS, *own}),
         ):
             if value not in known:
                 raise ValueError(
                     f"{key}: expected one of {', '.join(sorted(known))}, got {value!r}"
                 )
+        for key in ("vocab_size", "document_end"):
+            if (getattr(self, key) is None) == (self.tokenizer == OWN):
+                raise ValueError(f"{key}: expected this key exactly if tokenizer is {OWN}")
+        if self.document_end is not None and self.document_end >= self.vocabulary.size:
+            raise ValueError(
+                f"document_end: expected less than vocab_size ({self.vocab_size}), got "
+                f"{self.document_end}"
+            )
         return self
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Return the sizes and special ids of the tokenizer."""
+        if self.vocab_size is not None and self.document_end is not None:
+            return Vocabulary(self.vocab_size, self.document_end, self.document_end)
+        known = TOKENIZERS[self.tokenizer]
+        return Vocabulary(known.vocab_size, known.pad_id, known.document_end)
 
 
 Aligned = Annotated[int, Field(ge=8, multiple_of=8)]

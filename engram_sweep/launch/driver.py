@@ -245,6 +245,7 @@ class Driver:
         free = [
             s.run for s in statuses if not (s.finished or s.live or s.run.run_id in self.given_up)
         ]
+        free.sort(key=lambda run: run.place)
         if not self.executor.queues:
             free = free[: max(0, self.parallel - sum(s.live for s in statuses))]
         folders = [folder_of(run, self.survey.results) for run in free]

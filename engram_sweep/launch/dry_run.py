@@ -50,6 +50,7 @@ def write(plan: Plan, results: Path, estimate: dict[str, Any]) -> Path:
     runs = [
         status.run for status in sweep_status(plan, results) if not (status.finished or status.live)
     ]
+    runs.sort(key=lambda run: run.place)
     size = _array_size()
 
     # Scripts of an earlier dry run must not stand beside these as if they were part of them.

@@ -21,6 +21,7 @@ from engram_sweep.own_folders import (
     private_files,
     show_to_group,
 )
+from engram_sweep.planning.kept_weights import keeps_weights
 from engram_sweep.planning.notes import too_short
 from engram_sweep.planning.plan import Plan
 from engram_sweep.runs.folder import RunFolder
@@ -81,6 +82,7 @@ def sweep(
         orders: dict[str, WorkOrder] = {}
         if placement is not None:
             shards = prepare(plan.runs[0].spec.corpus, results / "corpora", corpus)
+            _check_vocabulary(plan, shards)
             _check_window(plan, shards)
             orders = _work_orders(plan, todo, placement, shards)
         _claim(plan, results)
@@ -145,6 +147,24 @@ def _check_window(plan: Plan, folder: Path) -> None:
         raise UserError(f"{plan.scale.name}: {problem}")
 
 
+def _check_vocabulary(plan: Plan, folder: Path) -> None:
+    """Refuse shards whose vocabulary is not the one that was planned.
+
+    Raises:
+        UserError: its size or the id that ends documents differs.
+    """
+    shards, planned = load(folder), plan.scale.corpus.vocabulary
+    for key, wanted, found in (
+        ("vocab_size", planned.size, len(shards.compression)),
+        ("document_end", planned.document_end, shards.manifest.document_end),
+    ):
+        if wanted != found:
+            raise UserError(
+                f"{folder}: {key}: expected {wanted} (corpus.{key} of the scale), the shards have "
+                f"{found}"
+            )
+
+
 def _lay_out(results: Path, order: WorkOrder) -> None:
     """Write what a worker is to do into its run folder, unless it lies there."""
     RunFolder(runs_folder(results, order.scale) / order.run_id).write_work_order(order)
@@ -179,14 +199,14 @@ def _work_orders(
     plan: Plan, todo: list[RunStatus], placement: Placement, shards: Path
 ) -> dict[str, WorkOrder]:
     """Return what to train, by run id."""
-    launch, shape = plan.scale.launch, placement.shape
+    launch, shape, keep_weights = plan.scale.launch, placement.shape, keeps_weights(plan)
     fingerprint, stamped = load(shards).manifest.fingerprint, stamp(shards)
     return {
         run.run_id: WorkOrder(
             run_id=run.run_id,
             scale=run.scale,
             rho_asked=run.allocation.rho_asked,
-            rows_per_head=run.axes.rows_per_head,
+            rows_per_head_asked=run.axes.rows_per_head,
             ledger=run.allocation.ledger.sums(),
             shards=str(shards.resolve()),
             corpus_fingerprint=fingerprint,
@@ -198,6 +218,7 @@ def _work_orders(
             signal_seconds=placement.signal_seconds,
             timeout_minutes=launch.timeout_minutes,
             checkpoint_minutes=launch.checkpoint_minutes,
+            keep_weights=keep_weights,
             retries=launch.retries.model_dump(),
             group_readable=plan.scale.results.group_readable,
             spec=run.spec,

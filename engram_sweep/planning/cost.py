@@ -13,12 +13,13 @@ from typing import Any
 
 from engram_sweep.config.scale import Launch
 from engram_sweep.errors import UserError
+from engram_sweep.planning.kept_weights import WEIGHT_BYTES, kept_bytes, weight_bytes
 from engram_sweep.planning.ledger import BACKWARD
 from engram_sweep.planning.optimizers import state_bytes
 from engram_sweep.planning.plan import Plan, PlannedRun
 
-WEIGHT_BYTES = GRADIENT_BYTES = 4
-"""Weights and gradients are float32; autocast computes in bf16."""
+GRADIENT_BYTES = 4
+"""Gradients are float32, as weights are."""
 KEPT_CHECKPOINTS = 2
 """Whole checkpoints (weights and moments) of a run in flight: one may be half-written."""
 SHARDED_PARTS = ("routed", "table")
@@ -171,18 +172,19 @@ def cost(plan: Plan, price: Price | None) -> dict[str, Any]:
             sustained speed.
 
     Returns:
-        runs, tokens and flops; for CPU workers sustained_gflops and worker_hours; for GPUs the
-        assumptions, gpu_hours, gpu_hours_per_run (least and most), wall_hours, memory (bytes per
-        GPU of the run that needs most, as it trains: the whole model on each), fits, sharded_bytes
-        (the same with experts and tables sharded over a run's GPUs), gpus_that_fit (smallest
-        doubling of a run's GPUs at which that suffices, None if none does), disk_bytes and, with a
-        price, money.
+        runs, tokens, flops and kept_bytes (of final weights, on disk); for CPU workers
+        sustained_gflops and worker_hours; for GPUs the assumptions, gpu_hours, gpu_hours_per_run
+        (least and most), wall_hours, memory (bytes per GPU of the run that needs most, as it
+        trains: the whole model on each), fits, sharded_bytes (the same with experts and tables
+        sharded over a run's GPUs), gpus_that_fit (smallest doubling of a run's GPUs at which that
+        suffices, None if none does), disk_bytes and, with a price, money.
     """
     flops = sum(run.flops for run in plan.runs)
     found: dict[str, Any] = {
         "runs": len(plan.runs),
         "tokens": sum(run.tokens for run in plan.runs),
         "flops": flops,
+        "kept_bytes": kept_bytes(plan),
     }
     if price is None:
         speed = plan.scale.launch.sustained_gflops
@@ -234,14 +236,12 @@ def _gpus_that_fit(run: PlannedRun, gpus: int, memory_bytes: float) -> int | Non
 
 
 def _disk_bytes(plan: Plan, slots: int) -> int:
-    """Return bytes of the final weights of all runs and checkpoints of the largest in flight."""
-    rows = [components(run, 1) for run in plan.runs]
-    weights = [sum(row["weight_bytes"] for row in run) for run in rows]
+    """Return bytes of the weights that are kept and of checkpoints of the largest in flight."""
     whole = [
-        size + sum(row["optimizer_bytes"] for row in run)
-        for size, run in zip(weights, rows, strict=True)
+        weight_bytes(run) + sum(row["optimizer_bytes"] for row in components(run, 1))
+        for run in plan.runs
     ]
-    return sum(weights) + KEPT_CHECKPOINTS * sum(sorted(whole)[-slots:])
+    return kept_bytes(plan) + KEPT_CHECKPOINTS * sum(sorted(whole)[-slots:])
 
 
 def check_gpu_hours(plan: Plan, gpu_hours: float, raised: float | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -25,6 +26,8 @@ class PlannedRun:
     allocation: Allocation
     axes: AxisValues = field(default_factory=AxisValues)
     """What it was asked for on each axis."""
+    place: int = 0
+    """Place in the order of training, from 0."""
 
     @property
     def flops(self) -> int:
@@ -47,6 +50,7 @@ class PlannedRun:
             "rho_asked": a.rho_asked,
             "rho": a.rho,
             "seed": self.spec.seed,
+            "place": self.place,
             **self.axes.row(),
             "routed_experts": self.spec.geometry.routed_experts,
             "shared_width": list(self.spec.geometry.shared_width),
@@ -58,12 +62,18 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs of a scale, seed by seed, so that a stopped sweep leaves whole curves."""
+    """All runs of a scale, seed by seed, in the order of its points.
+
+    They are trained in the order of their places: seed by seed too, so that a stopped sweep leaves
+    whole curves, but within a seed in the order of their ids, which is as good as random. Were rho
+    trained from 1 down, a machine that changes with time would tilt every curve alike, and no test
+    could tell that tilt from a slope in rho.
+    """
 
     scale: Scale
     runs: tuple[PlannedRun, ...]
-    asked: tuple[tuple[str, float], ...] = ()
-    """Run id and asked rho of every point, of the first seed: some points are one run."""
+    merged: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """Asked rho, by run id, of runs that several values of rho ask for."""
 
     def held(self) -> dict[str, float]:
         """Largest relative miss of rho = 1 along the curve, by quantity."""
@@ -80,6 +90,8 @@ class Plan:
 def make_plan(scale: Scale) -> Plan:
     """Resolve every run of a scale: the product of its axes, its points and its seeds.
 
+    rho = 1 has the anchor's own seeds too.
+
     Points of the grid that round to the same integer solution are one run, not two.
 
     Raises:
@@ -91,18 +103,34 @@ def make_plan(scale: Scale) -> Plan:
     # goes.
     plain = [asdict(spec) for spec in first]
     runs: dict[str, PlannedRun] = {}
-    for seed in scale.sweep.seeds:
+    sweep = scale.sweep
+    # The further anchors are spread over the seeds: all at the end, they would be apart in time.
+    blocks = [*enumerate(sweep.seeds)]
+    blocks += [(at % len(sweep.seeds), seed) for at, seed in enumerate(sweep.anchor_seeds)]
+    block_of: dict[str, int] = {}
+    asked: dict[str, set[float]] = defaultdict(set)
+    for number, (block, seed) in enumerate(blocks):
+        anchors_only = number >= len(sweep.seeds)
         for (axes, _, allocation), spec, data in zip(points, first, plain, strict=True):
+            if anchors_only and not (ARMS[spec.arm].on_curve and spec.rho == 1):
+                continue
             identity = run_id(data | {"seed": seed})
-            if identity not in runs:
-                runs[identity] = PlannedRun(
-                    scale.name, identity, replace(spec, seed=seed), allocation, axes
-                )
-    asked = [
-        (run_id(data | {"seed": scale.sweep.seeds[0]}), allocation.rho_asked)
-        for (_, _, allocation), data in zip(points, plain, strict=True)
-    ]
-    plan = Plan(scale, tuple(runs.values()), tuple(asked))
+            run = PlannedRun(scale.name, identity, replace(spec, seed=seed), allocation, axes)
+            asked[identity].add(allocation.rho_asked)
+            if identity in runs:
+                # Asked for twice: it is trained once, and lies where both agree.
+                first_asked = runs[identity]
+                run = replace(first_asked, axes=first_asked.axes.shared_with(axes))
+            else:
+                block_of[identity] = block
+            runs[identity] = run
+    order = sorted(runs, key=lambda identity: (block_of[identity], identity))
+    places = {identity: place for place, identity in enumerate(order)}
+    plan = Plan(
+        scale,
+        tuple(replace(run, place=places[run.run_id]) for run in runs.values()),
+        {identity: tuple(sorted(rhos)) for identity, rhos in asked.items() if len(rhos) > 1},
+    )
     _check_budget(plan)
     return plan
 
@@ -140,33 +168,34 @@ def _spec(scale: Scale, allocation: Allocation, seed: int) -> RunSpec:
         rho=allocation.rho,
         seed=seed,
         geometry=allocation.geometry,
-        corpus=CorpusSpec(**scale.corpus.model_dump()),
+        # The geometry holds the vocabulary's size and special ids.
+        corpus=CorpusSpec(**scale.corpus.model_dump(exclude={"vocab_size", "document_end"})),
         training=TrainingSpec(**scale.training.model_dump()),
     )
 
 
-def budgeted(ledger: Ledger, with_vocabulary: bool) -> tuple[int, int]:
-    """P_tot and P_act as a budget counts them.
+def total_with_vocabulary(ledger: Ledger, matrices: int) -> int:
+    """Return P_tot and the parameters of the vocabulary, as technical reports count them.
 
     Args:
         ledger: the model's ledger.
-        with_vocabulary: count the embedding and the LM head in P_tot and the LM head in P_act, as
-            technical reports do.
+        matrices: how many of embedding and LM head to count; they are of one size.
     """
-    total, active = ledger.params_total, ledger.params_active
-    if with_vocabulary:
-        total += sum(e.count for e in ledger.entries if not e.in_budget)
-        active += sum(e.activated for e in ledger.entries if e.part == "head")
-    return total, active
+    embedding = sum(e.count for e in ledger.entries if e.part == "embedding")
+    return ledger.params_total + matrices * embedding
 
 
 def _check_budget(plan: Plan) -> None:
-    """Hold the largest model's P_tot and every model's P_act against the scale's `budget`."""
+    """Hold the largest model's P_tot and the P_act of rho = 1 against the scale's `budget`.
+
+    Other points meet that P_act within the allocation's tolerance, or are not meant to (`iso:
+    paper`, whose module comes on top).
+    """
     scale, budget = plan.scale, plan.scale.budget
     ledger = max(
         (run.allocation.ledger for run in plan.runs), key=lambda ledger: ledger.params_total
     )
-    total, _ = budgeted(ledger, budget.with_vocabulary)
+    total = total_with_vocabulary(ledger, budget.vocabulary_matrices)
     if (wanted := budget.params_total) and abs(total / wanted - 1) > budget.slack:
         routed = sum(e.count for e in ledger.entries if e.part in ("routed", "router"))
         experts = next(
@@ -179,16 +208,14 @@ def _check_budget(plan: Plan) -> None:
             else ""
         )
         raise _miss(scale, "params_total", "P_tot of the largest model", wanted, total, hint)
-    for run in {id(run.allocation): run for run in plan.runs}.values():
-        _, active = budgeted(run.allocation.ledger, budget.with_vocabulary)
+    for active in sorted({run.allocation.anchor.params_active for run in plan.runs}):
         if (wanted := budget.params_active) and abs(active / wanted - 1) > budget.slack:
             layers = scale.model.n_layers - scale.model.dense_layers
             width = scale.model.shared_width + round(
                 (wanted - active) / (3 * scale.model.d_model * layers)
             )
             hint = f"; the nearest is model.shared_width: {width}" if width >= 0 else ""
-            what = f"P_act at rho = {run.spec.rho:g} ({run.spec.arm})"
-            raise _miss(scale, "params_active", what, wanted, active, hint)
+            raise _miss(scale, "params_active", "P_act at rho = 1", wanted, active, hint)
 
 
 def _miss(scale: Scale, key: str, what: str, wanted: float, found: int, hint: str) -> UserError:

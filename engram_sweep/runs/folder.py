@@ -8,6 +8,7 @@ job.json         the job last submitted for it (engram_sweep.launch.jobs)
 attempts.json    when and where each attempt started, how long it took, how it ended
 failure.json     kind and last log lines of the last failed attempt
 checkpoints/     the newest two, until the run is done
+weights.safetensors   the final weights with their spec, if they are kept; training/weights.py
 record.parquet   the result; the run is done when it validates
 logs/            CSV and TensorBoard
 job/             submitit's files of the last attempt and the worker's output

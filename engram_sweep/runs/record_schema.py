@@ -23,7 +23,7 @@ SCHEMA = pa.schema(
         _field("arm", pa.string(), "moe, engram, over_encoding, one_row or dense"),
         _field("rho_asked", pa.float64(), "share of P_sparse in routed experts"),
         _field(
-            "rows_per_head",
+            "rows_per_head_asked",
             pa.int64(),
             "rows asked for per head of the Engram tables, over-encoding getting as many "
             "parameters; null if what the experts give up decides",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -120,7 +121,8 @@ def _typed(cells: list[object], field: pa.Field, path: Path) -> pd.Series:
     Raises:
         UserError: a cell is no such value.
     """
-    parse = datetime.fromisoformat if pa.types.is_timestamp(field.type) else json.loads
+    is_time = pa.types.is_timestamp(field.type)
+    parse: Callable[[str], Any] = datetime.fromisoformat if is_time else json.loads
     try:
         # An empty cell is a missing value, and no text.
         values = [parse(cell) if isinstance(cell, str) else None for cell in cells]

@@ -54,9 +54,15 @@ def probes(scale: Scale) -> tuple[float, float]:
 
 
 def trial_plan(scale: Scale, learning_rate: float) -> Plan:
-    """Return the plan of one trial: both probes, the first seed, no arms."""
+    """Return the plan of one trial: both probes, the first seed and iso mode, no arms."""
     section = scale.sweep.model_copy(
-        update={"rho": probes(scale), "seeds": scale.sweep.seeds[:1], "arms": Arms()}
+        update={
+            "rho": probes(scale),
+            "seeds": scale.sweep.seeds[:1],
+            "iso": scale.sweep.iso[:1],
+            "anchor_seeds": (),
+            "arms": Arms(),
+        }
     )
     training = scale.training.model_copy(update={"learning_rate": learning_rate})
     return make_plan(

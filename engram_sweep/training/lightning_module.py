@@ -104,9 +104,8 @@ class RunModule(LightningModule):
         self.spec = spec
         self.report, self.checkpoints, self.stop = report, checkpoints, stop
         memory = spec.geometry.memory
-        self.model = Transformer(
-            spec.geometry, compression if memory and memory.compress_tokenizer else None
-        )
+        self.compression = compression if memory and memory.compress_tokenizer else None
+        self.model = Transformer(spec.geometry, self.compression)
         initialise(self.model, spec.seed)
         if spec.training.balance_loss:
             self.model.measure_balance()

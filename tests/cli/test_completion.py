@@ -24,7 +24,7 @@ def script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     [
         ("pl", ["plan"]),
         ("re", ["report", "rerun-failed"]),
-        ("plan ti", ["tiny", "tiny-axes", "tiny-infinite"]),
+        ("plan tiny-a", ["tiny-axes"]),
         ("plan tiny --le", ["--ledger"]),
         ("fit --rec", ["--records"]),
         ("plan tiny --set training.tok", ["training.tokens="]),

@@ -9,7 +9,7 @@ import pytest
 from engram_sweep.cli import plan_view
 from engram_sweep.planning.cost import cost, price_of
 from engram_sweep.planning.plan import Plan, make_plan
-from tests.examples import load
+from tests.examples import load, scale
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,12 @@ def test_a_plan_lists_its_points_once_and_not_its_seeds(
     assert {arm: text.count(f"│ {arm} │") for arm in arms} == Counter(arms)
     assert "worker-hours" in text
     assert "money" not in text
+
+
+def test_more_runs_at_the_anchor_are_counted_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = make_plan(scale(sweep__anchor_seeds=[2, 3]))
+    plan_view.print_plan(plan, cost(plan, price_of(plan.scale.launch)))
+    assert "14 runs (6 points x 2 seeds, 2 runs more at rho = 1)" in printed(capsys)
 
 
 def test_a_plan_for_gpus_is_priced(large: Plan, capsys: pytest.CaptureFixture[str]) -> None:

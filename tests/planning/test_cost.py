@@ -21,6 +21,7 @@ from engram_sweep.planning.cost import (
     price_of,
     training_bytes,
 )
+from engram_sweep.planning.kept_weights import kept_bytes
 from engram_sweep.planning.plan import Plan, make_plan
 from tests.examples import SWEEPS, load, scale
 
@@ -52,6 +53,7 @@ def test_cpu_scales_keep_their_worker_hours():
         "runs": 12,
         "tokens": sum(run.tokens for run in plan.runs),
         "flops": sum(run.flops for run in plan.runs),
+        "kept_bytes": kept_bytes(plan),
         "sustained_gflops": 10.0,
         "worker_hours": found["flops"] / 10e9 / 3600,
     }
@@ -230,7 +232,7 @@ def test_a_slurm_scale_shows_its_bill_and_is_not_launched(capsys, bare, tmp_path
     assert main(["sweep", "10B", "--sweeps", str(SWEEPS), "--results", str(results)]) == 2
     out, err = capsys.readouterr()
     assert "plan of 10B" in out
-    assert re.search(r"price: 625 GPU-hours a run, 16,\d\d\d in all on H100 SXM at 40%", out)
+    assert re.search(r"price: 572 to 580 GPU-hours a run, 29,\d\d\d in all on H100 SXM at 40%", out)
     assert err == (
         "engram-sweep: 10B: no SLURM (sbatch) here, nothing was launched; DRY_RUN=1 make sweep "
         "SCALE=10B writes what would be submitted\n"

@@ -34,7 +34,7 @@ def values(**changes: Any) -> dict[str, Any]:
         "scale": "s",
         "arm": "engram",
         "rho_asked": 0.5,
-        "rows_per_head": None,
+        "rows_per_head_asked": None,
         "rho": 0.5,
         "seed": 0,
         "outcome": "ok",

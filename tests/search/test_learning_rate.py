@@ -32,6 +32,15 @@ def test_trials_differ_from_the_sweep_by_the_learning_rate_alone(smoke_plan: Pla
     assert [run.allocation.rho_asked for run in trial.runs] == list(probes(scale)) == [1.0, 0.5]
 
 
+def test_a_sweep_of_both_iso_modes_is_tuned_under_its_first(smoke_plan: Plan) -> None:
+    scale = smoke_plan.scale
+    both = scale.model_copy(
+        update={"sweep": scale.sweep.model_copy(update={"iso": ("strict", "paper")})}
+    )
+    ids = [[run.run_id for run in trial_plan(one, 1e-3).runs] for one in (scale, both)]
+    assert ids[0] == ids[1]
+
+
 def test_the_best_trial_ignores_diverged_ones() -> None:
     trials = [Trial(1e-3, {1.0: 2.0}), Trial(2e-3, {1.0: 1.5}), Trial(4e-3, {1.0: float("nan")})]
     assert best(trials, 1.0) is trials[1]

@@ -24,9 +24,13 @@ from analysis.curve.forms.variable_projection import (
 )
 from analysis.curve.means import RhoMeans
 
-TAILS = (3.0, 1.0, 0.2, -0.2, -0.5)
-"""Tails of the grid of shapes."""
-STEEPNESS = tuple(np.geomspace(0.5, 60.0, 16))
+TAILS = (8.0, 3.0, 1.0, 0.2, -0.2, -0.5)
+"""Tails of the grid of shapes.
+
+A tail of 8 is an exponent of 1/8; printed loss exponents go down to 0.076 (Kaplan et al.,
+arXiv 2001.08361) and 0.28 (Chinchilla, arXiv 2203.15556), in variables that span far more than x.
+"""
+STEEPNESS = tuple(np.geomspace(0.5, 300.0, 20))
 """Steepness values of the grid of shapes."""
 BOUNDS = (
     (min(TAILS), np.log(STEEPNESS[0])),
@@ -57,6 +61,18 @@ class Refined:
     """Weighted residual sum of squares."""
     converged: bool
     """Whether two starts or more reached the lowest residual, and no grid point beats it."""
+
+    @property
+    def on_bound(self) -> bool:
+        """Whether a side that is there is as steep, or has as long a tail, as BOUNDS allow.
+
+        The lower bounds are no limit to a curve: a parabola and a straight line lie on them.
+        """
+        tail, steepness = BOUNDS[1][0], np.exp(BOUNDS[1][1])
+        return any(
+            height > 0 and (side[0] > 0.999 * tail or side[1] > 0.999 * steepness)
+            for height, side in zip(self.coefficients[1:], self.shapes, strict=True)
+        )
 
 
 def shape(x: np.ndarray, tail: np.ndarray | float, steepness: np.ndarray | float) -> np.ndarray:
@@ -227,7 +243,7 @@ class DoublePowerLawForm:
             means: at least three values of rho.
             grid: shares at which the curve is wanted, ascending, shape (P,).
         """
-        model = DoublePowerLaw(means.rho, means.unit_cov)
+        model = DoublePowerLaw(means.rho, means.fit_cov)
         refined = model.refine(means.loss, np.concatenate([grid, means.rho]))
         return Fit(
             form=self.name,
@@ -236,6 +252,7 @@ class DoublePowerLawForm:
             curves_of=lambda losses: model.curves(losses, grid),
             cv_error=float(leave_one_out_error(means, predict_left_out(DoublePowerLaw, means))),
             converged=refined.converged,
+            on_bound=refined.on_bound,
         )
 
 

@@ -34,6 +34,8 @@ class Fit:
     """
     converged: bool | None = None
     """Whether the starts of a local optimiser agree; None for a form that needs no optimiser."""
+    on_bound: bool = False
+    """Whether a shape lies on an upper bound, so that a sharper curve is not ruled out."""
 
 
 class Form(Protocol):

@@ -37,7 +37,7 @@ class LinearSmoother:
             means: at least three values of rho.
             grid: shares at which the curve is wanted, ascending, shape (P,).
         """
-        variances = np.diag(means.unit_cov)
+        variances = np.diag(means.fit_cov)
 
         def predict(i: int) -> np.ndarray:
             keep = np.delete(np.arange(len(means.rho)), i)

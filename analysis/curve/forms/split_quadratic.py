@@ -70,7 +70,7 @@ class SplitQuadraticForm:
             means: at least three values of rho.
             grid: shares at which the curve is wanted, ascending, shape (P,).
         """
-        model = SplitQuadratic(means.rho, means.unit_cov)
+        model = SplitQuadratic(means.rho, means.fit_cov)
         fitted = model.curves(means.loss[:, None], np.concatenate([grid, means.rho]))[:, 0]
         return Fit(
             form=self.name,

@@ -80,7 +80,7 @@ def predict_left_out(model: type[ProjectedModel], means: RhoMeans) -> Callable[[
 
     def predict(i: int) -> float:
         keep = np.delete(np.arange(len(means.rho)), i)
-        part = model(means.rho[keep], means.unit_cov[np.ix_(keep, keep)])
+        part = model(means.rho[keep], means.fit_cov[np.ix_(keep, keep)])
         return float(part.curves(means.loss[keep, None], means.rho[[i]])[0, 0])
 
     return predict

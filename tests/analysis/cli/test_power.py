@@ -35,7 +35,18 @@ def test_the_command_answers_for_a_scale(tmp_path, capsys):
     assert "2 seeds x 6 points tell a gain of 0.05 nats/token from 0 with 100% power" in out
     assert "2 seeds are enough for 90%" in out
     assert run(*words, "--json") == 0
-    assert json.loads(capsys.readouterr().out)["power"] == {"2": 1.0}
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["power"] == {"2": 1.0}
+    assert answer["next_run"]["2"]["rho"] == 1
+
+
+def test_a_loud_anchor_and_its_own_seeds_are_in_the_design(tmp_path, capsys):
+    write_scale(tmp_path, sweep__anchor_seeds=[2, 3])
+    words = ["example", "--sweeps", str(tmp_path), "--trials", "3", "--anchor-noise", "5"]
+    assert run(*words, "--seeds", "2") == 0
+    out = capsys.readouterr().out
+    assert "2 seeds x 6 points and 2 more at rho = 1 tell a gain" in out
+    assert "run noise 0.002, 5 times that at rho = 1); one more run is worth most at rho = 1" in out
 
 
 @pytest.mark.parametrize(
@@ -44,6 +55,7 @@ def test_the_command_answers_for_a_scale(tmp_path, capsys):
         (["tiny", "--seeds", "1"], r"--seeds: expected at least 2"),
         (["tiny", "--gain", "0"], r"--gain: expected nats/token above 0, got 0"),
         (["tiny", "--noise", "nan"], r"--noise: expected nats/token above 0, got nan"),
+        (["tiny", "--anchor-noise", "0"], r"--anchor-noise: expected a ratio above 0, got 0"),
         (["tiny", "--trials", "0"], r"--trials: expected at least 1"),
         (["moe-27B"], r"moe-27B\.yaml: sweep\.rho: expected rho = 1 and at least two below"),
     ],

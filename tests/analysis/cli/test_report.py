@@ -219,7 +219,7 @@ def test_table_sizes_are_fitted_and_reported(tmp_path, capsys):
 
 
 def test_a_curve_beside_table_sizes_is_one_line(tmp_path):
-    both = pd.concat([slots(), sweep().assign(rows_per_head=np.nan)])
+    both = pd.concat([slots(), sweep().assign(rows_per_head_asked=np.nan)])
     both.to_parquet(tmp_path / "both.parquet")
     with pytest.raises(UserError, match="24 runs with tables have no rows_per_head"):
         call("fit", "--records", tmp_path / "both.parquet")

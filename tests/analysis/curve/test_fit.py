@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.curve.fit import fit_curve
+from analysis.curve.fit import MAX_END_MISS, fit_curve
 from analysis.curve.forms import FORMS
 from analysis.curve.means import rho_means
 from analysis.simulation.sweeps import TRUTHS, Noise
@@ -25,13 +25,28 @@ def test_the_optimum_is_recovered_without_noise_where_a_parabola_is_biased(truth
 
 
 def test_a_form_that_the_noise_rules_out_takes_no_draws():
-    assert len(fit_curve(rho_means(sweep(noise=Noise(run=0.004)))).in_play) == len(FORMS)
+    assert len(fit_curve(rho_means(sweep(noise=Noise(run=0.01)))).in_play) == len(FORMS)
     sharp = sweep(noise=Noise(run=0.0002)).assign(
         validation_loss=lambda t: t["validation_loss"] + 0.004 * np.sin(9 * t["rho"])
     )
     curve = fit_curve(rho_means(sharp), "spline")
     assert "split_quadratic" not in [fit.form for fit in curve.in_play]
     assert curve.in_play[0].form == "spline"
+
+
+def test_a_form_that_misses_an_end_takes_no_draws_however_loud_the_anchor_is():
+    """A cliff at rho = 1 that a smoother takes for noise of the anchor."""
+    out = 0
+    for seed in range(4):
+        table = sweep("flat", rho=NINE, noise=Noise(run=0.002, anchor=8), seed=seed)
+        table.loc[table["rho"] == 1, "validation_loss"] += 0.03
+        means = rho_means(table)
+        curve = fit_curve(means, "two_power")
+        for fit in curve.others:
+            miss = np.abs(means.loss - fit.at_rho)[[0, -1]].max() / means.sigma * np.sqrt(3)
+            assert fit not in curve.in_play or miss <= MAX_END_MISS
+            out += miss > MAX_END_MISS
+    assert out >= 1
 
 
 def test_every_form_in_play_refits_an_equal_share():

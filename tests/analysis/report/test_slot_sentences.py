@@ -24,8 +24,8 @@ def test_the_word_is_that_of_the_world(world, wanted):
 
 def test_a_loss_that_falls_faster_and_faster_steepens():
     table = slots("flat", run=0.0005)
-    sized = table["rows_per_head"] > 0
-    late = np.maximum(np.log2(table["rows_per_head"].where(sized, 64)) - 12, 0)
+    sized = table["rows_per_head_asked"] > 0
+    late = np.maximum(np.log2(table["rows_per_head_asked"].where(sized, 64)) - 12, 0)
     result = quick(table.assign(validation_loss=table["validation_loss"] - 0.01 * late))
     assert word(result.arms[0]) == "steepens"
     assert "it steepens" in state_slots(result)[0]

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,7 +8,7 @@ from analysis.report.verdict_sentences import state_verdict
 from analysis.simulation.sweeps import Noise
 from analysis.sweep.sweep_analysis import analyse_sweep
 from analysis.sweep.verdict import judge
-from tests.analysis.tables import sweep, with_arms
+from tests.analysis.tables import NINE, sweep, with_arms
 
 
 def stated(table: pd.DataFrame) -> str:
@@ -56,9 +58,28 @@ def test_doubtful_runs_are_called_doubtful():
     drifting["validation_loss"] += 0.001 * order
     assert "drift with the time" in stated(drifting)
     unstable = sweep(noise=Noise(run=0.001))
-    at_moe = unstable["rho"] == 1
-    unstable.loc[at_moe, "validation_loss"] += np.array([0.0, 0.06, -0.06])
-    assert "The noise differs along rho" in stated(unstable)
+    unstable.loc[unstable["rho"] == 0.2, "validation_loss"] += np.array([0.0, 0.06, -0.06])
+    assert "Noise differs along rho beyond that of rho = 1" in stated(unstable)
+
+
+def test_how_loud_the_anchor_is_is_always_said():
+    sentence = stated(sweep(seeds=5, noise=Noise(anchor=8)))
+    assert re.search(r"Runs at rho = 1 scatter \d+\.\d \[\d+\.\d, \d+\.\d\] times", sentence)
+    assert "scatter" not in stated(sweep(rho=NINE[:-1]))
+
+
+def test_more_runs_at_the_anchor_are_counted_and_advised():
+    table = sweep(seeds=2, noise=Noise(run=0.003, anchor=6), seed=2)
+    more = [{"rho": 1.0, "seed": s, "validation_loss": 1.722} for s in (2, 3)]
+    result = stated(pd.concat([table, pd.DataFrame(more).assign(arm="moe", outcome="ok")]))
+    assert "2 seeds and 2 more at rho = 1" in result
+
+
+def test_a_fit_on_its_bound_says_so():
+    table = sweep("flat", noise=Noise(run=0.0005))
+    table.loc[table["rho"] == 1, "validation_loss"] += 0.1
+    assert "The fit lies on a bound of its shapes" in stated(table)
+    assert "on a bound" not in stated(sweep("warped", noise=Noise(run=0.0005)))
 
 
 def test_the_parts_of_the_gain_and_the_other_arms_are_named():

@@ -9,16 +9,16 @@ from tests.analysis.tables import sweep
 
 BAD = {
     "a size of no number": (
-        lambda t: t.assign(rows_per_head=t["rows_per_head"].astype(str) + " rows"),
-        "column 'rows_per_head' holds '.* rows'; expected a number",
+        lambda t: t.assign(rows_per_head_asked=t["rows_per_head_asked"].astype(str) + " rows"),
+        "column 'rows_per_head_asked' holds '.* rows'; expected a number",
     ),
     "no size": (
-        lambda t: t.assign(rows_per_head=t["rows_per_head"].where(t["seed"] > 0)),
-        "12 runs with tables have no rows_per_head and others do; expected a sweep over rho or",
+        lambda t: t.assign(rows_per_head_asked=t["rows_per_head_asked"].where(t["seed"] > 0)),
+        "12 runs with tables have no rows_per_head_asked and others do; expected a sweep over rho",
     ),
     "two rho": (
         lambda t: t.assign(rho=np.where((t["arm"] == "engram") & (t["seed"] == 0), 0.5, 1.0)),
-        r"rho varies beside rows_per_head; expected one, got 0\.5, 1$",
+        r"rho varies beside rows_per_head_asked; expected one, got 0\.5, 1$",
     ),
     "duplicates": (
         lambda t: pd.concat([t, t[(t["arm"] == "engram") & (t["seed"] == 1)].iloc[[2]]]),
@@ -52,7 +52,9 @@ def test_runs_are_sorted_into_what_each_is_for():
     assert set(found.beside["arm"]) == {"moe"}
     assert len(found.sized) + len(found.beside) + len(found.failed) == len(table)
     order = list(
-        zip(found.sized["arm"], found.sized["rows_per_head"], found.sized["seed"], strict=True)
+        zip(
+            found.sized["arm"], found.sized["rows_per_head_asked"], found.sized["seed"], strict=True
+        )
     )
     assert order == sorted(order)
 
@@ -60,7 +62,7 @@ def test_runs_are_sorted_into_what_each_is_for():
 def test_an_arm_without_tables_needs_no_size():
     """Pure MoE that an earlier sweep trained has none in its record."""
     table = slots()
-    table.loc[table["arm"] == "moe", "rows_per_head"] = np.nan
+    table.loc[table["arm"] == "moe", "rows_per_head_asked"] = np.nan
     assert len(check_slot_table(table, "sim").beside) == 3
 
 
@@ -75,6 +77,6 @@ def test_a_run_trained_again_elsewhere_counts_once():
 def test_which_tables_are_of_table_sizes():
     assert has_table_sizes(slots())
     assert not has_table_sizes(sweep())
-    assert not has_table_sizes(sweep().assign(rows_per_head=np.nan))
-    assert not has_table_sizes(sweep().assign(rows_per_head=0))
-    assert has_table_sizes(slots().assign(rows_per_head="many"))
+    assert not has_table_sizes(sweep().assign(rows_per_head_asked=np.nan))
+    assert not has_table_sizes(sweep().assign(rows_per_head_asked=0))
+    assert has_table_sizes(slots().assign(rows_per_head_asked="many"))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.simulation.power import power
+from analysis.simulation.power import power, worth_of_next_run
 from analysis.simulation.sweeps import TRUTHS, Noise, simulate
 from analysis.sweep.sweep_analysis import analyse_sweep
 
@@ -24,7 +24,27 @@ def test_no_gain_and_no_u_is_seldom_claimed():
     assert none.u <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
 
 
-@pytest.mark.parametrize(("noise", "all_do"), [(0.001, True), (0.006, False)])
+def test_a_loud_anchor_costs_power_and_its_own_seeds_give_some_back():
+    loud = Noise(run=0.002, anchor=5)
+    quiet, few, more = (
+        power(0.0139, RHO, 2, noise, 60, anchor_seeds=anchors).gain
+        for noise, anchors in ((Noise(run=0.002), 0), (loud, 0), (loud, 6))
+    )
+    assert few < quiet - 0.2
+    assert more > few + 0.1
+
+
+def test_the_next_run_is_an_anchor_and_worth_less_the_more_there_are():
+    loud = Noise(run=0.002, seed=0.002, anchor=5)
+    few, more = (worth_of_next_run(0.0139, RHO, 2, loud, anchors) for anchors in (0, 6))
+    assert few is not None
+    assert more is not None
+    assert few.rho == more.rho == 1
+    assert 0.25 < few.share < 0.4  # the third of three anchors takes off a third
+    assert more.share < 0.15
+
+
+@pytest.mark.parametrize(("noise", "all_do"), [(0.001, True), (0.008, False)])
 def test_no_report_claims_a_gain_that_is_not_counted(noise, all_do):
     trials, claims = 10, 0
     for trial in range(trials):

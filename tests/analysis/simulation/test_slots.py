@@ -12,7 +12,7 @@ def test_without_noise_the_losses_are_those_of_the_world(world):
     table = simulate_slots(world, 2, SlotsNoise(run=0.0, seed=0.0), np.random.default_rng(0))
     engram = table[(table["arm"] == "engram") & (table["seed"] == 1)]
     np.testing.assert_allclose(engram["validation_loss"], WORLDS[world](SIZES))
-    np.testing.assert_allclose(engram["rows_per_head"], SIZES)
+    np.testing.assert_allclose(engram["rows_per_head_asked"], SIZES)
 
 
 def test_runs_of_a_seed_share_its_shift():

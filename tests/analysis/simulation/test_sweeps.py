@@ -65,3 +65,20 @@ def test_windows_average_to_the_loss_and_some_runs_diverge():
     assert set(table["outcome"].to_numpy()[gone]) == {"diverged"}
     of_windows = np.array([np.mean(one) for one in table["window_losses"]])
     np.testing.assert_allclose(of_windows[~gone], table["validation_loss"].to_numpy()[~gone])
+
+
+def test_the_anchor_may_be_louder_and_tails_may_be_heavy():
+    loud = losses(Noise(run=0.01, seed=0, anchor=5))
+    assert loud[:, -1].std() == pytest.approx(0.05, rel=0.15)
+    assert loud[:, :-1].std() == pytest.approx(0.01, rel=0.1)
+    tails = losses(Noise(run=0.01, seed=0, heavy_tails=True))
+    assert np.mean(np.abs(tails) > 0.04) > 0.003  # 0.0001 of a normal distribution
+    assert np.quantile(np.abs(tails), 0.5) < 0.006  # 0.0067 of a normal distribution
+
+
+def test_further_seeds_train_rho_1_only():
+    rng = np.random.default_rng(0)
+    table = simulate(TRUTHS["paper"], RHO, 2, STILL, rng, anchor_seeds=3)
+    more = table.loc[table["seed"] >= 2]
+    assert more["rho"].tolist() == [1.0] * 3
+    assert more["seed"].tolist() == [2, 3, 4]

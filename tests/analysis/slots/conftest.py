@@ -19,7 +19,7 @@ def slots(world: str = "line", seeds: int = 3, seed: int = 0, **noise: float) ->
 
 def counted(table: pd.DataFrame, ngrams: int = 10_000) -> pd.DataFrame:
     """The runs with the rows that two tables of four heads have, and those that were looked up."""
-    sizes = [int(size) for size in table["rows_per_head"]]
+    sizes = [int(size) for size in table["rows_per_head_asked"]]
     return table.assign(
         table_rows=[[[4 * size], [4 * size]] if size else [] for size in sizes],
         rows_touched=[
@@ -40,4 +40,4 @@ def without(table: pd.DataFrame, *arms: str) -> pd.DataFrame:
 
 def only(table: pd.DataFrame, sizes: int) -> pd.DataFrame:
     """The runs of the smallest sizes, and the backbone."""
-    return table.loc[table["rows_per_head"] <= SIZES[sizes - 1]]
+    return table.loc[table["rows_per_head_asked"] <= SIZES[sizes - 1]]

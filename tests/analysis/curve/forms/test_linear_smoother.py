@@ -44,5 +44,5 @@ def test_four_points_take_the_middle_width():
     middle = SPLINE.widths[len(SPLINE.widths) // 2]
     assert np.isnan(fit.cv_error)
     np.testing.assert_array_equal(
-        fit.curve, spline(means.rho, GRID, np.diag(means.unit_cov), [middle])[0] @ means.loss
+        fit.curve, spline(means.rho, GRID, np.diag(means.fit_cov), [middle])[0] @ means.loss
     )
