@@ -6,13 +6,18 @@ RUN := $(BIN)/engram-sweep
 
 .PHONY: sweep plan status cancel rerun-failed report tune power publish notebooks lab test lint bench coverage chaos clean
 
+# Further options of a command, e.g. make plan ARGS='--set training.tokens=1e9 --gpu h200'; values without blanks.
+ARGS ?=
+# Of these, the changes to the scale: the report of a sweep takes them too.
+SET = $(filter --set=%,$(subst --set ,--set=,$(ARGS)))
+
 # Trains what is not done, then draws what is done, also when a run failed. EXECUTOR=slurm submits to SLURM;
 # DRY_RUN=1 writes what would be submitted, and there is nothing to draw then.
 sweep: $(BIN)/.ready
-	@$(RUN) sweep $(SCALE); code=$$?; case $$code$(filter-out 0,$(DRY_RUN)) in 0|1) $(RUN) report $(SCALE) || code=$$?;; esac; exit $$code
+	@$(RUN) sweep $(SCALE) $(ARGS); code=$$?; case $$code$(filter-out 0,$(DRY_RUN)) in 0|1) $(RUN) report $(SCALE) $(SET) || code=$$?;; esac; exit $$code
 
 plan status cancel rerun-failed report tune power: $(BIN)/.ready
-	@$(RUN) $@ $(SCALE)
+	@$(RUN) $@ $(SCALE) $(ARGS)
 
 # The table and the picture that we stand behind, of the full sweep; the README shows those of tiny.
 publish: $(BIN)/.ready
@@ -61,6 +66,7 @@ bench: $(BIN)/.ready
 # torch first: by itself, from the pins, it is the CPU build where there is one.
 $(BIN)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("engram_sweep needs Python >= 3.11, found " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@echo 'installing pinned versions into .venv: one to three minutes, once'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade -c constraints.txt pip
 	$(BIN)/pip install --quiet -c constraints.txt torch

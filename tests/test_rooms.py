@@ -39,15 +39,16 @@ ANALYSIS = drawn("The rooms of analysis")
 
 BOTH_READ = {
     "atomic_files",
-    "config.scale",
+    "cli.options",
     "errors",
     "planning.arms",
     "planning.axes",
     "runs.records",
+    "runs.table_files",
 }
 """Modules of engram_sweep that analysis imports: no model, no training, no launching.
 
-`config.scale` is for `power`, which asks a scale for its grid of rho."""
+`cli.options` is what commands share: `--set`, and for `power` the scale that is named."""
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -145,6 +146,7 @@ def test_the_modules_that_both_packages_read_are_light() -> None:
 
 
 WITHOUT_BEHAVIOUR = {
+    "analysis/levels.py",
     "engram_sweep/errors.py",
     "engram_sweep/launch/executors/protocol.py",
 }

@@ -82,13 +82,12 @@ def numbers(table: pd.DataFrame, column: str, source: str) -> pd.Series:
     Raises:
         UserError: the column holds text.
     """
-    read = pd.Series(pd.to_numeric(table[column], errors="coerce"), index=table.index, dtype=float)
-    text = np.flatnonzero(read.isna() & table[column].notna())
-    if len(text):
+    text = [at for at, value in enumerate(table[column]) if isinstance(value, str)]
+    if text:
         raise UserError(
-            f"{source}: column '{column}' holds {table.at[text[0], column]!r}; expected a number"
+            f"{source}: column '{column}' holds {table[column].iloc[text[0]]!r}; expected a number"
         )
-    return read
+    return pd.Series(pd.to_numeric(table[column], errors="coerce"), index=table.index, dtype=float)
 
 
 def with_checked_columns(table: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -128,6 +127,13 @@ def with_checked_columns(table: pd.DataFrame, source: str) -> pd.DataFrame:
     if len(bad):
         raise UserError(
             f"{source}: column 'rho' holds {bad[0]:g}; expected a share between 0 and 1"
+        )
+    losses = runs["validation_loss"].to_numpy()
+    negative = losses[losses < 0]
+    if len(negative):
+        raise UserError(
+            f"{source}: column 'validation_loss' holds {negative[0]:g}; expected nats/token, which "
+            "are never negative"
         )
     # The same allocation, written by two machines, is one value of rho.
     runs["rho"] = runs["rho"].round(9)

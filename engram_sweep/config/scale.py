@@ -6,16 +6,18 @@ Adding an experiment is adding a file; everything else is derived from it (see
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from engram_sweep.config.changes import read_changes, with_changes
 from engram_sweep.config.sections import Corpus, Count, Memory, Model, Positive, Share, Training
 from engram_sweep.config.slurm import Slurm
 from engram_sweep.config.strict_yaml import Section, first_problem, read_mapping
 from engram_sweep.corpus.sources import SHARDS
-from engram_sweep.errors import UserError
+from engram_sweep.errors import UserError, did_you_mean
 
 
 class Arms(Section):
@@ -236,6 +238,8 @@ class Scale(Section):
 
     name: str
     """The file's name without `.yaml`."""
+    changes: Annotated[tuple[str, ...], Field(exclude=True)] = ()
+    """What `--set` put in place of the file's values (`config.changes`)."""
     about: str
     corpus: Corpus
     model: Model
@@ -295,23 +299,38 @@ def scale_names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
-def load_scale(name: str, folder: Path = Path("sweeps")) -> Scale:
+def load_scale(name: str, folder: Path = Path("sweeps"), changes: Sequence[str] = ()) -> Scale:
     """Read `<folder>/<name>.yaml`.
+
+    Args:
+        name: the file's name without `.yaml`.
+        folder: where it lies.
+        changes: `section.key=value`, in place of the file's values.
 
     Raises:
         UserError: no such scale (lists those there are), unreadable YAML, or a key that is unknown,
             missing, of the wrong type or impossible: one line with the file, the key and what was
             expected.
     """
-    path = folder / f"{name}.yaml"
+    path, names = folder / f"{name}.yaml", scale_names(folder)
     # The name is a folder of results too: a path in it would lead out of there.
-    if name not in scale_names(folder):
-        there = ", ".join(scale_names(folder)) or f"none in {folder}/"
-        raise UserError(f"no scale named {name!r}; there are: {there}")
+    if name not in names:
+        there = ", ".join(names) or f"none in {folder}/"
+        raise UserError(f"no scale named {name!r}{did_you_mean(name, names)}; there are: {there}")
+    made = read_changes(changes)
+    data = with_changes(_sections(path), made)
+    source = " ".join([str(path), *(f"with --set {change}" for change in made)])
+    for key in HIDDEN:
+        if key in data:
+            raise UserError(f"{source}: {key}: expected no such key, files name scales")
     try:
-        return Scale.model_validate({"name": name, **_sections(path)})
+        return Scale.model_validate({**data, "name": name, "changes": made})
     except ValidationError as error:
-        raise UserError(f"{path}: {first_problem(error, Scale, hidden=('name',))}") from None
+        raise UserError(f"{source}: {first_problem(error, Scale, hidden=HIDDEN)}") from None
+
+
+HIDDEN = ("name", "changes")
+"""Fields of a scale that its file does not hold."""
 
 
 def _sections(path: Path) -> dict[str, Any]:
@@ -321,6 +340,4 @@ def _sections(path: Path) -> dict[str, Any]:
             f"{path}: expected a mapping of sections (corpus, model, memory, training, sweep, "
             "launch)"
         )
-    if "name" in data:
-        raise UserError(f"{path}: name: expected no such key, the file's name is the scale's name")
     return data

@@ -22,6 +22,7 @@ from engram_sweep.own_folders import (
     show_to_group,
 )
 from engram_sweep.planning.kept_weights import keeps_weights
+from engram_sweep.planning.notes import too_short
 from engram_sweep.planning.plan import Plan
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.record_cache import collect
@@ -82,13 +83,14 @@ def sweep(
         if placement is not None:
             shards = prepare(plan.runs[0].spec.corpus, results / "corpora", corpus)
             _check_vocabulary(plan, shards)
+            _check_window(plan, shards)
             orders = _work_orders(plan, todo, placement, shards)
         _claim(plan, results)
         for status in todo:
             if not status.live:
                 _lay_out(results, orders[status.run.run_id])
         members = [run.run_id for run in plan.runs]
-        write_members(plan.scale.name, members, results)
+        write_members(plan.scale.name, members, results, plan.scale.changes)
         if placement is not None:
             start = chosen.start(plan.scale, placement, results / plan.scale.name)
             parallel = chosen.max_concurrent(launch)
@@ -106,7 +108,7 @@ def sweep(
             statuses = driver.run()
             # Another driver may have started with another version of the YAML meanwhile; the
             # report that follows this sweep is of this one.
-            write_members(plan.scale.name, members, results)
+            write_members(plan.scale.name, members, results, plan.scale.changes)
         # Whoever reads the records next finds them as one table, if they are many.
         collect(runs_folder(results, plan.scale.name), FILE_NAME)
         return statuses
@@ -150,6 +152,17 @@ def _check_vocabulary(plan: Plan, folder: Path) -> None:
                 f"{folder}: {key}: expected {wanted} (corpus.{key} of the scale), the shards have "
                 f"{found}"
             )
+
+
+def _check_window(plan: Plan, folder: Path) -> None:
+    """Refuse a text that is shorter than one window: every run of it would fail.
+
+    Raises:
+        UserError: it is.
+    """
+    problem = too_short(plan.scale, load(folder).manifest.train_tokens)
+    if problem is not None:
+        raise UserError(f"{plan.scale.name}: {problem}")
 
 
 def _lay_out(results: Path, order: WorkOrder) -> None:

@@ -71,6 +71,8 @@ class Plan:
 
     scale: Scale
     runs: tuple[PlannedRun, ...]
+    asked: tuple[tuple[str, float], ...] = ()
+    """Run id and asked rho of every point, of the first seed: some points are one run."""
 
     def held(self) -> dict[str, float]:
         """Largest relative miss of rho = 1 along the curve, by quantity."""
@@ -121,7 +123,12 @@ def make_plan(scale: Scale) -> Plan:
             runs[identity] = run
     order = sorted(runs, key=lambda identity: (block_of[identity], identity))
     places = {identity: place for place, identity in enumerate(order)}
-    plan = Plan(scale, tuple(replace(run, place=places[run.run_id]) for run in runs.values()))
+    asked = [
+        (run_id(data | {"seed": scale.sweep.seeds[0]}), allocation.rho_asked)
+        for (_, _, allocation), data in zip(points, plain, strict=True)
+    ]
+    placed = tuple(replace(run, place=places[run.run_id]) for run in runs.values())
+    plan = Plan(scale, placed, tuple(asked))
     _check_budget(plan)
     return plan
 

@@ -78,6 +78,7 @@ def tune(
     trials: int,
     watch: Callable[[list[RunStatus]], None],
     executor: str | None = None,
+    corpus: Path | None = None,
 ) -> list[Trial]:
     """Train `trials` learning rates at both probes, the scale's own first.
 
@@ -87,6 +88,7 @@ def tune(
         trials: how many rates.
         watch: called with the state of the current trial's runs at every poll.
         executor: local, slurm or inline, instead of the scale's own choice.
+        corpus: the folder of token shards if the corpus is the user's own.
 
     Returns:
         The trials, sorted by learning rate.
@@ -107,7 +109,7 @@ def tune(
         rate = float(
             f"{asked.suggest_float('learning_rate', own / SPAN, own * SPAN, log=True):.2g}"
         )
-        statuses = sweep(trial_plan(scale, rate), results, watch, executor)
+        statuses = sweep(trial_plan(scale, rate), results, watch, executor, corpus)
         if failed := [status for status in statuses if not status.finished]:
             raise UserError(
                 f"learning rate {rate:g}: run {failed[0].run.run_id} failed: {failed[0].failure}"

@@ -69,13 +69,17 @@ def sbatch(script: Path) -> str | None:
     return found[-1] if found else None
 
 
-def max_array_size() -> int:
+def max_array_size(seconds: float | None = None) -> int:
     """Return how many jobs an array may have.
+
+    Args:
+        seconds: how long to wait for an answer; `CLIENT_SECONDS` if left out.
 
     Raises:
         Refused: SLURM does not answer.
     """
-    deadline, question = time.monotonic() + CLIENT_SECONDS, ("scontrol", "show", "config")
+    patience = CLIENT_SECONDS if seconds is None else seconds
+    deadline, question = time.monotonic() + patience, ("scontrol", "show", "config")
     # A controller that restarts is back within seconds; one that hangs must not take longer.
     while (config := client(*question, seconds=deadline - time.monotonic())) is None:
         if time.monotonic() > deadline - RETRY_SECONDS:

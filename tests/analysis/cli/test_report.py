@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 
@@ -12,10 +13,13 @@ from analysis.report.slot_sentences import state_slots
 from analysis.report.verdict_sentences import state_verdict
 from analysis.slots.slots_analysis import analyse_slots
 from analysis.sweep.sweep_analysis import analyse_sweep
+from engram_sweep.config.changes import read_changes
 from engram_sweep.config.scale import load_scale
 from engram_sweep.errors import UserError
 from engram_sweep.launch.sweep import sweep as train
 from engram_sweep.planning.plan import make_plan
+from engram_sweep.runs.records import read_runs, write_members
+from engram_sweep.runs.table_files import write_table
 from tests.analysis.slots.conftest import counted, slots
 from tests.analysis.tables import sweep, write_runs
 from tests.examples import load
@@ -76,18 +80,48 @@ def test_report_prints_the_sentence_and_the_page(records, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["fit"], "either a scale or --records"),
-        (["fit", "tiny", "--records", "x.parquet"], "not both"),
+        (["fit"], "the name of a sweep, or --records FILE, got neither"),
+        (["fit", "tiny", "--records", "x.parquet"], "got both"),
         (["fit", "--records", "nowhere.parquet"], "nowhere.parquet: expected a parquet file"),
-        (["fit", "nothing", "--results", "."], "no finished runs"),
+        (["fit", "nothing", "--results", "."], "no sweep named 'nothing'"),
         (["fit", "tiny", "--at", "depth=3"], "--at depth=3: expected AXIS=NUMBER"),
         (["fit", "tiny", "--level", "90"], "--level: expected a share"),
+        (["fit", "--records", "x.csv", "--set", "a=1"], "expected --set beside names of sweeps"),
+        (["fit", "--records", "nowhere.csv"], "nowhere.csv: expected a CSV file, there is none"),
         (["report", "tiny", "--delta", "-1"], "--delta: expected a positive number"),
     ],
 )
 def test_bad_calls_are_refused(words, message):
     with pytest.raises(UserError, match=message):
         call(*words)
+
+
+def test_a_csv_table_says_what_its_parquet_says(records, tmp_path, capsys):
+    write_table(pa.Table.from_pandas(sweep()), tmp_path / "table.csv")
+    assert call("fit", "--records", records, "--json") == 0
+    from_parquet = capsys.readouterr().out
+    assert call("fit", "--records", tmp_path / "table.csv", "--json") == 0
+    assert capsys.readouterr().out == from_parquet
+
+
+def test_a_sweep_with_changes_is_found_by_them(tmp_path, capsys):
+    """Two sweeps lie in one folder; each is read by the changes that it was trained with."""
+    runs = sweep()
+    half = runs[runs.seed < 2]
+    write_runs(tmp_path, "tiny", runs)
+    names = sorted(path.name for path in (tmp_path / "tiny" / "runs").iterdir())
+    write_members("tiny", names, tmp_path)
+    write_members("tiny", names[: len(half)], tmp_path, ["sweep.seeds=[0, 1]"])
+    for words, count in ((["--set", "sweep.seeds=[0,1]"], len(half)), ([], len(runs))):
+        assert len(read_runs("tiny", tmp_path, changes_of_words(words))) == count
+    with pytest.raises(
+        UserError, match=r"expected a sweep with --set a=3, trained there: --set sweep"
+    ):
+        call("fit", "tiny", "--results", tmp_path, "--set", "a=3")
+
+
+def changes_of_words(words):
+    return read_changes([word for word in words if word != "--set"])
 
 
 @pytest.fixture
