@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan status cancel rerun-failed report tune power publish notebooks lab test lint bench coverage chaos clean
+.PHONY: sweep plan status cancel rerun-failed report tune power doctor publish keys notebooks lab test lint bench coverage chaos clean
 
 # Further options of a command, e.g. make plan ARGS='--set training.tokens=1e9 --gpu h200'; values without blanks.
 ARGS ?=
@@ -16,7 +16,7 @@ SET = $(filter --set=%,$(subst --set ,--set=,$(ARGS)))
 sweep: $(BIN)/.ready
 	@$(RUN) sweep $(SCALE) $(ARGS); code=$$?; case $$code$(filter-out 0,$(DRY_RUN)) in 0|1) $(RUN) report $(SCALE) $(SET) || code=$$?;; esac; exit $$code
 
-plan status cancel rerun-failed report tune power: $(BIN)/.ready
+plan status cancel rerun-failed report tune power doctor: $(BIN)/.ready
 	@$(RUN) $@ $(SCALE) $(ARGS)
 
 # The table and the picture that we stand behind, of the full sweep; the README shows those of tiny.
@@ -25,6 +25,11 @@ publish: $(BIN)/.ready
 	@$(RUN) report $(SCALE)
 	@$(RUN) export $(SCALE) results/published/$(SCALE).parquet
 	@cp results/$(SCALE)/loss_vs_rho.png results/published/$(SCALE).png
+
+# The key reference and the JSON schema for editors, from the classes that check a scale.
+keys: $(BIN)/.ready
+	@$(RUN) keys --markdown > docs/keys.md
+	@$(RUN) keys --schema > sweeps/schema.json
 
 # Executes the notebooks on the results of SCALE, the one about several sweeps on those of SCALES, and writes them back.
 SCALES ?= $(SCALE)

@@ -13,7 +13,7 @@ import sys
 from importlib.metadata import entry_points
 
 from engram_sweep import __version__
-from engram_sweep.cli import data, export, inspect_ngrams, plan, status, sweep, tune
+from engram_sweep.cli import data, doctor, export, inspect_ngrams, keys, plan, status, sweep, tune
 from engram_sweep.cli.parser import Parser
 from engram_sweep.errors import UserError, did_you_mean, printable
 
@@ -27,6 +27,8 @@ COMMANDS = (
     export.register,
     tune.register,
     inspect_ngrams.register,
+    keys.register,
+    doctor.register,
 )
 """Commands of this package, in the order of `--help`."""
 VERSION = ("-V", "--version")

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def add_command(
-    commands, name: str, summary: str, func: Callable[[argparse.Namespace], int]
+    commands,
+    name: str,
+    summary: str,
+    func: Callable[[argparse.Namespace], int],
+    scale_is_optional: bool = False,
 ) -> argparse.ArgumentParser:
     """Add a command that takes a scale, and return its parser.
 
@@ -23,9 +27,11 @@ def add_command(
         name: what the user types.
         summary: one line for `--help`.
         func: runs the command and returns the exit code.
+        scale_is_optional: whether the command does something without a scale too.
     """
     command = commands.add_parser(name, help=summary, description=summary)
-    command.add_argument("scale", help="name of a file in sweeps/, or its path")
+    count = "?" if scale_is_optional else None
+    command.add_argument("scale", nargs=count, help="name of a file in sweeps/, or its path")
     command.add_argument(
         "--sweeps", type=Path, default=Path("sweeps"), help="folder of scales (default: sweeps)"
     )

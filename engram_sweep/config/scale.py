@@ -24,7 +24,7 @@ class Arms(Section):
     """Control arms beside the curve; each trains every seed."""
 
     over_encoding: Annotated[tuple[Share, ...], Field(strict=False)] = ()
-    """At these rho: the memory's rows averaged into the input embedding."""
+    """At these rho: narrow hashed tables, projected and averaged with the token's embedding."""
     one_row: bool = False
     """The Engram modules with one row per head and all experts: the compute without the memory."""
     dense: bool = False
@@ -50,9 +50,13 @@ class Full(Section):
     """What `--full` puts in place of the same keys: the table to publish after the quick look."""
 
     rho: Rhos | None = None
+    """In place of `sweep.rho`."""
     seeds: Seeds | None = None
+    """In place of `sweep.seeds`."""
     anchor_seeds: AnchorSeeds | None = None
+    """In place of `sweep.anchor_seeds`."""
     arms: Arms | None = None
+    """In place of `sweep.arms`."""
 
 
 class Sweep(Section):
@@ -68,6 +72,7 @@ class Sweep(Section):
     rho: Rhos
     """Shares of P_sparse in routed experts; empty only if `arms.dense` is all that trains."""
     seeds: Seeds
+    """Of initial values and of the order of the text; every point trains all of them."""
     anchor_seeds: AnchorSeeds = ()
     """Further seeds that train rho = 1 only, e.g. [2, 3, 4] beside seeds [0, 1].
 
@@ -184,11 +189,15 @@ class Retries(Section):
     node: Tries = 2
     """The worker vanished, or its disk failed."""
     preempted: Tries = 100
+    """Its queue asked it to stop."""
     timed_out: Tries = 100
     """At `launch.timeout_minutes`; never after an attempt that reached no later checkpoint."""
     out_of_memory: Tries = 0
+    """It got no memory, of the machine or of the GPU."""
     bug: Tries = 0
+    """Its worker raised an exception."""
     bad_data: Tries = 0
+    """The corpus or a file of the run is not what it should be."""
 
 
 class Launch(Section):
@@ -199,6 +208,7 @@ class Launch(Section):
     parallel: Annotated[int, Field(ge=0)] = 0
     """Runs side by side; 0 for one per core (one at a time on GPUs)."""
     timeout_minutes: Count = 60
+    """Time limit of one attempt; a run that needs longer goes on in the next."""
     retries: Retries = Retries()
     checkpoint_minutes: Positive = 10.0
     """Time between two checkpoints of a run."""
@@ -241,6 +251,7 @@ class Scale(Section):
     changes: Annotated[tuple[str, ...], Field(exclude=True)] = ()
     """What `--set` put in place of the file's values (`config.changes`)."""
     about: str
+    """What this sweep is, in one line, for plans and reports."""
     corpus: Corpus
     model: Model
     memory: Memory
