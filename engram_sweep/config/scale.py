@@ -63,7 +63,9 @@ class Sweep(Section):
     """What varies; a sweep is the product of its axes."""
 
     iso: Annotated[
-        tuple[Iso, ...], BeforeValidator(_as_list), Field(min_length=1, strict=False)
+        tuple[Iso, ...],
+        BeforeValidator(_as_list, json_schema_input_type=Iso | tuple[Iso, ...]),
+        Field(min_length=1, strict=False),
     ] = ("strict",)
     """How points are compared; both modes give two curves that share their runs at rho = 1.
 

@@ -10,8 +10,8 @@ from engram_sweep.cli.main import main
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "expected a command; there are: plan, sweep, .*fit, power, report"),
-        (["paln", "tiny"], r"unknown command 'paln' \(did you mean plan\?\); there are: plan, "),
+        ([], "expected a command; there are: data, plan, sweep, .*fit, power, report"),
+        (["paln", "tiny"], r"unknown command 'paln' \(did you mean plan\?\); there are: data, "),
         (["repotr", "tiny"], r"\(did you mean report\?\)"),
         (
             ["plan"],
