@@ -49,7 +49,7 @@ class Corpus(Section):
     source: str
     """A corpus that installs as a package, or `shards`: a folder that is named at launch."""
     tokenizer: str
-    """`bytes`, `deepseek-v3`, or `shards`: the `tokenizer.json` that lies with your own shards."""
+    """`bytes` (256 ids), `deepseek-v3` (128,815), or `shards`: the `tokenizer.json` of your own."""
     validation_share: Annotated[float, Field(gt=0, lt=1)]
     """Share of the tokens that is held out, as whole documents."""
     fingerprint: str | None = None

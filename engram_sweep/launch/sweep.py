@@ -136,17 +136,6 @@ def check_path(results: Path) -> None:
             )
 
 
-def _check_window(plan: Plan, folder: Path) -> None:
-    """Refuse a text that is shorter than one window: every run of it would fail.
-
-    Raises:
-        UserError: it is.
-    """
-    problem = too_short(plan.scale, load(folder).manifest.train_tokens)
-    if problem is not None:
-        raise UserError(f"{plan.scale.name}: {problem}")
-
-
 def _check_vocabulary(plan: Plan, folder: Path) -> None:
     """Refuse shards whose vocabulary is not the one that was planned.
 
@@ -163,6 +152,17 @@ def _check_vocabulary(plan: Plan, folder: Path) -> None:
                 f"{folder}: {key}: expected {wanted} (corpus.{key} of the scale), the shards have "
                 f"{found}"
             )
+
+
+def _check_window(plan: Plan, folder: Path) -> None:
+    """Refuse a text that is shorter than one window: every run of it would fail.
+
+    Raises:
+        UserError: it is.
+    """
+    problem = too_short(plan.scale, load(folder).manifest.train_tokens)
+    if problem is not None:
+        raise UserError(f"{plan.scale.name}: {problem}")
 
 
 def _lay_out(results: Path, order: WorkOrder) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 from engram_sweep.config.scale import Scale
@@ -59,11 +60,13 @@ def too_short(scale: Scale, text_tokens: int) -> str | None:
 
 def _merged(plan: Plan) -> list[str]:
     """Return a note for each run that several values of rho ask for."""
-    # Once for all seeds.
+    asked: dict[str, list[float]] = defaultdict(list)
+    for identity, rho in plan.asked:
+        asked[identity].append(rho)
     places = {
-        (run.spec.arm, run.spec.rho, plan.merged[run.run_id])
+        (run.spec.arm, run.spec.rho, tuple(sorted(set(asked[run.run_id]))))
         for run in plan.runs
-        if run.run_id in plan.merged
+        if len(set(asked[run.run_id])) > 1
     }
     return [
         f"rho {' and '.join(f'{rho:g}' for rho in values)} ({arm}) are one run, with the same "

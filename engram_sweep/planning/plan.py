@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -72,8 +71,8 @@ class Plan:
 
     scale: Scale
     runs: tuple[PlannedRun, ...]
-    merged: dict[str, tuple[float, ...]] = field(default_factory=dict)
-    """Asked rho, by run id, of runs that several values of rho ask for."""
+    asked: tuple[tuple[str, float], ...] = ()
+    """Run id and asked rho of every point, of the first seed: some points are one run."""
 
     def held(self) -> dict[str, float]:
         """Largest relative miss of rho = 1 along the curve, by quantity."""
@@ -108,7 +107,6 @@ def make_plan(scale: Scale) -> Plan:
     blocks = [*enumerate(sweep.seeds)]
     blocks += [(at % len(sweep.seeds), seed) for at, seed in enumerate(sweep.anchor_seeds)]
     block_of: dict[str, int] = {}
-    asked: dict[str, set[float]] = defaultdict(set)
     for number, (block, seed) in enumerate(blocks):
         anchors_only = number >= len(sweep.seeds)
         for (axes, _, allocation), spec, data in zip(points, first, plain, strict=True):
@@ -116,7 +114,6 @@ def make_plan(scale: Scale) -> Plan:
                 continue
             identity = run_id(data | {"seed": seed})
             run = PlannedRun(scale.name, identity, replace(spec, seed=seed), allocation, axes)
-            asked[identity].add(allocation.rho_asked)
             if identity in runs:
                 # Asked for twice: it is trained once, and lies where both agree.
                 first_asked = runs[identity]
@@ -126,11 +123,12 @@ def make_plan(scale: Scale) -> Plan:
             runs[identity] = run
     order = sorted(runs, key=lambda identity: (block_of[identity], identity))
     places = {identity: place for place, identity in enumerate(order)}
-    plan = Plan(
-        scale,
-        tuple(replace(run, place=places[run.run_id]) for run in runs.values()),
-        {identity: tuple(sorted(rhos)) for identity, rhos in asked.items() if len(rhos) > 1},
-    )
+    asked = [
+        (run_id(data | {"seed": scale.sweep.seeds[0]}), allocation.rho_asked)
+        for (_, _, allocation), data in zip(points, plain, strict=True)
+    ]
+    placed = tuple(replace(run, place=places[run.run_id]) for run in runs.values())
+    plan = Plan(scale, placed, tuple(asked))
     _check_budget(plan)
     return plan
 

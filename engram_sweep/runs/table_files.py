@@ -121,8 +121,9 @@ def _typed(cells: list[object], field: pa.Field, path: Path) -> pd.Series:
     Raises:
         UserError: a cell is no such value.
     """
-    is_time = pa.types.is_timestamp(field.type)
-    parse: Callable[[str], Any] = datetime.fromisoformat if is_time else json.loads
+    parse: Callable[[str], Any] = json.loads
+    if pa.types.is_timestamp(field.type):
+        parse = datetime.fromisoformat
     try:
         # An empty cell is a missing value, and no text.
         values = [parse(cell) if isinstance(cell, str) else None for cell in cells]

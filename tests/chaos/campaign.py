@@ -96,6 +96,9 @@ def strike(sweep: UnderFire, faults: Faults, count: int) -> Counter[str]:
             if faults[name]():
                 done[name] += 1
                 break
+        else:
+            # The sweep has ended before anything could strike: give it a run to train again.
+            done["truncated record"] += local_faults.truncate(sweep, f"*/{FILE_NAME}")
     sweep.finish()
     for _ in range(late):
         done["truncated record"] += local_faults.truncate(sweep, f"*/{FILE_NAME}")

@@ -48,8 +48,9 @@ def test_an_executor_on_the_line_wins_over_the_environment(
 
 
 def test_changes_are_those_of_the_scale() -> None:
-    options = parse("--set", "training.tokens=1e6", "--set", "sweep.seeds=[3]")
-    assert changes_of(options) == ("sweep.seeds=[3]", "training.tokens=1000000")
+    words = ("sweep.anchor_seeds=[]", "sweep.seeds=[3]", "training.tokens=1e6")
+    options = parse(*(word for change in words for word in ("--set", change)))
+    assert changes_of(options) == (*words[:2], "training.tokens=1000000")
     assert scale_of(options).changes == changes_of(options)
     assert {run.spec.seed for run in plan_of(options).runs if run.spec.rho < 1} == {3}
     assert changes_of(parse()) == ()

@@ -52,6 +52,12 @@ def test_the_default_text_is_packaged_for_cores_and_named_later_for_gpus(tmp_pat
     assert (own.corpus["source"][0], own.tokens) == ("shards", None)
 
 
+def read_all(options: argparse.Namespace) -> None:
+    machine_of(options)
+    path_of(options)
+    text_of(options)
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -69,7 +75,7 @@ def test_what_cannot_be_is_one_line(tmp_path: Path, words: list[str], says: str)
     (tmp_path / "there.yaml").write_text("about: mine")
     options = parse(tmp_path, *words)
     with pytest.raises(UserError, match=says):
-        machine_of(options), path_of(options), text_of(options)
+        read_all(options)
     assert (tmp_path / "there.yaml").read_text() == "about: mine"
 
 
