@@ -126,7 +126,10 @@ def _law_json(fit: ScalingFit, places: list[dict[str, float]]) -> dict[str, Any]
             name: {
                 "low": float(2**low),
                 "high": float(2**high),
-                "per_doubling": _both(fit.slopes[name]),
+                "per_doubling": {
+                    "rho_star": fit.slopes[name].rho_star.as_dict(),
+                    "gain_factor": fit.slopes[name].gain_factor.as_dict(),
+                },
             }
             for name, low, high in zip(
                 fit.axes.names,
@@ -180,8 +183,8 @@ def _slope(fit: ScalingFit, axis: str) -> str:
     reading = fit.slopes[axis]
     return (
         f"Per doubling of {axis} ({values.min():.3g} to {values.max():.3g}{unit}, {count} "
-        f"values{bend}) rho* moves by {_number(reading.rho_star, 3, '+')} and the gain by "
-        f"{_number(reading.gain_over_moe, 4, '+')} nats/token ({fit.level:.0%} intervals)."
+        f"values{bend}) rho* moves by {_number(reading.rho_star, 3, '+')} and the gain becomes "
+        f"{_number(reading.gain_factor, 2)} times as large ({fit.level:.0%} intervals)."
     )
 
 
