@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.runs.conditions import Condition, labels, split_conditions
 from analysis.scaling.law import ScalingFit, scaling, why_no_law
+from analysis.scaling.raw_laws import RawLaws, fit_raw_laws, why_no_raw_law
 from analysis.sweep.anchor_drift import AnchorDrift, compare_anchors
 from analysis.sweep.sweep_analysis import DELTA, LEVEL, SweepAnalysis, analyse_sweep
 from engram_sweep.errors import UserError
@@ -29,6 +30,8 @@ class JointAnalysis:
     """The law of all; None if `reason` says why not."""
     reason: str | None
     """Why there is no law."""
+    raw: RawLaws | None
+    """The laws over all losses; None if there is no law, or a reason against these."""
     anchors: tuple[AnchorDrift, ...]
     """What batches of an anchor that several conditions share say."""
 
@@ -81,13 +84,18 @@ def joined(
     """
     names = labels(conditions)
     reason = why_no_law(sweeps, names)
+    fit = scaling(conditions, sweeps) if reason is None else None
+    raw = None
+    if fit is not None and why_no_raw_law(fit.axes, sweeps) is None:
+        raw = fit_raw_laws(fit.axes, sweeps)
     return JointAnalysis(
         conditions=tuple(conditions),
         labels=tuple(names),
         sweeps=tuple(sweeps),
         left_out=left_out,
-        scaling=scaling(conditions, sweeps) if reason is None else None,
+        scaling=fit,
         reason=reason,
+        raw=raw,
         anchors=_shared_anchors(sweeps),
     )
 
