@@ -4,15 +4,20 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan status cancel rerun-failed report tune power publish notebooks lab test lint bench coverage chaos clean
+.PHONY: sweep plan status cancel rerun-failed report tune power doctor publish keys notebooks lab test lint bench coverage chaos clean
+
+# Further options of a command, e.g. make plan ARGS='--set training.tokens=1e9 --gpu h200'; values without blanks.
+ARGS ?=
+# Of these, the changes to the scale: the report of a sweep takes them too.
+SET = $(filter --set=%,$(subst --set ,--set=,$(ARGS)))
 
 # Trains what is not done, then draws what is done, also when a run failed. EXECUTOR=slurm submits to SLURM;
 # DRY_RUN=1 writes what would be submitted, and there is nothing to draw then.
 sweep: $(BIN)/.ready
-	@$(RUN) sweep $(SCALE); code=$$?; case $$code$(filter-out 0,$(DRY_RUN)) in 0|1) $(RUN) report $(SCALE) || code=$$?;; esac; exit $$code
+	@$(RUN) sweep $(SCALE) $(ARGS); code=$$?; case $$code$(filter-out 0,$(DRY_RUN)) in 0|1) $(RUN) report $(SCALE) $(SET) || code=$$?;; esac; exit $$code
 
-plan status cancel rerun-failed report tune power: $(BIN)/.ready
-	@$(RUN) $@ $(SCALE)
+plan status cancel rerun-failed report tune power doctor: $(BIN)/.ready
+	@$(RUN) $@ $(SCALE) $(ARGS)
 
 # The table and the picture that we stand behind, of the full sweep; the README shows those of tiny.
 publish: $(BIN)/.ready
@@ -20,6 +25,11 @@ publish: $(BIN)/.ready
 	@$(RUN) report $(SCALE)
 	@$(RUN) export $(SCALE) results/published/$(SCALE).parquet
 	@cp results/$(SCALE)/loss_vs_rho.png results/published/$(SCALE).png
+
+# The key reference and the JSON schema for editors, from the classes that check a scale.
+keys: $(BIN)/.ready
+	@$(RUN) keys --markdown > docs/keys.md
+	@$(RUN) keys --schema > sweeps/schema.json
 
 # Executes the notebooks on the results of SCALE, the one about several sweeps on those of SCALES, and writes them back.
 SCALES ?= $(SCALE)
@@ -54,11 +64,14 @@ bench: $(BIN)/.ready
 	$(BIN)/pip install --quiet -c constraints.txt -r benchmarks/requirements.txt
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/train_step.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/commands.py
+	$(BIN)/python -m benchmarks.data_prepare
 	$(BIN)/python -m benchmarks.many_runs
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.checks
 
 # torch first: by itself, from the pins, it is the CPU build where there is one.
 $(BIN)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("engram_sweep needs Python >= 3.11, found " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@echo 'installing pinned versions into .venv: one to three minutes, once'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade -c constraints.txt pip
 	$(BIN)/pip install --quiet -c constraints.txt torch

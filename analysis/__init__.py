@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from analysis.report.joint_sentences import state_joint as state_joint
     from analysis.report.numbers import as_json as as_json
     from analysis.report.numbers import per_rho as per_rho
+    from analysis.report.slot_numbers import slots_json as slots_json
+    from analysis.report.slot_sentences import state_slots as state_slots
     from analysis.report.verdict_sentences import state_verdict as state_verdict
     from analysis.report.write_joint import law_table as law_table
     from analysis.runs.conditions import AXES as AXES
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from analysis.simulation.sweeps import TRUTHS as TRUTHS
     from analysis.simulation.sweeps import Noise as Noise
     from analysis.simulation.sweeps import simulate as simulate
+    from analysis.slots.slots_analysis import SlotsAnalysis as SlotsAnalysis
+    from analysis.slots.slots_analysis import analyse_slots as analyse_slots
     from analysis.sweep.noise_sources import noise_sources as noise_sources
     from analysis.sweep.sweep_analysis import SweepAnalysis as SweepAnalysis
     from analysis.sweep.sweep_analysis import analyse_sweep as analyse_sweep
@@ -41,10 +45,12 @@ _MODULES = {
     "AXES": "runs.conditions",
     "JointAnalysis": "scaling.joint",
     "Noise": "simulation.sweeps",
+    "SlotsAnalysis": "slots.slots_analysis",
     "SweepAnalysis": "sweep.sweep_analysis",
     "TRUTHS": "simulation.sweeps",
     "WANTED": "simulation.power",
     "analyse": "scaling.joint",
+    "analyse_slots": "slots.slots_analysis",
     "analyse_sweep": "sweep.sweep_analysis",
     "as_json": "report.numbers",
     "joint_json": "report.joint_sentences",
@@ -55,7 +61,9 @@ _MODULES = {
     "power": "simulation.power",
     "scaled": "simulation.power",
     "simulate": "simulation.sweeps",
+    "slots_json": "report.slot_numbers",
     "state_joint": "report.joint_sentences",
+    "state_slots": "report.slot_sentences",
     "state_verdict": "report.verdict_sentences",
 }
 """Where each name of the face is defined."""

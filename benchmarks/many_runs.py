@@ -74,6 +74,8 @@ def invented_record(run: PlannedRun, scale: str) -> dict[str, Any]:
         "scale": scale,
         "arm": run.spec.arm,
         "rho_asked": run.allocation.rho_asked,
+        "table_rows": [[1000, 1000]],
+        "rows_touched": [[900, 1000]],
         "rho": run.spec.rho,
         "seed": run.spec.seed,
         "outcome": "ok",

@@ -43,6 +43,8 @@ def ours() -> nn.Module:
         shared_width=(0,) * BLOCKS,
         dense_layers=0,
         rope_theta=10_000.0,
+        norm_eps=1e-5,
+        routed_scaling_factor=1.0,
         init_std=0.02,
         memory=None,
         memory_at_input=False,

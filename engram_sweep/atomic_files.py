@@ -10,7 +10,7 @@ import secrets
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -39,16 +39,26 @@ def write_json(path: Path, data: Any) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text))
 
 
-def read_plain(path: Path) -> bytes:
-    """Return what is in a plain file: a pipe in its place would keep the reader waiting.
+def open_plain(path: Path) -> BinaryIO:
+    """Open a plain file to read: a pipe in its place would keep the reader waiting.
 
     Raises:
         OSError: it cannot be read, or is something else than a file.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "expected a plain file", str(path))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "expected a plain file", str(path))
+    return open(handle, "rb")
+
+
+def read_plain(path: Path) -> bytes:
+    """Return what is in a plain file.
+
+    Raises:
+        OSError: it cannot be read, or is something else than a file.
+    """
+    with open_plain(path) as file:
         return file.read()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def check_own(paths: Iterable[Path]) -> None:
     """
     for path in paths:
         # A link counts by itself and by what it leads to.
-        for found in (path.lstat(), path.stat()):
+        for found in (path.lstat(), _behind(path)):
             if found.st_uid != os.geteuid():
                 raise UserError(
                     f"{path}: expected it to be {user_name(os.geteuid())}'s, who is at work here, "
@@ -57,6 +57,21 @@ def check_own(paths: Iterable[Path]) -> None:
                 f"{path}: expected that nobody else may write to it, because jobs trust what is "
                 f"there; check what is in it, then: chmod -R go-w {path}"
             )
+
+
+def _behind(path: Path) -> os.stat_result:
+    """Return what a path leads to.
+
+    Raises:
+        UserError: it is a link that leads nowhere, or in a circle.
+    """
+    try:
+        return path.stat()
+    except OSError as error:
+        raise UserError(
+            f"{path}: expected a file or a folder, found a link that cannot be followed: "
+            f"{error.strerror}"
+        ) from None
 
 
 def private_files(group_readable: bool) -> None:
@@ -78,12 +93,12 @@ def show_to_group(folder: Path) -> None:
                     os.chmod(entry, 0o640)
 
 
-def folders_below(path: Path) -> Iterator[Path]:
-    """Yield a folder that is there and the folders in it, one level deep."""
-    if path.is_dir():
-        yield path
-        with os.scandir(path) as entries:
-            yield from (Path(entry.path) for entry in entries if entry.is_dir())
+def folders_below(path: Path) -> list[Path]:
+    """Return a folder and the folders in it, one level deep; nothing if it is not there."""
+    if not path.is_dir():
+        return []
+    with os.scandir(path) as entries:
+        return [path, *(Path(entry.path) for entry in entries if entry.is_dir())]
 
 
 def user_name(uid: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import xxhash
 
-SPEC_SCHEMA = 1
+SPEC_SCHEMA = 2
 """Rises when the meaning of a stored spec changes: an old record is never taken for a new run."""
 
 
@@ -20,8 +20,8 @@ class EngramGeometry:
     """The n-gram memory of one model (paper section 2).
 
     `rows[i][o][h]` is the number of rows of head h of order `o + 2` in the i-th Engram layer. In
-    the arm `over_encoding` the rows are averaged into the input embedding: one pseudo-layer,
-    `head_dim` = d_model.
+    the arm `over_encoding` projected rows are averaged into the input embedding: one pseudo-layer,
+    `head_dim` = d_model // (max_order * heads).
     """
 
     layers: tuple[int, ...]
@@ -52,9 +52,14 @@ class EngramGeometry:
         return tuple(range(2, self.max_order + 1))
 
     @property
+    def lookups(self) -> int:
+        """Rows that one token looks up in one layer, one for each order and head."""
+        return len(self.orders) * self.heads
+
+    @property
     def d_memory(self) -> int:
         """Width of the concatenated rows e_t of one layer."""
-        return len(self.orders) * self.heads * self.head_dim
+        return self.lookups * self.head_dim
 
     def table_rows(self, index: int) -> int:
         """Rows of the `index`-th table, all orders and heads."""
@@ -101,6 +106,10 @@ class Geometry:
     dense_layers: int
     """Leading blocks without routed experts."""
     rope_theta: float
+    norm_eps: float
+    """Added to the mean square in every RMSNorm (1e-20 in arXiv 2512.24880, Table 5)."""
+    routed_scaling_factor: float
+    """Multiplies the routed experts' sum (DeepSeek-V3, arXiv 2412.19437: 2.5); 1 leaves it."""
     init_std: float
     memory: EngramGeometry | None
     memory_at_input: bool
@@ -136,6 +145,8 @@ class TrainingSpec:
     """Tables train at this multiple of `learning_rate` (paper Appendix A: 5)."""
     weight_decay: float
     betas: tuple[float, float]
+    eps: float
+    """Of AdamW and the tables' Adam (1e-20 in arXiv 2512.24880, Table 5); Muon has none."""
     schedule: str
     """`cosine`, `wsd` or `step`."""
     warmup_share: float
@@ -149,7 +160,9 @@ class TrainingSpec:
     balance_loss: float
     """Weight of the sequence-wise balance loss, normalised by experts and top_k; 0 for none."""
     optimizer: str
-    """`adamw`, or `muon` for the matrices of the blocks; tables train under Adam either way."""
+    """`adamw`, or `muon` for the matrices of the blocks."""
+    table_optimizer: str
+    """`adam`: every row as under dense Adam. `lazy_adam`: rows rest in steps that miss them."""
     precision: str
     """`fp32`, or `bf16`: autocast, with weights, tables, routers and stream maps in fp32."""
     compile: bool

@@ -129,6 +129,7 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
 
     from engram_sweep.corpus.shards import unchanged
     from engram_sweep.training.checkpoints import Checkpoints
+    from engram_sweep.training.touched_rows import rows_touched, table_rows
     from engram_sweep.training.train import train
 
     order = here.read_work_order()
@@ -150,6 +151,7 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
         stop=stop,
         place=place,
         progress_bar=inline and sys.stderr.isatty(),
+        keep_weights=here.path if order.keep_weights else None,
     )
     if place.rank:
         return
@@ -160,6 +162,14 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
     values = {
         **asdict(result),
         **order.record_columns(),
+        "table_rows": table_rows(order.spec),
+        "rows_touched": rows_touched(
+            order.spec,
+            shards.train,
+            shards.compression,
+            result.steps,
+            torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+        ),
         **code_state(),
         "restarts": len(before),
         "wall_seconds": wall,

@@ -6,14 +6,13 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from analysis.simulation.power import WANTED, power, worth_of_next_run
-from analysis.simulation.sweeps import Noise
-from analysis.sweep.next_run import NextRun
-from engram_sweep.config.scale import load_scale
+from engram_sweep.cli.options import add_set_option, scale_of
 from engram_sweep.errors import UserError
+
+if TYPE_CHECKING:
+    from analysis.sweep.next_run import NextRun
 
 
 def register_power(subparsers) -> None:
@@ -25,6 +24,7 @@ def register_power(subparsers) -> None:
     parser.add_argument(
         "--sweeps", type=Path, default=Path("sweeps"), help="folder of scales (default: sweeps)"
     )
+    add_set_option(parser)
     parser.add_argument(
         "--gain",
         type=float,
@@ -57,6 +57,11 @@ def _run(options: argparse.Namespace) -> int:
     Raises:
         UserError: the options or the scale's grid make no sense.
     """
+    import numpy as np
+
+    from analysis.simulation.power import WANTED, power, worth_of_next_run
+    from analysis.simulation.sweeps import Noise
+
     for flag, value, least in (("gain", options.gain, 0.0), ("noise", options.noise, 0.0)):
         if not (np.isfinite(value) and value > least):
             raise UserError(f"--{flag}: expected nats/token above 0, got {value:g}")
@@ -69,11 +74,11 @@ def _run(options: argparse.Namespace) -> int:
         )
     if options.trials < 1:
         raise UserError(f"--trials: expected at least 1, got {options.trials}")
-    sweep = load_scale(options.scale, options.sweeps).sweep
-    rho, anchors = np.array(sorted(sweep.rho)), len(sweep.anchor_seeds)
+    scale = scale_of(options)
+    rho, anchors = np.array(sorted(scale.sweep.rho)), len(scale.sweep.anchor_seeds)
     if len(rho) < 3 or rho[-1] != 1:
         raise UserError(
-            f"sweeps/{options.scale}.yaml: sweep.rho: expected rho = 1 and at least two below, "
+            f"sweeps/{scale.name}.yaml: sweep.rho: expected rho = 1 and at least two below, "
             f"got {[*rho]}"
         )
     noise = Noise(run=options.noise, anchor=options.anchor_noise)

@@ -1,25 +1,19 @@
 """`engram-sweep fit` and `engram-sweep report`."""
 
+from __future__ import annotations
+
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from analysis.report.joint_sentences import (
-    joint_json,
-    parse_place,
-    prediction_sentence,
-    state_joint,
-)
-from analysis.report.numbers import as_json
-from analysis.report.verdict_sentences import state_verdict
-from analysis.report.write import write_sweep_report
-from analysis.report.write_joint import write_joint_report
-from analysis.scaling.joint import analyse
-from analysis.sweep.sweep_analysis import DELTA, LEVEL
+from analysis.levels import DELTA, LEVEL
+from engram_sweep.cli.options import add_set_option, changes_of, name_of
 from engram_sweep.errors import UserError
-from engram_sweep.runs.records import read_parquet, read_runs
+from engram_sweep.planning.axes import ISO_MODES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def register_fit(subparsers) -> None:
@@ -30,14 +24,19 @@ def register_fit(subparsers) -> None:
         "--records",
         type=Path,
         nargs="+",
-        metavar="FILE.parquet",
-        help="any tables of runs instead of sweeps",
+        metavar="FILE",
+        help="any tables of runs instead of sweeps, NAME.parquet or NAME.csv",
     )
     parser.add_argument(
         "--at", action="append", default=[], metavar="C=6e20,...",
         help="predict rho* and the gain of a condition that was not trained: values of C (budget "
         "in FLOPs), total_over_active, tokens_per_active; may be given several times",
     )  # fmt: skip
+    parser.add_argument(
+        "--iso",
+        choices=ISO_MODES,
+        help="of sweeps with a strict and a paper's curve, fit this one only",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     _common(parser)
     parser.set_defaults(func=run_fit)
@@ -52,6 +51,7 @@ def register_report(subparsers) -> None:
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
+    add_set_option(parser)
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="results folder (default: results)"
     )
@@ -72,16 +72,23 @@ def run_fit(options: argparse.Namespace) -> int:
     Raises:
         UserError: the options or the table of runs make no sense.
     """
+    from analysis.report.joint_sentences import (
+        joint_json,
+        parse_place,
+        prediction_sentence,
+        state_joint,
+    )
+    from analysis.report.numbers import as_json
+    from analysis.report.verdict_sentences import state_verdict
+    from analysis.runs.slot_table import has_table_sizes
+    from analysis.scaling.joint import analyse
+
     _check(options)
-    if bool(options.scale) == bool(options.records):
-        raise UserError("fit: expected either a scale or --records FILE.parquet, not both")
     places = [parse_place(text) for text in options.at]
-    if options.records:
-        tables = [read_parquet(path) for path in options.records]
-    else:
-        tables = [read_runs(scale, options.results) for scale in options.scale]
-    source = " + ".join(map(str, options.records or options.scale))
-    joint = analyse(pd.concat(tables, ignore_index=True), source, options.level, options.delta)
+    table, source = _asked_table(options)
+    if has_table_sizes(table):
+        return _fit_slots(table, source, options)
+    joint = analyse(table, source, options.level, options.delta, options.iso)
     if places and joint.scaling is None:
         raise UserError(f"--at: {joint.reason}")
     if joint.alone:
@@ -107,16 +114,79 @@ def run_report(options: argparse.Namespace) -> int:
     Raises:
         UserError: the options or the table of runs make no sense, or the folder cannot be written.
     """
+    from analysis.report.write import write_sweep_report
+    from analysis.report.write_joint import write_joint_report
+    from analysis.report.write_slots import write_slots_report
+    from analysis.runs.slot_table import has_table_sizes
+    from analysis.scaling.joint import analyse
+    from analysis.slots.slots_analysis import analyse_slots
+    from engram_sweep.runs.records import read_runs
+
     _check(options)
-    joint = analyse(
-        read_runs(options.scale, options.results), options.scale, options.level, options.delta
-    )
-    folder = options.results / options.scale
+    name, changes = name_of(options.scale), changes_of(options)
+    table, folder = read_runs(name, options.results, changes), options.results / name
+    called = _called(name, changes)
+    if has_table_sizes(table):
+        slots = analyse_slots(table, called, options.level)
+        print("\n".join(write_slots_report(slots, folder, called)))
+        print(folder / "report.html")
+        return 0
+    joint = analyse(table, called, options.level, options.delta)
     if joint.alone:
-        print(write_sweep_report(joint.sweeps[0], folder, options.scale).sentence)
+        print(write_sweep_report(joint.sweeps[0], folder, called).sentence)
     else:
-        print("\n".join(write_joint_report(joint, folder, options.scale)))
+        print("\n".join(write_joint_report(joint, folder, called)))
     print(folder / "report.html")
+    return 0
+
+
+def _asked_table(options: argparse.Namespace) -> tuple[pd.DataFrame, str]:
+    """Return the table that `fit` is asked about, and what to call it.
+
+    Raises:
+        UserError: neither a sweep nor a file is named, or both are, or one cannot be read.
+    """
+    import pandas as pd
+
+    from engram_sweep.runs.records import read_runs
+    from engram_sweep.runs.table_files import read_table
+
+    if not options.scale and not options.records:
+        raise UserError("fit: expected the name of a sweep, or --records FILE, got neither")
+    if options.scale and options.records:
+        raise UserError("fit: expected either names of sweeps or --records FILE, got both")
+    if options.records and options.changes:
+        raise UserError("fit: expected --set beside names of sweeps, got --records FILE")
+    if options.records:
+        tables = [read_table(path) for path in options.records]
+        source = " + ".join(map(str, options.records))
+    else:
+        names, changes = list(map(name_of, options.scale)), changes_of(options)
+        tables = [read_runs(name, options.results, changes) for name in names]
+        source = _called(" + ".join(names), changes)
+    return pd.concat(tables, ignore_index=True), source
+
+
+def _called(name: str, changes: tuple[str, ...]) -> str:
+    """Return what reports call a sweep: its name and what was changed."""
+    return " ".join([name, *(f"--set {change}" for change in changes)])
+
+
+def _fit_slots(table: pd.DataFrame, source: str, options: argparse.Namespace) -> int:
+    """Print what a sweep over table sizes shows.
+
+    Raises:
+        UserError: the table cannot be analysed, or a prediction is asked for.
+    """
+    from analysis.report.slot_numbers import slots_json
+    from analysis.report.slot_sentences import state_slots
+    from analysis.slots.slots_analysis import analyse_slots
+
+    if options.at:
+        raise UserError(f"--at {options.at[0]}: {source} varies table sizes and has no conditions")
+    slots = analyse_slots(table, source, options.level)
+    words = json.dumps(slots_json(slots), allow_nan=False)
+    print(words if options.json else "\n".join(state_slots(slots)))
     return 0
 
 

@@ -66,7 +66,7 @@ def optimum_over_axes(fit: ScalingFit, title: str) -> Figure:
     """
     if not fit.axes.names:
         raise ValueError("no axis varies, so there is nothing to draw against")
-    drawn = {"rho_star": r"$\rho^*$", "gain_over_moe": "gain over\n" + r"$\rho = 1$ (nats/token)"}
+    drawn = {"rho_star": "ρ*", "gain_over_moe": "gain over\nρ = 1 (nats/token)"}
     with styled():
         width = len(fit.axes.names)
         figure = Figure(figsize=(1.2 + 4.2 * width, 5.2), layout="constrained")

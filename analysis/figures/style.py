@@ -68,6 +68,8 @@ _STYLE: Any = SEABORN | {
     # As matplotlib brings it along: with the machine's fonts a figure would look different
     # elsewhere.
     "font.family": ["DejaVu Sans"],
+    # Names of sweeps stand in titles, and a dollar sign in one is no mathematics.
+    "text.parse_math": False,
     "axes.titlesize": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,

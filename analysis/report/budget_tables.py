@@ -12,6 +12,8 @@ SPLIT = ("routed_experts", "params_table")
 def ledger(runs: pd.DataFrame) -> pd.DataFrame:
     """Return one row per arm and rho: how the budget was split, and its miss of rho = 1 (percent).
 
+    A sweep over table sizes has a row for each of them.
+
     Args:
         runs: any rows; empty is returned if a table of runs does not say what was built.
     """
@@ -19,8 +21,13 @@ def ledger(runs: pd.DataFrame) -> pd.DataFrame:
     if not held:
         return pd.DataFrame()
     columns = [column for column in (*SPLIT, *HELD) if column in runs]
-    table = runs.groupby(["arm", "rho"], dropna=False)[columns].first().reset_index()
-    table = table.sort_values(["rho", "arm"], ascending=[False, True], ignore_index=True)
+    sized = "rows_per_head_asked" in runs and bool(runs["rows_per_head_asked"].notna().any())
+    points = ["arm", "rho", *(["rows_per_head_asked"] if sized else [])]
+    table = runs.groupby(points, dropna=False)[columns].first().reset_index()
+    ascending = [one != "rho" for one in points]
+    table = table.sort_values(
+        [*points[1:], "arm"], ascending=[*ascending[1:], True], ignore_index=True
+    )
     anchor = table.loc[table["arm"] == MOE.key]
     if len(anchor):
         for column in held:

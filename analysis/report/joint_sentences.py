@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from analysis.curve.readings import Interval
+from analysis.report.iso import iso_json, state_iso
 from analysis.report.numbers import as_json
 from analysis.report.raw_sentences import predict_raw, raw_json, state_raw_laws
 from analysis.runs.conditions import AXES
@@ -45,9 +46,10 @@ def parse_place(text: str) -> dict[str, float]:
 
 
 def state_joint(joint: JointAnalysis) -> list[str]:
-    """Return what the conditions show together; the first sentence gives the reason if nothing."""
+    """Return what the conditions show together: iso, the law or why there is none, doubts."""
     fit = joint.scaling
-    lines = [_slope(fit, axis) for axis in fit.axes.names] if fit else [joint.reason or ""]
+    lines = [state_iso(joint, one) for one in joint.iso]
+    lines += [_slope(fit, axis) for axis in fit.axes.names] if fit else [joint.reason or ""]
     if fit:
         if not fit.axes.names:
             lines.append(
@@ -102,11 +104,18 @@ def joint_json(joint: JointAnalysis, places: list[dict[str, float]]) -> dict[str
     return {
         "sentence": " ".join(state_joint(joint)),
         "conditions": [
-            {"condition": name, "scale": one.scale or None, "axes": one.axes, **as_json(sweep)}
+            {
+                "condition": name,
+                "scale": one.scale or None,
+                "axes": one.axes,
+                "iso": one.iso,
+                **as_json(sweep),
+            }
             for name, one, sweep in zip(joint.labels, joint.conditions, joint.sweeps, strict=True)
         ],
         "left_out": list(joint.left_out),
         "raw_law": joint.raw and raw_json(joint.raw),
+        "iso": [iso_json(joint, one) for one in joint.iso],
         "joint": None if joint.scaling is None else _law_json(joint.scaling, places),
         "anchors": [
             {

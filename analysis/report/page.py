@@ -19,12 +19,20 @@ def _asset(name: str) -> str:
     return files("analysis.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def document(name: str, sections: Sequence[str]) -> str:
-    """Return a whole page, style and script included."""
-    sections = [f"<h1>Loss over the share of experts: {escape(name)}</h1>", *sections]
+def document(
+    name: str, sections: Sequence[str], subject: str = "Loss over the share of experts"
+) -> str:
+    """Return a whole page, style and script included.
+
+    Args:
+        name: what the sweep is called.
+        sections: HTML, in order.
+        subject: what the page is of.
+    """
+    sections = [f"<h1>{subject}: {escape(name)}</h1>", *sections]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>{escape(name)}: loss over rho</title>"
+        f"<title>{escape(name)}: {subject[0].lower()}{subject[1:]}</title>"
         f'<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
         f"{_POLICY}<style>\n{_asset('page.css')}</style></head><body>\n"
         + "\n".join(sections)

@@ -22,7 +22,8 @@ from analysis.sweep.sweep_analysis import SweepAnalysis
 T = TypeVar("T")
 
 RUN_COLUMNS = (
-    "arm", "rho", "rho_asked", "seed", "outcome", "validation_loss", "train_loss",
+    "arm", "rho", "rho_asked", "rows_per_head_asked", "seed", "outcome", "validation_loss",
+    "train_loss",
     "routed_experts", "params_total", "params_active", "params_table", "flops_per_token", "tokens",
     "tokens_per_second", "wall_seconds", "restarts", "dead_experts", "run_id",
 )  # fmt: skip
@@ -89,8 +90,13 @@ def curve_html(result: SweepAnalysis, verdict: StatedVerdict, name: str, svg: st
 def runs_html(results: Sequence[SweepAnalysis], name: str) -> list[str]:
     """Return `RUN_SECTIONS` of all curves together."""
     by_curve = tuple(map(_all_runs, results))
-    failed = pd.concat([one.sweep.failed for one in results], ignore_index=True)
-    runs = Runs(by_curve, pd.concat(by_curve, ignore_index=True), failed)
+    failed = _once(pd.concat([one.sweep.failed for one in results], ignore_index=True))
+    runs = Runs(by_curve, _once(pd.concat(by_curve, ignore_index=True)), failed)
+    return run_sections(runs, name)
+
+
+def run_sections(runs: Runs, name: str) -> list[str]:
+    """Return `RUN_SECTIONS` of a page's runs."""
     return [html for one in RUN_SECTIONS for html in one.html(runs, name)]
 
 
@@ -101,6 +107,15 @@ def _all_runs(result: SweepAnalysis) -> pd.DataFrame:
     sweep = result.sweep
     frames = (sweep.curve, sweep.arms, sweep.failed, sweep.repeats)
     return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
+
+
+def _once(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return every training once: two curves of one place share their runs at rho = 1."""
+    if "run_id" not in runs:
+        return runs
+    # A run that was trained again elsewhere has the same id and another start.
+    keys = [column for column in ("run_id", "started_at", "host") if column in runs]
+    return runs.loc[~runs.duplicated(keys) | runs["run_id"].isna()].reset_index(drop=True)
 
 
 def _limits(low: float | None, high: float | None) -> str:
@@ -249,8 +264,9 @@ def _built(runs: Runs) -> str:
 
 
 def _every_run(runs: Runs) -> str:
-    columns = [column for column in RUN_COLUMNS if column in runs.together]
-    return table(runs.together.loc[:, columns].head(MAX_ROWS))
+    # A column that no run fills, such as the table size of a sweep over rho, is left out.
+    known = runs.together.dropna(axis="columns", how="all")
+    return table(known.loc[:, [c for c in RUN_COLUMNS if c in known]].head(MAX_ROWS))
 
 
 def _rows_left_out(runs: Runs, name: str) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.figures import loss_vs_rho, style
 from analysis.figures.scaling import losses_by_condition, optimum_over_axes
 from analysis.report import page
+from analysis.report.iso import ISO_NOTE, iso_table
 from analysis.report.joint_sentences import state_joint
 from analysis.report.numbers import per_rho
 from analysis.report.sections import curve_html, runs_html
@@ -57,6 +58,9 @@ def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[st
                 "The law and the conditions", page.table(law_table(joint.scaling)), _LAW_NOTE
             )
         )
+    body += [
+        page.section("Strict and paper", page.table(iso_table(one)), ISO_NOTE) for one in joint.iso
+    ]
     for label, one, verdict in zip(joint.labels, joint.sweeps, verdicts, strict=True):
         picture = style.render(loss_vs_rho.loss_vs_rho(one, label), "svg").decode()
         body += [f"<h1>{escape(label)}</h1>", *curve_html(one, verdict, label, picture)]

@@ -22,6 +22,8 @@ def batch_of(runs: pd.DataFrame) -> np.ndarray:
         Numbers of shape (n,); all 0 without provenance.
     """
     columns = [list(map(str, runs[column])) for column in PROVENANCE if column in runs]
+    if runs.empty:
+        return np.zeros(0, dtype=int)
     if "started_at" in runs and not any(runs["started_at"].isna()):
         columns.append([str(part) for part in _parts(runs)])
     if not columns:

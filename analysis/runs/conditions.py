@@ -1,7 +1,8 @@
 """One table of several sweeps -> its conditions: what is fixed along a curve, and its axes.
 
-A condition is a scale at one P_tot, one P_act and one number of tokens. What a record contains is
-enough to find them; a foreign table may name the axes itself, in columns called as in AXES.
+A condition is a scale at one P_tot, one P_act at rho = 1, one number of tokens and one mode of iso.
+What a record contains is enough to find them; a foreign table may name the axes itself, in columns
+called as in AXES, and the mode in a column `iso`.
 """
 
 from collections.abc import Sequence
@@ -13,10 +14,11 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow.json import ParseOptions, read_json
 
+from analysis.runs.iso_modes import split_by_iso
 from analysis.runs.table import CURVE_ARMS, numbers
 from engram_sweep.errors import UserError
 from engram_sweep.planning.arms import DENSE, ENGRAM
-from engram_sweep.planning.axes import record_axes
+from engram_sweep.planning.axes import ISO_MODES, record_axes
 
 AXES = tuple(axis.key for axis in record_axes())
 """Axes on which a finished run shows its place (`engram_sweep.planning.axes`)."""
@@ -48,6 +50,13 @@ class Condition:
     """
     runs: pd.DataFrame
     """Rows of the table."""
+    iso: str | None = None
+    """The mode of this curve, of ISO_MODES, if the table has both here; they share runs."""
+
+    @property
+    def place(self) -> tuple[str, tuple[tuple[str, float], ...]]:
+        """Scale and axes: two curves of one place differ in nothing but iso."""
+        return self.scale, tuple(sorted(self.axes.items()))
 
 
 def split_conditions(table: pd.DataFrame, source: str) -> tuple[Condition, ...]:
@@ -75,7 +84,8 @@ def split_conditions(table: pd.DataFrame, source: str) -> tuple[Condition, ...]:
     for _, at in sorted(pd.DataFrame(keys).groupby(list(keys)).indices.items()):
         axes = {axis: float(column[at[0]]) for axis, column in explicit.items()}
         rows = table.iloc[at].reset_index(drop=True)
-        conditions.append(Condition(str(scale[at[0]]), axes or _axes(rows), rows))
+        for iso, of_mode in split_by_iso(rows, source).items():
+            conditions.append(Condition(str(scale[at[0]]), axes or _axes(of_mode), of_mode, iso))
     if not conditions:
         return (Condition("", {}, table),)
     return tuple(sorted(conditions, key=_place))
@@ -88,13 +98,16 @@ def labels(conditions: Sequence[Condition]) -> list[str]:
     """
     several = len({one.scale for one in conditions}) > 1
     words = [[one.scale] if several and one.scale else [] for one in conditions]
-    for axis in AXES:
-        values = [f"{one.axes[axis]:.3g}" if axis in one.axes else "unknown" for one in conditions]
-        ambiguous = len({tuple(word) for word in words}) < len(words)
-        # An axis is named only if it varies and the names so far are not all different.
-        if ambiguous and len(set(values)) > 1:
-            for word, value in zip(words, values, strict=True):
-                word.append(f"{axis} {value}")
+    named = {
+        axis: [f"{one.axes[axis]:.3g}" if axis in one.axes else "unknown" for one in conditions]
+        for axis in AXES
+    }
+    named["iso"] = [one.iso or "of either mode" for one in conditions]
+    for axis, values in named.items():
+        longer = [[*word, f"{axis} {value}"] for word, value in zip(words, values, strict=True)]
+        # An axis is named only if it tells apart what the names so far do not.
+        if len(set(map(tuple, longer))) > len(set(map(tuple, words))):
+            words = longer
     return [
         ", ".join(word) or one.scale or "all runs"
         for word, one in zip(words, conditions, strict=True)
@@ -102,8 +115,9 @@ def labels(conditions: Sequence[Condition]) -> list[str]:
 
 
 def _place(condition: Condition) -> tuple[str | float, ...]:
-    """Return the place of a condition in the order of all: its scale, then its axes."""
-    return (condition.scale, *(condition.axes.get(axis, 0.0) for axis in AXES))
+    """Return the place of a condition in the order of all: its scale, its axes, its mode."""
+    mode = 0 if condition.iso is None else ISO_MODES.index(condition.iso)
+    return (condition.scale, *(condition.axes.get(axis, 0.0) for axis in AXES), mode)
 
 
 def _positive(table: pd.DataFrame, column: str, source: str) -> np.ndarray:
@@ -146,6 +160,8 @@ def _duplicated(table: pd.DataFrame, scale: np.ndarray, arm: np.ndarray) -> bool
     """Return whether a point (scale, arm, rho, seed) has more than one run."""
     curve = np.where(np.isin(arm, CURVE_ARMS), "curve", arm)
     points = {"scale": scale, "arm": curve, "rho": table["rho"].round(9), "seed": table["seed"]}
+    if "iso" in table:
+        points["iso"] = table["iso"]
     return bool(pd.DataFrame(points).duplicated().any())
 
 

@@ -52,21 +52,21 @@ def check_table(table: pd.DataFrame, source: str) -> SweepRuns:
             schema versions are mixed, no run has a loss, or too few rho values have one.
     """
     # What the columns contain.
-    runs = _with_checked_columns(table, source)
+    runs = with_checked_columns(table, source)
     # A run that was trained again in another batch counts once; it is no duplicate.
-    again = _repeats(runs)
+    again = repeats_of(runs)
     repeats, runs = runs.loc[again], runs.loc[~again].reset_index(drop=True)
     on_curve = runs["arm"].isin(CURVE_ARMS)
     _refuse_duplicates(runs, on_curve, source)
     # Whether enough is left for a curve.
-    finite = _finite(runs)
+    finite = has_loss(runs)
     curve = runs.loc[on_curve & finite].sort_values(["rho", "seed"], ignore_index=True)
     _refuse_too_few(curve, int(on_curve.sum()), source)
     return SweepRuns(
         curve=curve,
         arms=runs.loc[~on_curve & finite],
         failed=runs.loc[~finite],
-        repeats=repeats.loc[_finite(repeats)],
+        repeats=repeats.loc[has_loss(repeats)],
         source=source,
     )
 
@@ -82,16 +82,15 @@ def numbers(table: pd.DataFrame, column: str, source: str) -> pd.Series:
     Raises:
         UserError: the column holds text.
     """
-    read = pd.Series(pd.to_numeric(table[column], errors="coerce"), index=table.index, dtype=float)
-    text = np.flatnonzero(read.isna() & table[column].notna())
-    if len(text):
+    text = [at for at, value in enumerate(table[column]) if isinstance(value, str)]
+    if text:
         raise UserError(
-            f"{source}: column '{column}' holds {table.at[text[0], column]!r}; expected a number"
+            f"{source}: column '{column}' holds {table[column].iloc[text[0]]!r}; expected a number"
         )
-    return read
+    return pd.Series(pd.to_numeric(table[column], errors="coerce"), index=table.index, dtype=float)
 
 
-def _with_checked_columns(table: pd.DataFrame, source: str) -> pd.DataFrame:
+def with_checked_columns(table: pd.DataFrame, source: str) -> pd.DataFrame:
     """Return a copy of the table with rho, seed, loss and arm of every run checked and converted.
 
     Raises:
@@ -129,6 +128,13 @@ def _with_checked_columns(table: pd.DataFrame, source: str) -> pd.DataFrame:
         raise UserError(
             f"{source}: column 'rho' holds {bad[0]:g}; expected a share between 0 and 1"
         )
+    losses = runs["validation_loss"].to_numpy()
+    negative = losses[losses < 0]
+    if len(negative):
+        raise UserError(
+            f"{source}: column 'validation_loss' holds {negative[0]:g}; expected nats/token, which "
+            "are never negative"
+        )
     # The same allocation, written by two machines, is one value of rho.
     runs["rho"] = runs["rho"].round(9)
     return runs
@@ -142,7 +148,7 @@ def _seeds(runs: pd.DataFrame, source: str) -> pd.Series:
     return seeds.astype(int)
 
 
-def _repeats(runs: pd.DataFrame) -> np.ndarray:
+def repeats_of(runs: pd.DataFrame) -> np.ndarray:
     """Return which rows repeat an earlier run (the same `run_id`) in another batch, shape (n,).
 
     The same run twice in one batch is no repeat but a duplicate.
@@ -187,7 +193,7 @@ def _refuse_too_few(curve: pd.DataFrame, asked: int, source: str) -> None:
         )
 
 
-def _finite(runs: pd.DataFrame) -> np.ndarray:
+def has_loss(runs: pd.DataFrame) -> np.ndarray:
     """Return which runs have a loss to use: finite, and not marked as failed, shape (n,)."""
     finite = np.isfinite(runs["validation_loss"].to_numpy(float))
     if "outcome" in runs:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.runs.conditions import Condition, labels, split_conditions
+from analysis.runs.iso_modes import PAPER
+from analysis.scaling.iso_difference import IsoDifference, iso_differences
 from analysis.scaling.law import ScalingFit, scaling, why_no_law
 from analysis.scaling.raw_laws import RawLaws, fit_raw_laws, why_no_raw_law
 from analysis.sweep.anchor_drift import AnchorDrift, compare_anchors
@@ -34,6 +36,8 @@ class JointAnalysis:
     """The laws over all losses; None if there is no law, or a reason against these."""
     anchors: tuple[AnchorDrift, ...]
     """What batches of an anchor that several conditions share say."""
+    iso: tuple[IsoDifference, ...]
+    """How the strict and the paper's curve differ, at every place that has both."""
 
     @property
     def alone(self) -> bool:
@@ -42,7 +46,11 @@ class JointAnalysis:
 
 
 def analyse(
-    table: pd.DataFrame, source: str, level: float = LEVEL, delta: float = DELTA
+    table: pd.DataFrame,
+    source: str,
+    level: float = LEVEL,
+    delta: float = DELTA,
+    iso: str | None = None,
 ) -> JointAnalysis:
     """Split a table into conditions and analyse them, by themselves and together.
 
@@ -51,11 +59,16 @@ def analyse(
         source: what to call it in messages.
         level: nominal coverage of every interval.
         delta: what counts as near-optimal, nats/token.
+        iso: of places with a strict and a paper's curve, take only this one.
 
     Raises:
         UserError: no condition can be analysed; one line says why.
     """
     split = split_conditions(table, source)
+    if iso is not None:
+        if not any(one.iso == iso for one in split):
+            raise UserError(f"{source}: --iso {iso}: expected runs of both modes, got those of one")
+        split = tuple(one for one in split if one.iso in (None, iso))
     if len(split) == 1:
         return joined(split, [analyse_sweep(split[0].runs, source, level, delta)])
     found, sweeps, refusals = [], [], []
@@ -83,11 +96,13 @@ def joined(
         left_out: one line for each condition that could not be.
     """
     names = labels(conditions)
-    reason = why_no_law(sweeps, names)
+    reason = _why_no_law(conditions, sweeps, names)
     fit = scaling(conditions, sweeps) if reason is None else None
     raw = None
     if fit is not None and why_no_raw_law(fit.axes, sweeps) is None:
         raw = fit_raw_laws(fit.axes, sweeps)
+    # Strict and paper of one place hold the same anchors, not two batches of them.
+    once = [s for one, s in zip(conditions, sweeps, strict=True) if one.iso != PAPER]
     return JointAnalysis(
         conditions=tuple(conditions),
         labels=tuple(names),
@@ -96,8 +111,24 @@ def joined(
         scaling=fit,
         reason=reason,
         raw=raw,
-        anchors=_shared_anchors(sweeps),
+        anchors=_shared_anchors(once),
+        iso=iso_differences(conditions, sweeps),
     )
+
+
+def _why_no_law(
+    conditions: Sequence[Condition], sweeps: Sequence[SweepAnalysis], names: Sequence[str]
+) -> str | None:
+    """Return why the conditions have no law, None if they do: iso is a label, no axis of one."""
+    if len({one.place for one in conditions}) == 1:
+        # Two modes of one place are one condition as far as a law goes.
+        return why_no_law(sweeps[:1], names[:1])
+    if len({one.iso for one in conditions}) > 1:
+        return (
+            "No joint fit: strict and paper are two measures of one curve and no places on an "
+            "axis; --iso names the one to fit."
+        )
+    return why_no_law(sweeps, names)
 
 
 def _shared_anchors(sweeps: Sequence[SweepAnalysis]) -> tuple[AnchorDrift, ...]:

@@ -81,6 +81,8 @@ def why_no_raw_law(axes: Axes, sweeps: Sequence[SweepAnalysis]) -> str | None:
         return f"A law over all losses needs {MIN_CONDITIONS} values of {axes.names[0]}."
     if any(sweep.means.noise is None for sweep in sweeps):
         return "A law over all losses needs two seeds in every condition."
+    if any(sweep.means.sigma == 0 for sweep in sweeps):
+        return "A law over all losses weighs them by their noise, and there is none."
     return None
 
 

@@ -56,7 +56,7 @@ def arm_effects(sweep: SweepRuns, means: RhoMeans, level: float) -> tuple[ArmEff
         means: their means and noise.
         level: coverage of the intervals, for example 0.9.
     """
-    moe = _losses_at(sweep, 1.0)
+    moe = losses_at(sweep, 1.0)
     arms = sweep.arms.sort_values(by=["arm", "rho"])
     # A dictionary keeps each pair once and in order. NaN differs from itself, so -1 stands for it.
     pairs = dict.fromkeys(zip(arms["arm"], arms["rho"].fillna(-1), strict=True))
@@ -66,14 +66,14 @@ def arm_effects(sweep: SweepRuns, means: RhoMeans, level: float) -> tuple[ArmEff
         losses = _by_seed(runs_of(sweep, arm, rho))
         hybrid = Interval(None, None, None)
         if ARMS[arm].splits_budget:
-            hybrid = _paired(_losses_at(sweep, rho), losses, means, level)
+            hybrid = paired(losses_at(sweep, rho), losses, means, level)
         effects.append(
             ArmEffect(
                 arm=arm,
                 rho=rho,
                 runs=len(losses),
                 loss=float(np.mean(losses)),
-                gain_over_moe=_paired(moe, losses, means, level),
+                gain_over_moe=paired(moe, losses, means, level),
                 gain_over_hybrid=hybrid,
             )
         )
@@ -97,8 +97,8 @@ def gain_parts(sweep: SweepRuns, means: RhoMeans, best: float, level: float) -> 
     if one_row.empty or means.rho[-1] != 1 or not len(below):
         return None
     rho = float(below[np.abs(below - best).argmin()])
-    compute = _paired(_losses_at(sweep, 1.0), one_row, means, level)
-    memory = _paired(one_row, _losses_at(sweep, rho), means, level)
+    compute = paired(losses_at(sweep, 1.0), one_row, means, level)
+    memory = paired(one_row, losses_at(sweep, rho), means, level)
     if compute.value is None or memory.value is None:
         return None
     return GainParts(rho, compute, memory)
@@ -110,7 +110,7 @@ def runs_of(sweep: SweepRuns, arm: str, rho: float) -> pd.DataFrame:
     return sweep.arms.loc[(sweep.arms["arm"] == arm) & at_rho]
 
 
-def _losses_at(sweep: SweepRuns, rho: float) -> pd.Series:
+def losses_at(sweep: SweepRuns, rho: float) -> pd.Series:
     """Return the losses of the curve at one rho, by seed; none for NaN."""
     return _by_seed(sweep.curve.loc[np.isclose(sweep.curve["rho"], rho, atol=1e-6)])
 
@@ -119,7 +119,7 @@ def _by_seed(runs: pd.DataFrame) -> pd.Series:
     return pd.Series(runs["validation_loss"].to_numpy(float), index=runs["seed"].to_numpy())
 
 
-def _paired(other: pd.Series, losses: pd.Series, means: RhoMeans, level: float) -> Interval:
+def paired(other: pd.Series, losses: pd.Series, means: RhoMeans, level: float) -> Interval:
     """Return the mean of `other` minus `losses` over common seeds, with its interval.
 
     Limits are None if nothing measures the noise of the sweep.

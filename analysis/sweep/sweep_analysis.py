@@ -9,6 +9,7 @@ from analysis.curve.bootstrap import DRAWS, draw_errors, percentile_interval
 from analysis.curve.fit import UCurve, fit_curve
 from analysis.curve.means import RhoMeans, rho_means
 from analysis.curve.readings import Interval, read_curves
+from analysis.levels import DELTA, LEVEL
 from analysis.runs.table import SweepRuns, check_table
 from analysis.sweep.anchor_drift import AnchorDrift, anchor_drift
 from analysis.sweep.control_arms import ArmEffect, GainParts, arm_effects, gain_parts
@@ -18,13 +19,6 @@ from analysis.sweep.next_run import NextRun, next_run
 from analysis.sweep.u_shape_test import UShapeTest, u_shape_test
 from analysis.threads import one_thread
 
-LEVEL = 0.9
-"""Default coverage of every interval."""
-DELTA = 0.001
-"""Default of what counts as near-optimal, nats/token.
-
-On the paper's curve 0.1 in rho away from the optimum costs about this much.
-"""
 BOOTSTRAP_SEED = 20260107372
 """Fixed, so that the same table gives the same report."""
 

@@ -8,15 +8,17 @@ Exit codes: 0 well, 1 a run failed, 2 bad input (one line on stderr), 130 stoppe
 
 from __future__ import annotations
 
-import argparse
 import gc
 import sys
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 
-from engram_sweep.cli import export, inspect_ngrams, plan, status, sweep, tune
-from engram_sweep.errors import UserError, printable
+from engram_sweep import __version__
+from engram_sweep.cli import data, doctor, export, inspect_ngrams, keys, plan, status, sweep, tune
+from engram_sweep.cli.parser import Parser
+from engram_sweep.errors import UserError, did_you_mean, printable
 
 COMMANDS = (
+    data.register,
     plan.register,
     sweep.register,
     status.register,
@@ -25,8 +27,13 @@ COMMANDS = (
     export.register,
     tune.register,
     inspect_ngrams.register,
+    keys.register,
+    doctor.register,
 )
 """Commands of this package, in the order of `--help`."""
+VERSION = ("-V", "--version")
+LIST_ALL = ("-h", "--help")
+"""Options that show the commands of other packages too."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,48 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: the words after `engram-sweep`; those of the process if left out.
     """
-    if arguments is not None:
-        options = _parser(_installed_commands()).parse_args(arguments)
-        return _run(options, own_process=False)
-    # Imports leave no garbage, and looking for it takes a tenth of their time.
-    gc.disable()
-    options = _parser(_asked_commands(sys.argv[1:])).parse_args()
-    gc.freeze()
-    gc.enable()
-    return _run(options, own_process=True)
-
-
-def _parser(others: list[EntryPoint]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="engram-sweep", description="Loss over the share of memory, at a fixed budget."
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for register in COMMANDS:
-        register(commands)
-    for point in others:
-        point.load()(commands)
-    return parser
-
-
-def _installed_commands() -> list[EntryPoint]:
-    """Return the commands that other packages register (fit, report, power), by name."""
-    return sorted(entry_points(group="engram_sweep.commands"), key=lambda point: point.name)
-
-
-def _asked_commands(words: list[str]) -> list[EntryPoint]:
-    """Return those commands of other packages that a command line asks for.
-
-    They load one by one because their imports take seconds; `--help` and a bare call list them all.
-    """
-    if not words or words[0].startswith("-"):
-        return _installed_commands()
-    return [point for point in _installed_commands() if point.name == words[0]]
-
-
-def _run(options: argparse.Namespace, own_process: bool) -> int:
-    options.own_process = own_process
     try:
-        return options.func(options)
+        return _main(arguments)
     except UserError as error:
         print(f"engram-sweep: {printable(str(error))}", file=sys.stderr)
         return 2
@@ -86,6 +53,63 @@ def _run(options: argparse.Namespace, own_process: bool) -> int:
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         return 130
+
+
+def _main(arguments: list[str] | None) -> int:
+    if arguments is not None:
+        options = parser_of(arguments).parse_args(arguments)
+        options.own_process = False
+        return options.func(options)
+    # Imports leave no garbage, and looking for it takes a tenth of their time.
+    gc.disable()
+    options = parser_of(sys.argv[1:]).parse_args()
+    gc.freeze()
+    gc.enable()
+    options.own_process = True
+    return options.func(options)
+
+
+def parser_of(words: list[str]) -> Parser:
+    """Return the parser for a command line.
+
+    The commands of other packages load one by one because their imports take time; `--help` lists
+    them all.
+
+    Args:
+        words: the words after `engram-sweep`.
+
+    Raises:
+        UserError: they name no command, or one that there is not.
+    """
+    parser = Parser(
+        prog="engram-sweep", description="Loss over the share of memory, at a fixed budget."
+    )
+    version = f"engram-sweep {__version__}"
+    parser.add_argument(*VERSION, action="version", version=version)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for register in COMMANDS:
+        register(commands)
+    others = sorted(entry_points(group="engram_sweep.commands"), key=lambda point: point.name)
+    _check_command(words, [*commands.choices, *(point.name for point in others)])
+    for point in others:
+        if words[0] in (point.name, *LIST_ALL):
+            point.load()(commands)
+    return parser
+
+
+def _check_command(words: list[str], known: list[str]) -> None:
+    """Refuse a command line whose first word is no command.
+
+    Raises:
+        UserError: it is none, or there is no word.
+    """
+    there = f"there are: {', '.join(known)}"
+    if not words:
+        raise UserError(f"expected a command; {there}; engram-sweep --help says what they do")
+    if words[0] not in (*known, *LIST_ALL, *VERSION):
+        kind = "option" if words[0].startswith("-") else "command"
+        meant = did_you_mean(words[0], [*known, *LIST_ALL, *VERSION])
+        raise UserError(f"unknown {kind} {words[0]!r}{meant}; {there}")
 
 
 def _refused(error: OSError) -> str:

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engram_sweep.cli.options import add_command, plan_of
+from engram_sweep.cli.options import add_command, plan_of, positive
+from engram_sweep.errors import UserError
+
+if TYPE_CHECKING:
+    from engram_sweep.planning.plan import Plan, PlannedRun
+
+RHO_ROUNDING = 0.005
+"""How far a rho may be off the one that is meant: people write two digits."""
 
 
 def register(commands) -> None:
@@ -23,27 +32,31 @@ def register(commands) -> None:
     command.add_argument(
         "--gpus", type=int, help="GPUs given to the whole sweep (default: launch.gpus x parallel)"
     )
-    command.add_argument("--price", type=float, metavar="MONEY", help="money per GPU-hour")
+    command.add_argument("--price", type=positive, metavar="MONEY", help="money per GPU-hour")
     command.add_argument(
         "--ledger", type=float, metavar="RHO", help="the parameter ledger at this rho, too"
+    )
+    command.add_argument(
+        "--corpus", type=Path, metavar="FOLDER", help="your token shards, to see what fits them"
     )
 
 
 def _plan(options: argparse.Namespace) -> int:
     from engram_sweep.planning.cost import components, cost, price_of
+    from engram_sweep.planning.notes import plan_notes
 
     plan = plan_of(options)
     price = price_of(plan.scale.launch, options.gpu, options.mfu, options.gpus, options.price)
     estimate, gpus = cost(plan, price), plan.scale.launch.gpus
-    shown = None
-    if options.ledger is not None:
-        shown = min(plan.runs, key=lambda run: abs(run.spec.rho - options.ledger))
+    notes = plan_notes(plan, estimate, _text_tokens(plan, options))
+    shown = None if options.ledger is None else _run_at(plan, options.ledger)
     if options.json:
         data = {
             "scale": plan.scale.name,
             "runs": [run.row() for run in plan.runs],
             "cost": estimate,
             "held": plan.held(),
+            "notes": notes,
         }
         if shown:
             data["ledger"] = components(shown, gpus)
@@ -52,7 +65,28 @@ def _plan(options: argparse.Namespace) -> int:
 
     from engram_sweep.cli import plan_view
 
-    plan_view.print_plan(plan, estimate)
+    plan_view.print_plan(plan, estimate, notes)
     if shown:
         plan_view.print_ledger(shown, gpus)
     return 0
+
+
+def _run_at(plan: Plan, rho: float) -> PlannedRun:
+    """Return the first run at a rho, asked or realised.
+
+    Raises:
+        UserError: the plan has none.
+    """
+    for run in plan.runs:
+        if min(abs(rho - run.spec.rho), abs(rho - run.allocation.rho_asked)) <= RHO_ROUNDING:
+            return run
+    there = ", ".join(f"{found:g}" for found in sorted({r.allocation.rho_asked for r in plan.runs}))
+    raise UserError(f"--ledger: expected a rho of the plan ({there}), got {rho:g}")
+
+
+def _text_tokens(plan: Plan, options: argparse.Namespace) -> int | None:
+    from engram_sweep.corpus.at_hand import tokens_at_hand
+
+    given = options.corpus or plan.scale.launch.corpus_path
+    corpus = plan.runs[0].spec.corpus
+    return tokens_at_hand(corpus, options.results / "corpora", Path(given) if given else None)

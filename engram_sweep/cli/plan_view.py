@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from engram_sweep.cli.tables import Column, print_table
 from engram_sweep.planning.axes import AXES
 from engram_sweep.planning.cost import components
+from engram_sweep.planning.kept_weights import (
+    MAX_KEPT_BYTES,
+    keeps_weights,
+    kept_bytes,
+    weight_bytes,
+)
 from engram_sweep.planning.plan import Plan, PlannedRun
 
 
@@ -20,58 +27,39 @@ def console() -> Console:
     return found if found.is_terminal else Console(width=160)
 
 
-def _table(title: str, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
-    table = Table(title=title)
-    for name in left:
-        table.add_column(name, no_wrap=True)
-    for name in right:
-        table.add_column(name, justify="right")
-    return table
-
-
-def print_plan(plan: Plan, cost: dict[str, Any]) -> None:
-    """One line per point of the sweep and what all of it costs."""
+def print_plan(plan: Plan, cost: dict[str, Any], notes: Sequence[str] = ()) -> None:
+    """Print one line per point of the sweep, what all of it costs, and what is to be known."""
     points = list(
         {(run.axes, run.spec.arm, run.allocation.rho_asked): run for run in plan.runs}.values()
     )
     rows = [run.row() for run in points]
     axes = [axis for axis in AXES.values() if any(row[axis.plan_key] is not None for row in rows)]
+    spans = [row["rows_per_head"] for row in rows]
     columns = (
-        "rho asked",
-        "rho",
-        "experts",
-        "shared width",
-        "rows/head",
-        "P_tot",
-        "P_act",
-        "FLOPs/token",
-        "tokens",
+        Column("arm", [row["arm"] for row in rows], right=False),
+        *(Column(axis.plan_label, [_asked(row[axis.plan_key]) for row in rows]) for axis in axes),
+        Column("rho asked", [f"{row['rho_asked']:g}" for row in rows], rank=5),
+        Column("rho", [f"{row['rho']:.3f}" for row in rows]),
+        Column("experts", [str(row["routed_experts"]) for row in rows]),
+        Column("shared width", [_widths(row["shared_width"]) for row in rows], rank=4),
+        Column(
+            "rows/head", [f"{span[0]:,}-{span[1]:,}" if span else "-" for span in spans], rank=1
+        ),
+        Column("P_tot", [f"{row['params_total']:,}" for row in rows]),
+        Column("P_act", [f"{row['params_active']:,}" for row in rows], rank=2),
+        Column("FLOPs/token", [f"{row['flops_per_token']:,}" for row in rows], rank=6),
+        Column("tokens", [f"{row['tokens']:,}" for row in rows], rank=3),
     )
-    title = f"plan of {plan.scale.name}: {escape(plan.scale.about)}"
-    table = _table(title, ("arm",), (*(axis.plan_label for axis in axes), *columns))
-    for row in rows:
-        span = row["rows_per_head"]
-        table.add_row(
-            row["arm"],
-            *(_number(row[axis.plan_key]) for axis in axes),
-            f"{row['rho_asked']:g}",
-            f"{row['rho']:.3f}",
-            str(row["routed_experts"]),
-            _widths(row["shared_width"]),
-            f"{span[0]:,}-{span[1]:,}" if span else "-",
-            f"{row['params_total']:,}",
-            f"{row['params_active']:,}",
-            f"{row['flops_per_token']:,}",
-            f"{row['tokens']:,}",
-        )
-    console().print(table)
-    for line in cost_lines(plan, cost):
-        console().print(line, soft_wrap=True, highlight=False)
+    print_table(console(), f"plan of {plan.scale.name}: {escape(plan.scale.about)}", columns)
+    for line in (*cost_lines(plan, cost), *(f"note: {note}" for note in notes)):
+        console().print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def _number(value: float | None) -> str:
+def _asked(value: float | str | None) -> str:
     if value is None:
         return "-"
+    if isinstance(value, str):
+        return value
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
@@ -94,8 +82,9 @@ def cost_lines(plan: Plan, cost: dict[str, Any]) -> list[str]:
     if "worker_hours" in cost:
         return [
             _held_line(plan),
-            f"{first}: {cost['worker_hours']:.2f} worker-hours at {cost['sustained_gflops']:g} "
+            f"{first}: {cost['worker_hours']:,.2f} worker-hours at {cost['sustained_gflops']:g} "
             "GFLOP/s",
+            _weights_line(plan),
         ]
     largest = max(plan.runs, key=lambda run: run.flops)
     nominal = 6 * largest.allocation.ledger.params_active * largest.tokens
@@ -114,8 +103,9 @@ def cost_lines(plan: Plan, cost: dict[str, Any]) -> list[str]:
         f"wall-clock: {_duration(cost['wall_hours'])} on {_count(cost['gpus'], 'GPU')}, "
         f"{_count(slots, 'run')} of {cost['gpus_per_run']} at a time",
         _memory_line(cost),
-        f"disk: {_gigabytes(cost['disk_bytes'])} for the final weights of every run and two "
-        "whole checkpoints of each run in flight",
+        _weights_line(plan),
+        f"disk: {_gigabytes(cost['disk_bytes'])} for the weights that are kept and two whole "
+        "checkpoints of each run in flight",
     ]
     if cost["money"] is not None:
         lines.append(f"money: {cost['money']:,.0f} at {cost['per_gpu_hour']:g} per GPU-hour")
@@ -128,16 +118,32 @@ def _memory_line(cost: dict[str, Any]) -> str:
         f"{key} {_gigabytes(memory[key])}"
         for key in ("weights", "gradients", "optimizer", "activations")
     )
-    line = (
-        f"memory: {_gigabytes(memory['total'])} of {room} per GPU at least ({parts}), "
-        "experts and tables sharded"
-    )
+    line = f"memory: {_gigabytes(memory['total'])} of {room} per GPU at least ({parts})"
     if cost["fits"]:
         return line
     enough = cost["gpus_that_fit"]
-    return f"{line}; DOES NOT FIT, " + (
-        f"launch.gpus: {enough} would" if enough else "on no number of these GPUs"
+    return (
+        f"{line}; DOES NOT FIT: every GPU of a run holds the whole model. Experts and tables "
+        f"sharded over a run's GPUs would take {_gigabytes(cost['sharded_bytes'])}, and "
+        + (f"fit from launch.gpus: {enough}" if enough else "fit on no number of these GPUs")
+        + "; that is priced, not trained yet"
     )
+
+
+def _weights_line(plan: Plan) -> str:
+    """Return whether final weights stay, and what decided it."""
+    largest = max(weight_bytes(run) for run in plan.runs)
+    asked = plan.scale.launch.keep_weights
+    size, limit = _gigabytes(largest), _gigabytes(MAX_KEPT_BYTES)
+    if asked is not None:
+        why = f"launch.keep_weights: {asked}"
+    elif largest <= MAX_KEPT_BYTES:
+        why = f"up to {limit} a run; launch.keep_weights: none drops them"
+    else:
+        why = f"more than {limit} a run; launch.keep_weights: final keeps them"
+    if keeps_weights(plan):
+        return f"weights: {size} a run kept, {_gigabytes(kept_bytes(plan))} in all ({why})"
+    return f"weights: {size} a run, not kept ({why})"
 
 
 def print_ledger(run: PlannedRun, gpus: int) -> None:
@@ -148,31 +154,32 @@ def print_ledger(run: PlannedRun, gpus: int) -> None:
         f"ledger of {run.scale}: {run.spec.arm}, rho {run.spec.rho:.3f}, "
         f"{g.routed_experts} experts, {gpus} GPUs"
     )
-    right = (
-        "tensors",
-        "parameters",
-        "activated",
-        "FLOPs forward",
-        "FLOPs backward",
-        "weights",
-        "gradients",
-    )
-    table = _table(title, ("component", "part"), (*right, "optimizer", "per GPU"))
     keys = ("weight_bytes", "gradient_bytes", "optimizer_bytes")
-    for row in rows:
-        counts = (
-            row["tensors"],
-            row["params"],
-            row["activated"],
-            row["flops_forward"],
-            row["flops_backward"],
-        )
-        sizes = [row[key] for key in keys] + [sum(row[f"{key}_per_gpu"] for key in keys)]
-        # A name that is cut off says nothing, and every component but a few is a block's weight.
-        name = row["component"].removeprefix("blocks.*.").removesuffix(".weight")
-        table.add_row(name, row["part"], *(f"{n:,}" for n in counts), *map(_gigabytes, sizes))
+    # A name that is cut off says nothing, and every component but a few is a block's weight.
+    names = [row["component"].removeprefix("blocks.*.").removesuffix(".weight") for row in rows]
+    per_gpu = [sum(row[f"{key}_per_gpu"] for key in keys) for row in rows]
+
+    def counts(key: str) -> list[str]:
+        return [f"{row[key]:,}" for row in rows]
+
+    def sizes(key: str) -> list[str]:
+        return [_gigabytes(row[key]) for row in rows]
+
+    columns = (
+        Column("component", names, right=False),
+        Column("part", [row["part"] for row in rows], rank=3, right=False),
+        Column("tensors", counts("tensors"), rank=8),
+        Column("parameters", counts("params")),
+        Column("activated", counts("activated"), rank=1),
+        Column("FLOPs forward", counts("flops_forward"), rank=2),
+        Column("FLOPs backward", counts("flops_backward"), rank=7),
+        Column("weights", sizes(keys[0]), rank=4),
+        Column("gradients", sizes(keys[1]), rank=6),
+        Column("optimizer", sizes(keys[2]), rank=5),
+        Column("per GPU, sharded", list(map(_gigabytes, per_gpu))),
+    )
+    print_table(console(), title, columns)
     ledger = run.allocation.ledger
-    console().print(table)
     console().print(
         f"P_tot {ledger.params_total:,}, P_act {ledger.params_active:,} "
         "(without embedding and head), "
@@ -185,12 +192,12 @@ def _held_line(plan: Plan) -> str:
     """Return how far the curve is off rho = 1; what the sweep does not hold is said to be so."""
     held, sweep = plan.held(), plan.scale.sweep
     free = "rows_per_head is given, so P_tot is not held" if sweep.rows_per_head else ""
-    loose = "iso: paper does not hold P_act and FLOPs" if sweep.iso == "paper" else ""
+    loose = "iso: paper does not hold P_act and FLOPs" if "paper" in sweep.iso else ""
     notes = "; ".join(note for note in (free, loose) if note)
     return (
         f"off rho = 1 by at most: P_tot {held['params_total']:.1e}, P_act "
         f"{held['params_active']:.1e}, FLOPs/token {held['flops_per_token']:.1e}"
-        + (f" ({notes})" if notes else f" (iso: {sweep.iso})")
+        f" ({notes or 'iso: strict'})"
     )
 
 

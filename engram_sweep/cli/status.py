@@ -7,7 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from engram_sweep.cli.options import add_command, plan_of
+from engram_sweep.cli.options import add_command, plan_of, scale_of
 
 if TYPE_CHECKING:
     from engram_sweep.launch.status import Survey
@@ -67,10 +67,9 @@ def _watch(survey: Survey) -> int:
 
 
 def _cancel(options: argparse.Namespace) -> int:
-    from engram_sweep.config.scale import load_scale
     from engram_sweep.launch.cancel import cancel
 
-    scale = load_scale(options.scale, options.sweeps)
+    scale = scale_of(options)
     stopped = cancel(scale.name, options.results)
     print(f"{scale.name}: {stopped} jobs stopped")
     return 0

@@ -6,11 +6,11 @@ import time
 from datetime import timedelta
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.text import Text
 
 from engram_sweep.cli.plan_view import console
+from engram_sweep.cli.tables import Column, print_table
 from engram_sweep.config.scale import Scale
 from engram_sweep.launch.status import RunStatus, counts
 from engram_sweep.planning.plan import Plan
@@ -36,27 +36,23 @@ MAX_LOGS = 5
 
 def print_status(scale: str, statuses: list[RunStatus]) -> None:
     """Print one line per run, and the last log lines of those that failed."""
-    table = Table(title=f"{scale}: {_summary(statuses)}")
-    right = ("rho", "seed", "step", "tokens/s", "time left")
-    for name in ("run", "arm", *right[:2], "state", *right[2:], "validation loss", "reason"):
-        table.add_column(name, justify="right" if name in right else "left")
     listed = [s for s in statuses if len(statuses) <= MAX_LISTED or s.state not in ORDINARY]
-    for s in listed:
-        loss = s.validation_loss
-        table.add_row(
-            s.run.run_id[:8],
-            s.run.spec.arm,
-            f"{s.run.spec.rho:.3f}",
-            str(s.run.spec.seed),
-            f"[{_COLOURS[s.state]}]{s.state}[/]",
-            f"{s.step}/{s.steps}" if s.step is not None else "",
-            f"{s.tokens_per_second:,.0f}" if s.tokens_per_second else "",
-            _duration(s.seconds_left),
-            f"{loss:.4f}" if loss is not None else "",
-            escape(_reason(s)),
-        )
+    losses = [s.validation_loss for s in listed]
+    speeds = [s.tokens_per_second for s in listed]
+    columns = (
+        Column("run", [s.run.run_id[:8] for s in listed], right=False),
+        Column("arm", [s.run.spec.arm for s in listed], rank=3, right=False),
+        Column("rho", [f"{s.run.spec.rho:.3f}" for s in listed]),
+        Column("seed", [str(s.run.spec.seed) for s in listed]),
+        Column("state", [Text(s.state, style=_COLOURS[s.state]) for s in listed], right=False),
+        Column("step", [f"{s.step}/{s.steps}" if s.step is not None else "" for s in listed], 4),
+        Column("tokens/s", [f"{speed:,.0f}" if speed else "" for speed in speeds], rank=5),
+        Column("time left", [_duration(s.seconds_left) for s in listed], rank=1),
+        Column("validation loss", [f"{loss:.4f}" if loss is not None else "" for loss in losses]),
+        Column("reason", [Text(_reason(s)) for s in listed], right=False, folds=True),
+    )
     out = console()
-    out.print(table)
+    print_table(out, f"{scale}: {_summary(statuses)}", columns)
     if len(listed) < len(statuses):
         out.print(
             f"{len(statuses) - len(listed)} runs that are {', '.join(ORDINARY)} are not listed; "
@@ -87,21 +83,20 @@ def print_outcome(scale: str, statuses: list[RunStatus], trained: bool) -> None:
 
 def print_trials(scale: Scale, trials: list[Trial]) -> None:
     """Print the learning-rate check: one line per rate, and the best rate for each rho."""
-    table = Table(
-        title=f"{scale.name}: validation loss by learning rate "
-        f"(the scale's: {scale.training.learning_rate:g})"
-    )
     realised = sorted(trials[0].losses, reverse=True)
-    for name in ("learning rate", *(f"rho {rho:g}" for rho in realised)):
-        table.add_column(name, justify="right")
     winners = {rho: best(trials, rho) for rho in realised}
-    for trial in trials:
+    columns = [Column("learning rate", [f"{trial.learning_rate:g}" for trial in trials])]
+    for rho in realised:
         cells = [
-            f"{trial.losses[rho]:.4f}" + (" *" if winners[rho] is trial else "") for rho in realised
+            f"{trial.losses[rho]:.4f}" + (" *" if winners[rho] is trial else "") for trial in trials
         ]
-        table.add_row(f"{trial.learning_rate:g}", *cells)
+        columns.append(Column(f"rho {rho:g}", cells))
     out = console()
-    out.print(table)
+    title = (
+        f"{scale.name}: validation loss by learning rate (the scale's: "
+        f"{scale.training.learning_rate:g})"
+    )
+    print_table(out, title, columns)
     for rho, winner in winners.items():
         own = next(trial for trial in trials if trial.learning_rate == scale.training.learning_rate)
         if winner:

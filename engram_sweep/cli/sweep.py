@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engram_sweep.cli.options import add_command, add_launch_options, plan_of
+from engram_sweep.cli.options import add_command, add_dry_run_option, add_launch_options, plan_of
 from engram_sweep.errors import UserError
 
 if TYPE_CHECKING:
@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
 def register(commands) -> None:
     """Add `sweep` to the command line."""
-    add_launch_options(add_command(commands, "sweep", "train every run that is not done", _sweep))
+    command = add_command(commands, "sweep", "train every run that is not done", _sweep)
+    add_launch_options(command)
+    add_dry_run_option(command)
 
 
 def register_rerun_failed(commands) -> None:
     """Add `rerun-failed` to the command line."""
     summary = "train the runs that failed, nothing else"
-    add_launch_options(add_command(commands, "rerun-failed", summary, _rerun_failed))
+    command = add_command(commands, "rerun-failed", summary, _rerun_failed)
+    add_launch_options(command)
+    add_dry_run_option(command)
 
 
 def _sweep(options: argparse.Namespace) -> int:
@@ -45,6 +49,7 @@ def _launch(plan: Plan, options: argparse.Namespace, only: set[str] | None) -> i
     from engram_sweep.launch.driver_lock import process_started
     from engram_sweep.launch.sweep import sweep
 
+    _check_corpus(plan, options)
     if options.dry_run:
         return _dry_run(plan, options)
     _check_price(plan, options, only)
@@ -67,6 +72,7 @@ def _dry_run(plan: Plan, options: argparse.Namespace) -> int:
     from engram_sweep.cli import plan_view
     from engram_sweep.launch import dry_run
     from engram_sweep.planning.cost import cost, price_of
+    from engram_sweep.planning.notes import launch_refusal
 
     if options.executor not in (None, "slurm"):
         raise UserError(
@@ -86,11 +92,29 @@ def _dry_run(plan: Plan, options: argparse.Namespace) -> int:
         f"dry run: {scripts} sbatch script{'s'[: scripts != 1]} and plan.json in {folder}; "
         "nothing was launched"
     )
+    if refusal := launch_refusal(plan, estimate):
+        print(f"a launch would be refused: {refusal}")
+        return 0
     print(
         f"submit them with: EXECUTOR=slurm make sweep SCALE={plan.scale.name}   "
         "(where there is sbatch)"
     )
     return 0
+
+
+def _check_corpus(plan: Plan, options: argparse.Namespace) -> None:
+    """Refuse `--corpus` for a scale that would not read it.
+
+    Raises:
+        UserError: the scale's text comes from a package.
+    """
+    from engram_sweep.corpus.sources import SHARDS
+
+    if options.corpus is not None and plan.scale.corpus.source != SHARDS:
+        raise UserError(
+            f"--corpus {options.corpus}: expected a scale whose corpus.source is {SHARDS}, "
+            f"{plan.scale.name} trains on {plan.scale.corpus.source}"
+        )
 
 
 def _check_price(plan: Plan, options: argparse.Namespace, only: set[str] | None) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from engram_sweep.cli.options import add_command
+from engram_sweep.cli.options import add_command, add_launch_options, scale_of
 from engram_sweep.errors import UserError
+
+if TYPE_CHECKING:
+    from engram_sweep.planning.plan import Plan
 
 
 def register(commands) -> None:
@@ -15,17 +19,40 @@ def register(commands) -> None:
     command.add_argument(
         "--trials", type=int, default=6, help="learning rates to try, two runs each (default: 6)"
     )
+    add_launch_options(command)
 
 
 def _tune(options: argparse.Namespace) -> int:
     from engram_sweep.cli import status_view
-    from engram_sweep.config.scale import load_scale
     from engram_sweep.search.learning_rate import trial_plan, tune
 
-    scale = load_scale(options.scale, options.sweeps)
+    scale = scale_of(options)
     if options.trials < 1:
         raise UserError(f"--trials: expected at least 1, got {options.trials}")
-    with status_view.Watch(trial_plan(scale, scale.training.learning_rate)) as watch:
-        trials = tune(scale, options.results, options.trials, watch.update)
+    first = trial_plan(scale, scale.training.learning_rate)
+    _check_price(first, options)
+    with status_view.Watch(first) as watch:
+        trials = tune(
+            scale, options.results, options.trials, watch.update, options.executor, options.corpus
+        )
     status_view.print_trials(scale, trials)
     return 0
+
+
+def _check_price(trial: Plan, options: argparse.Namespace) -> None:
+    """Refuse trials over the GPU-hour limit or too large for one GPU's memory.
+
+    Raises:
+        UserError: they are.
+    """
+    from engram_sweep.launch.executors.registry import choose
+    from engram_sweep.planning.cost import check_gpu_hours, check_memory, cost, price_of
+
+    price = price_of(trial.scale.launch)
+    missing = choose(trial.scale.launch, options.executor).what_is_missing(trial.scale)
+    # Without what it takes to launch, the launch says so itself.
+    if price is None or missing:
+        return
+    hours = options.trials * cost(trial, price)["gpu_hours"]
+    check_gpu_hours(trial, hours, options.max_gpu_hours)
+    check_memory(trial, price)

@@ -60,9 +60,13 @@ class Slurm(Section):
     """How jobs are submitted; every key may be left out."""
 
     partition: Line | None = None
+    """Partition, or several by commas."""
     account: Line | None = None
+    """Account that is charged."""
     qos: Line | None = None
+    """Quality of service."""
     constraint: Line | None = None
+    """Features of the nodes."""
     nodes: Count | None = None
     """Nodes of one run; with GPUs, `launch.gpus` over `gpus_per_node` if left out."""
     gpus_per_node: Count | None = None
@@ -72,6 +76,7 @@ class Slurm(Section):
     processes_per_node: Count | None = None
     """Processes of a run without GPUs; with GPUs there is one process per GPU."""
     cpus_per_task: Count | None = None
+    """Cores of each process."""
     mem_gb: Annotated[float, Field(gt=0)] | None = None
     """Memory per node in GB (powers of 1024, as SLURM counts)."""
     signal_seconds: Annotated[int, Field(ge=10, le=65535)] | None = None
@@ -132,8 +137,9 @@ class Shape:
 
 def user_file() -> Path:
     """Return the path of the user's file, in $XDG_CONFIG_HOME or `~/.config`."""
-    # An empty variable counts as unset (XDG base directory specification).
-    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    # An empty variable counts as unset (XDG base directory specification). `~` stays as it is for
+    # a user without a home, as in some containers: there is no such file then.
+    base = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     return Path(base) / "engram-sweep" / "cluster.yaml"
 
 

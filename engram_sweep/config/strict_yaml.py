@@ -1,7 +1,8 @@
-"""YAML without surprises: safe, no key twice, 1e-3 is a number, one line for every mistake."""
+"""YAML without surprises: safe, no key twice, 1e-3 and 1e9 are numbers, one line a mistake."""
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any, get_args
@@ -9,7 +10,8 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from engram_sweep.errors import UserError
+from engram_sweep.atomic_files import read_plain
+from engram_sweep.errors import UserError, nearest
 
 
 class Section(BaseModel):
@@ -19,7 +21,7 @@ class Section(BaseModel):
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key given twice and reads 1e-3 as a number."""
+    """Safe YAML that refuses a key given twice and reads 1e-3 as a number, 1e9 as an integer."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -30,7 +32,16 @@ class _Loader(yaml.SafeLoader):
                 )
         return super().construct_mapping(node, deep)
 
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float | int:
+        """Return an integer if the number is one: people write 2.5e6 tokens.
 
+        A key that takes any number gets the same value.
+        """
+        value = super().construct_yaml_float(node)
+        return int(value) if math.isfinite(value) and value == int(value) else value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 # YAML 1.1 wants "1.0e-3"; people write 3e-3 and mean a number.
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("+-0123456789")
@@ -44,7 +55,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         UserError: the file is no readable UTF-8 text or no YAML.
     """
     try:
-        data = yaml.load(path.read_text("utf8"), _Loader)
+        data = yaml.load(read_plain(path).decode("utf8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: expected a readable UTF-8 file: {error}") from None
     # Beside YAML's own errors: impossible dates and endless integers (ValueError), endless nesting
@@ -57,6 +68,31 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) and all(isinstance(key, str) for key in data) else {}
 
 
+PLAIN = {
+    "bool_type": "true or false",
+    "dict_type": "keys with values",
+    "float_type": "a number",
+    "int_from_float": "an integer",
+    "int_type": "an integer",
+    "model_type": "keys with values",
+    "string_type": "a text",
+    "tuple_type": "a list, e.g. [1, 0.5]",
+}
+"""What pydantic's types of error ask for, in words that no library uses."""
+
+
+def read_value(text: str) -> Any:
+    """Return a value that is written as in a YAML file, e.g. `1e9`, `[1, 0.5]`, `muon`.
+
+    Raises:
+        ValueError: it is no YAML.
+    """
+    try:
+        return yaml.load(text, _Loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(str(getattr(error, "problem", None) or error).splitlines()[0]) from None
+
+
 def first_problem(
     error: ValidationError, root: type[BaseModel], hidden: tuple[str, ...] = ()
 ) -> str:
@@ -67,22 +103,30 @@ def first_problem(
         root: the model that was validated.
         hidden: fields of it that no file holds.
     """
-    problem = error.errors()[0]
+    # An unknown key first: what is missing is mostly what it was meant to be.
+    problems = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    problem, more = problems[0], len(problems) - 1
     key = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
-    separator = "." if problem["type"] == "value_error" and key else ": "
+    separator = "." if problem["type"] == "value_error" else ": "
     if problem["type"] == "extra_forbidden":
-        known = [name for name in _keys_at(problem["loc"][:-1], root) if name not in hidden]
-        message = f"unknown key, expected one of {', '.join(known)}"
+        *above, written = problem["loc"]
+        known = [name for name in _keys_at(tuple(above), root) if name not in hidden]
+        meant = nearest(str(written), known)
+        message = f"unknown key, did you mean {meant}?"
+        if meant is None:
+            message = f"unknown key, expected one of {', '.join(known)}"
+        more -= any((*above, meant) == each["loc"] for each in problems)
     elif problem["type"] == "missing":
         message = "expected this key, it is missing"
+    elif problem["type"] in PLAIN:
+        message = f"expected {PLAIN[problem['type']]}, got {_short(problem['input'])}"
     elif problem["type"] != "value_error":
         message = f"{message[0].lower()}{message[1:]}, got {_short(problem['input'])}"
         message = message.replace("input should", "expected it to")
-    more = error.error_count() - 1
-    return f"{key}{separator}{message}" + (
-        f" (and {more} more problem{'s'[: more > 1]})" if more else ""
-    )
+    # What a whole file gets wrong names its key in the message.
+    place = f"{key}{separator}" if key else ""
+    return f"{place}{message}" + (f" (and {more} more problem{'s'[: more > 1]})" if more else "")
 
 
 def _short(value: object, most: int = 60) -> str:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
@@ -14,31 +11,16 @@ import numpy as np
 import xxhash
 
 from engram_sweep.atomic_files import read_plain
+from engram_sweep.corpus.held_out import held_out
+from engram_sweep.corpus.manifest import DTYPES, FILES, Manifest, fingerprint
+from engram_sweep.corpus.own_tokenizer import FILE_NAME, OWN
 from engram_sweep.corpus.sources import SHARDS, SOURCES
-from engram_sweep.corpus.tokenizer import TOKENIZERS, cached_compression
+from engram_sweep.corpus.tokenizer import TOKENIZERS, UNREADABLE_ARRAY
+from engram_sweep.corpus.writer import write_shards
 from engram_sweep.errors import UserError
 from engram_sweep.spec import CorpusSpec, canonical_json, from_json
 
-_SCHEMA = 1
-DTYPES = ("|u1", "<u2", "<u4", "<i4", "<i8")
-"""What ids may be stored as."""
-FILES = ("manifest.json", "train.bin", "validation.bin", "compression.npy")
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a shard folder holds."""
-
-    source: str
-    source_version: str
-    licence: str
-    tokenizer: str
-    dtype: str
-    train_tokens: int
-    validation_tokens: int
-    train_documents: int
-    validation_documents: tuple[str, ...]
-    fingerprint: str
+_SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -50,11 +32,14 @@ class Shards:
     validation: np.ndarray
     compression: np.ndarray
     """(V,) int64, see `engram_sweep.corpus.tokenizer.compression`."""
+    own_tokenizer: bytes = b""
+    """The folder's `tokenizer.json`, if the tokenizer is the user's own."""
 
     def tokenizer_fingerprint(self) -> str:
-        """xxh3_128 of the tokenizer's name and compression map."""
+        """xxh3_128 of the tokenizer's name and compression map, and of the user's own file."""
         digest = xxhash.xxh3_128(self.manifest.tokenizer.encode())
         digest.update(np.ascontiguousarray(self.compression, dtype="<i8").tobytes())
+        digest.update(self.own_tokenizer)
         return digest.hexdigest()
 
 
@@ -82,17 +67,12 @@ def prepare(corpus: CorpusSpec, cache: Path, given: Path | None = None) -> Path:
     )
     folder = cache / f"{corpus.source}-{corpus.tokenizer}-{xxhash.xxh3_64_hexdigest(key.encode())}"
     if not (folder / "manifest.json").exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(dir=cache, prefix=".building-"))
         try:
-            _build(corpus, building, cache)
-            building.rename(folder)
-        except OSError:
-            # Another driver may have renamed its copy into place first; theirs is the same.
+            _build(corpus, folder, cache)
+        except FileExistsError:
+            # Another driver has renamed its copy into place first; theirs is the same.
             if not (folder / "manifest.json").exists():
                 raise
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
     found = verified(folder).manifest.fingerprint
     if corpus.fingerprint not in (None, found):
         raise UserError(
@@ -110,12 +90,7 @@ def _checked(corpus: CorpusSpec, folder: Path | None) -> Path:
             "corpus: expected a folder of token shards; name it by --corpus FOLDER or "
             "launch.corpus_path"
         )
-    if not (folder / "manifest.json").exists():
-        raise UserError(
-            f"{folder}: expected a folder of token shards (manifest.json, train.bin, "
-            "validation.bin)"
-        )
-    manifest = verified(folder).manifest
+    manifest = own_shards(folder).manifest
     for key, wanted, found in (
         ("tokenizer", corpus.tokenizer, manifest.tokenizer),
         # It is part of every run's identity: without it, runs on two corpora would share their ids.
@@ -129,6 +104,20 @@ def _checked(corpus: CorpusSpec, folder: Path | None) -> Path:
             )
             raise UserError(f"{folder}: {key}: expected {asked}, the shards have {found}")
     return folder
+
+
+def own_shards(folder: Path) -> Shards:
+    """Open a folder that a user names, and digest all that is in it.
+
+    Raises:
+        UserError: it is no shard folder, cannot be opened, or was changed.
+    """
+    if not (folder / "manifest.json").exists():
+        raise UserError(
+            f"{folder}: expected a folder of token shards (manifest.json, train.bin, "
+            "validation.bin)"
+        )
+    return verified(folder)
 
 
 def load(folder: Path) -> Shards:
@@ -150,9 +139,10 @@ def load(folder: Path) -> Shards:
         classes = np.load(folder / "compression.npy")
         if classes.ndim != 1 or classes.dtype != np.int64:
             raise ValueError(f"compression.npy: expected (V,) int64, got {classes.shape}")
-        return Shards(manifest, train, validation, classes)
-    # A header may ask for any amount of memory, and JSON may be nested without end.
-    except (OSError, ValueError, EOFError, OverflowError, MemoryError, RecursionError) as error:
+        own = read_plain(folder / FILE_NAME) if manifest.tokenizer == OWN else b""
+        return Shards(manifest, train, validation, classes, own)
+    # JSON may be nested without end.
+    except (*UNREADABLE_ARRAY, RecursionError) as error:
         raise UserError(
             f"{folder}: damaged shards ({error}); delete the folder to tokenise again"
         ) from error
@@ -165,7 +155,7 @@ def verified(folder: Path) -> Shards:
         UserError: it cannot be opened, or holds something else than its manifest says.
     """
     shards = load(folder)
-    found = fingerprint(shards.train, shards.validation, shards.compression)
+    found = fingerprint(shards.train, shards.validation, shards.compression, shards.own_tokenizer)
     if found != shards.manifest.fingerprint:
         raise UserError(
             f"{folder}: expected fingerprint {shards.manifest.fingerprint} (manifest.json), its "
@@ -180,7 +170,9 @@ def stamp(folder: Path) -> str:
     Raises:
         OSError: one is missing, or is no plain file.
     """
-    found = [(folder / name).stat() for name in FILES]
+    own = folder / FILE_NAME
+    names = (*FILES, FILE_NAME) if own.exists() else FILES
+    found = [(folder / name).stat() for name in names]
     if not all(S_ISREG(each.st_mode) for each in found):
         raise OSError(f"expected plain files ({', '.join(FILES)})")
     return " ".join(f"{each.st_size}:{each.st_mtime_ns}" for each in found)
@@ -208,108 +200,21 @@ def unchanged(folder: Path, expected: str, stamped: str) -> Shards:
     return shards
 
 
-def fingerprint(train: np.ndarray, validation: np.ndarray, classes: np.ndarray) -> str:
-    """xxh3_128 of the tokens and of the tokenizer's compression map."""
-    digest = xxhash.xxh3_128()
-    for array in (train, validation, classes):
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
 def _build(corpus: CorpusSpec, folder: Path, cache: Path) -> None:
     source, tokenizer = SOURCES[corpus.source], TOKENIZERS[corpus.tokenizer]
-    dtype = (
-        np.uint8
-        if tokenizer.vocab_size <= 256
-        else np.uint16
-        if tokenizer.vocab_size <= 65_536
-        else np.uint32
-    )
-    documents = {
-        name: np.append(tokenizer.encode(text), tokenizer.document_end).astype(dtype)
-        for name, text in source.documents()
-    }
-    held_out = _held_out(
-        {name: len(ids) for name, ids in documents.items()}, corpus.validation_share
-    )
+    names, texts = zip(*source.documents(), strict=True)
+    documents = [np.append(ids, tokenizer.document_end) for ids in tokenizer.encode_batch(texts)]
+    keys = np.array([xxhash.xxh3_64_intdigest(name.encode()) for name in names], np.uint64)
+    chosen = held_out(keys, np.array([len(ids) for ids in documents]), corpus.validation_share)
     write_shards(
         folder,
-        train=np.concatenate([ids for name, ids in documents.items() if name not in held_out]),
-        validation=np.concatenate([documents[name] for name in sorted(held_out)]),
+        train=(ids for ids, out in zip(documents, chosen, strict=True) if not out),
+        validation=(ids for ids, out in zip(documents, chosen, strict=True) if out),
         tokenizer=corpus.tokenizer,
         source=corpus.source,
         source_version=source.version(),
         licence=source.licence,
-        train_documents=len(documents) - len(held_out),
-        validation_documents=tuple(sorted(held_out)),
+        train_documents=int((~chosen).sum()),
+        validation_documents=tuple(np.array(names)[chosen].tolist()),
         cache=cache,
     )
-
-
-def write_shards(
-    folder: Path,
-    *,
-    cache: Path,
-    train: np.ndarray,
-    validation: np.ndarray,
-    tokenizer: str,
-    source: str,
-    source_version: str,
-    licence: str,
-    train_documents: int,
-    validation_documents: tuple[str, ...],
-) -> Manifest:
-    """Fill a folder with a corpus that is tokenised already; the manifest comes last.
-
-    Args:
-        folder: an empty folder.
-        cache: where the tokenizer's compression map is kept for the next corpus.
-        train: (tokens,) ids, every document ended by the tokenizer's `document_end`; may be a
-            memory map.
-        validation: the held-out ids, of the same dtype.
-        tokenizer: its name in `TOKENIZERS`.
-        source: where the text is from.
-        source_version: which version of it.
-        licence: under which terms.
-        train_documents: how many documents `train` holds.
-        validation_documents: names of the held-out documents.
-
-    Returns:
-        What was written; its fingerprint goes to `corpus.fingerprint` of the scale.
-    """
-    classes = cached_compression(TOKENIZERS[tokenizer], tokenizer, cache)
-    manifest = Manifest(
-        source=source,
-        source_version=source_version,
-        licence=licence,
-        tokenizer=tokenizer,
-        dtype=train.dtype.str,
-        train_tokens=len(train),
-        validation_tokens=len(validation),
-        train_documents=train_documents,
-        validation_documents=validation_documents,
-        fingerprint=fingerprint(train, validation, classes),
-    )
-    train.tofile(folder / "train.bin")
-    validation.tofile(folder / "validation.bin")
-    np.save(folder / "compression.npy", classes)
-    with (folder / "manifest.json").open("w") as file:
-        json.dump(asdict(manifest), file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    return manifest
-
-
-def _held_out(lengths: dict[str, int], share: float) -> set[str]:
-    """Whole documents, in the order of their names' hashes, until they hold `share` of the tokens.
-
-    At least one document is held out and at least one is left to train on.
-    """
-    order = sorted(lengths, key=lambda name: xxhash.xxh3_64_intdigest(name.encode()))
-    chosen: set[str] = set()
-    while len(chosen) < len(order) - 1 and (
-        not chosen or sum(lengths[name] for name in chosen) < share * sum(lengths.values())
-    ):
-        chosen.add(order[len(chosen)])
-    return chosen

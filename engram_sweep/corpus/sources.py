@@ -44,6 +44,10 @@ class Source:
         for path in paths:
             yield path.name, path.read_text("utf8")
 
+    def size(self) -> int:
+        """Return the bytes of all documents."""
+        return sum(path.stat().st_size for path in self._root().glob(self.pattern))
+
     def _root(self) -> Path:
         found = importlib.util.find_spec(self.module)
         if found is None or not found.submodule_search_locations:

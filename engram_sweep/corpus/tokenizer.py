@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import io
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from tokenize import TokenError
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import xxhash
@@ -17,6 +19,19 @@ from engram_sweep.errors import not_installed
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as LibraryTokenizer
+
+
+UNREADABLE_ARRAY = (
+    OSError,
+    ValueError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    SyntaxError,
+    TokenError,
+)
+"""What numpy raises for a file that is no array: it reads the header as Python's own literals, and
+a header may ask for any amount of memory."""
 
 
 class Tokenizer(Protocol):
@@ -32,8 +47,16 @@ class Tokenizer(Protocol):
         """Token ids of a document, without any special token."""
         ...
 
+    def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Token ids of each document."""
+        ...
+
     def piece(self, token: int) -> tuple[str, str]:
         """Return (decoded text, raw token string) of one id."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of several ids, special tokens spelled out."""
         ...
 
     def fingerprint(self) -> str:
@@ -52,17 +75,79 @@ class ByteTokenizer:
         """Return the document's bytes."""
         return np.frombuffer(text.encode(), np.uint8)
 
+    def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Return each document's bytes."""
+        return [self.encode(text) for text in texts]
+
     def piece(self, token: int) -> tuple[str, str]:
-        """Return a byte that is no character of its own decodes to U+FFFD, as in byte-level BPE."""
-        return bytes([token]).decode("utf8", errors="replace"), f"<0x{token:02X}>"
+        """Return the byte as text; one that is no character is U+FFFD, as in byte-level BPE."""
+        return self.decode([token]), f"<0x{token:02X}>"
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of several bytes."""
+        return bytes(ids).decode("utf8", errors="replace")
 
     def fingerprint(self) -> str:
         """There is one set of bytes."""
         return xxhash.xxh3_128_hexdigest(b"utf8 bytes")
 
 
-class PackagedTokenizer:
-    """A `tokenizer.json` that ships in a package, read by the `tokenizers` library.
+class FileTokenizer:
+    """A `tokenizer.json`, read by the `tokenizers` library.
+
+    Subclasses say where it is from.
+    """
+
+    vocab_size: int
+    pad_id: int
+    document_end: int
+
+    def content(self) -> bytes:
+        """Return the file's bytes."""
+        raise NotImplementedError
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The library's tokenizer loses its settings on the way to another process.
+        return {key: value for key, value in vars(self).items() if key != "library"}
+
+    @cached_property
+    def library(self) -> LibraryTokenizer:
+        """The library's tokenizer of this file: whole documents, text that is nothing but text."""
+        from tokenizers import Tokenizer as LibraryTokenizer
+
+        found = LibraryTokenizer.from_buffer(self.content())
+        # A file may ask for windows of some model's length.
+        found.no_truncation()
+        found.no_padding()
+        # "<|endoftext|>" that somebody wrote into a document does not end it.
+        found.encode_special_tokens = True
+        return found
+
+    def encode(self, text: str) -> np.ndarray:
+        """Token ids."""
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Token ids of each document."""
+        # The fast one leaves out where in the text each token was.
+        encoded = self.library.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [np.array(each.ids, np.uint32) for each in encoded]
+
+    def piece(self, token: int) -> tuple[str, str]:
+        """Return text and raw token; special tokens are decoded too."""
+        return self.decode([token]), self.library.id_to_token(token) or ""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of several ids."""
+        return self.library.decode(ids, skip_special_tokens=False)
+
+    def fingerprint(self) -> str:
+        """Return the xxh3_128 of the tokenizer's file."""
+        return xxhash.xxh3_128_hexdigest(self.content())
+
+
+class PackagedTokenizer(FileTokenizer):
+    """A `tokenizer.json` that ships in a package.
 
     Args:
         package: distribution that ships it.
@@ -78,31 +163,12 @@ class PackagedTokenizer:
             document_end,
         )
 
-    @cached_property
-    def _library(self) -> LibraryTokenizer:
-        from tokenizers import Tokenizer as LibraryTokenizer
-
-        return LibraryTokenizer.from_file(str(self._file()))
-
-    def _file(self) -> Path:
+    def content(self) -> bytes:
+        """Return the bytes of the package's file."""
         found = importlib.util.find_spec(self.package.replace("-", "_"))
         if found is None or not found.submodule_search_locations:
             raise not_installed("tokenizer", self.package)
-        return Path(found.submodule_search_locations[0]) / "tokenizer.json"
-
-    def encode(self, text: str) -> np.ndarray:
-        """Token ids."""
-        return np.array(self._library.encode(text, add_special_tokens=False).ids, np.uint32)
-
-    def piece(self, token: int) -> tuple[str, str]:
-        """Return text and raw token; special tokens are decoded too."""
-        return self._library.decode([token], skip_special_tokens=False), self._library.id_to_token(
-            token
-        ) or ""
-
-    def fingerprint(self) -> str:
-        """Return the xxh3_128 of the tokenizer's file."""
-        return xxhash.xxh3_128_hexdigest(self._file().read_bytes())
+        return (Path(found.submodule_search_locations[0]) / "tokenizer.json").read_bytes()
 
 
 TOKENIZERS: dict[str, Tokenizer] = {
@@ -130,7 +196,7 @@ def cached_compression(tokenizer: Tokenizer, name: str, cache: Path) -> np.ndarr
     stem = f"compression-{name}-{_COMPRESSION_RULES}-{tokenizer.fingerprint()}"
     # The digest of its content is in a map's name: a changed one is not read.
     for path in cache.glob(f"{stem}-*.npy"):
-        with suppress(OSError, ValueError, EOFError, MemoryError):
+        with suppress(*UNREADABLE_ARRAY):
             found = np.load(io.BytesIO(read_plain(path)))
             if path.name == f"{stem}-{_digest(found)}.npy":
                 return found

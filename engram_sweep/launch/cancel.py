@@ -11,9 +11,9 @@ from engram_sweep.launch.executors.registry import job_states, jobs_of, stop_job
 from engram_sweep.launch.jobs import Job, noted_job
 from engram_sweep.runs.records import runs_folder
 
-PATIENCE_SECONDS = 10
+MAX_TURN_SECONDS = 10
 """A driver that has its turn for longer is submitting jobs, or trains inline."""
-SUBMISSION_SECONDS = 300
+TIMEOUT_SECONDS = 300
 """How long to wait for a driver that is submitting: sbatch has its own time limit."""
 
 
@@ -37,7 +37,7 @@ def cancel(scale: str, results: Path) -> int:
             return _stop(scale, jobs_of(folder))
         # First, because a driver that is just starting may have its turn before we have ours.
         mark_cancelled(folder)
-        with turn(folder, PATIENCE_SECONDS) as ours:
+        with turn(folder, MAX_TURN_SECONDS) as ours:
             if ours:
                 return _stop(scale, _live_jobs(folder))
         if holder_of(folder) == "inline":
@@ -46,7 +46,7 @@ def cancel(scale: str, results: Path) -> int:
                 "its present run; Ctrl-C there stops it now"
             )
         print(f"{scale}: a driver is submitting jobs; waiting for it", file=sys.stderr, flush=True)
-        with turn(folder, SUBMISSION_SECONDS) as ours:
+        with turn(folder, TIMEOUT_SECONDS) as ours:
             if not ours:
                 raise UserError(f"{scale}: a driver is still submitting jobs; cancel again later")
             return _stop(scale, _live_jobs(folder))

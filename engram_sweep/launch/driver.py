@@ -23,7 +23,8 @@ from engram_sweep.launch.executors.protocol import Executor, Refused
 from engram_sweep.launch.executors.registry import failure_of, stop_jobs
 from engram_sweep.launch.jobs import Job, now
 from engram_sweep.launch.status import RunStatus, Survey, folder_of
-from engram_sweep.runs.failures import FailureKind, tries_allowed
+from engram_sweep.planning.plan import PlannedRun
+from engram_sweep.runs.failures import FailureKind, speaks_of_memory, tries_allowed
 from engram_sweep.runs.folder import RunFolder
 
 POLL_SECONDS = 0.5
@@ -55,6 +56,7 @@ class Driver:
         retries: how often a run starts again, by how its attempt ended.
         timeout_minutes: when the executor stops a worker.
         watch: called with the state of all runs at every poll.
+        lay_out: makes a run's folder again, if somebody deleted it in mid-sweep.
     """
 
     survey: Survey
@@ -63,6 +65,7 @@ class Driver:
     retries: Retries
     timeout_minutes: float
     watch: Callable[[list[RunStatus]], None] = lambda statuses: None
+    lay_out: Callable[[PlannedRun], None] = lambda run: None
     own: list[Job] = field(default_factory=list)
     """Jobs that this driver submitted."""
     watched: dict[str, _Watched] = field(default_factory=dict)
@@ -121,6 +124,7 @@ class Driver:
         statuses = self.survey.poll()
         pause = max(POLL_SECONDS, (time.monotonic() - began) / MAX_POLLING_SHARE)
         if ours:
+            self._lay_out_again(statuses)
             # Their driver died before it noted them, or sbatch did not say that it took them.
             for job in self.survey.unnoted:
                 job.note()
@@ -130,6 +134,13 @@ class Driver:
                 stop_jobs(self.own)
                 raise KeyboardInterrupt
         return statuses, pause
+
+    def _lay_out_again(self, statuses: list[RunStatus]) -> None:
+        """Make the folders of runs again that somebody deleted, under a living worker perhaps."""
+        for s in statuses:
+            is_ours = not s.finished and s.run.run_id not in self.given_up
+            if is_ours and not folder_of(s.run, self.survey.results).has_work_order():
+                self.lay_out(s.run)
 
     def _judge(self, status: RunStatus) -> RunStatus:
         """Look after a run whose job may have ended, and count its failures."""
@@ -198,6 +209,8 @@ class Driver:
                 FailureKind.TIMED_OUT,
                 f"stopped at launch.timeout_minutes = {self.timeout_minutes:g}",
             )
+        elif speaks_of_memory("\n".join(folder.last_lines())):
+            folder.write_failure(FailureKind.OUT_OF_MEMORY, "the worker died for want of memory")
         else:
             times = self.tries[status.run.run_id, FailureKind.NODE] + 1
             folder.write_failure(

@@ -7,11 +7,11 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from engram_sweep.atomic_files import read_fields, read_plain, write_json
+from engram_sweep.errors import UserError
 from engram_sweep.launch.jobs import now
 
 CANCEL_FILE = "cancelled.json"
@@ -31,7 +31,7 @@ def turn(folder: Path, timeout: float = 0, holder: str = "") -> Iterator[bool]:
     """
     handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o600)
     try:
-        ours = _locked(handle, time.monotonic() + timeout)
+        ours = _locked(handle, folder, time.monotonic() + timeout)
         if ours:
             os.ftruncate(handle, 0)
             os.pwrite(handle, holder.encode(), 0)
@@ -48,7 +48,7 @@ def holder_of(folder: Path) -> str:
         return ""
 
 
-def _locked(handle: int, deadline: float) -> bool:
+def _locked(handle: int, folder: Path, deadline: float) -> bool:
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -57,9 +57,13 @@ def _locked(handle: int, deadline: float) -> bool:
             if time.monotonic() >= deadline:
                 return False
             time.sleep(0.05)
+        except OSError as error:
+            raise UserError(
+                f"{folder}: expected a disk with file locks (flock), which keep two drivers apart: "
+                f"{error.strerror}"
+            ) from None
 
 
-@dataclass(frozen=True)
 class CancelMark:
     """Whether a sweep is cancelled, for a driver: since it was started, or first looked.
 
@@ -68,18 +72,15 @@ class CancelMark:
         since: when the driver's command was started (ISO 8601, UTC); its imports take a while.
     """
 
-    folder: Path
-    since: str
-    first: str | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "first", self._last())
+    def __init__(self, folder: Path, since: str) -> None:
+        self.folder, self.since = folder, since
+        self._first = self._last()
 
     def is_set(self) -> bool:
         """Return whether `cancel` was called."""
         last = self._last()
         # A mark of tomorrow, from a clock that was wrong, must not stop every driver of today.
-        return last is not None and (last != self.first or self.since < last <= now())
+        return last is not None and (last != self._first or self.since < last <= now())
 
     def _last(self) -> str | None:
         return (read_fields(self.folder / CANCEL_FILE, at=str) or {}).get("at")

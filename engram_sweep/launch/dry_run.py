@@ -12,12 +12,16 @@ from typing import Any
 
 from engram_sweep.atomic_files import write_atomically, write_json
 from engram_sweep.launch import snapshot
+from engram_sweep.launch.executors.protocol import Refused
 from engram_sweep.launch.executors.slurm import SlurmScheduler, chunks, request_of
 from engram_sweep.launch.executors.slurm_clients import MAX_ARRAY_SIZE, max_array_size
 from engram_sweep.launch.status import folder_of, sweep_status
 from engram_sweep.own_folders import SHOWN, own_folder
 from engram_sweep.planning.plan import Plan
 from engram_sweep.runs.provenance import code_state
+
+SCONTROL_SECONDS = 5
+"""How long to wait for the cluster's limit: a dry run does without it."""
 
 
 def write(plan: Plan, results: Path, estimate: dict[str, Any]) -> Path:
@@ -47,8 +51,7 @@ def write(plan: Plan, results: Path, estimate: dict[str, Any]) -> Path:
         status.run for status in sweep_status(plan, results) if not (status.finished or status.live)
     ]
     runs.sort(key=lambda run: run.place)
-    # Without a SLURM here its default limit stands in for the cluster's own.
-    size = max_array_size() if shutil.which("scontrol") else MAX_ARRAY_SIZE
+    size = _array_size()
 
     # Scripts of an earlier dry run must not stand beside these as if they were part of them.
     results.mkdir(parents=True, exist_ok=True)
@@ -75,3 +78,13 @@ def write(plan: Plan, results: Path, estimate: dict[str, Any]) -> Path:
         },
     )
     return folder
+
+
+def _array_size() -> int:
+    """Return the cluster's limit, or SLURM's default if there is no SLURM here that answers."""
+    if not shutil.which("scontrol"):
+        return MAX_ARRAY_SIZE
+    try:
+        return max_array_size(SCONTROL_SECONDS)
+    except Refused:
+        return MAX_ARRAY_SIZE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from engram_sweep.corpus.shards import load, prepare, stamp
@@ -21,6 +21,8 @@ from engram_sweep.own_folders import (
     private_files,
     show_to_group,
 )
+from engram_sweep.planning.kept_weights import keeps_weights
+from engram_sweep.planning.notes import too_short
 from engram_sweep.planning.plan import Plan
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.record_cache import collect
@@ -58,6 +60,7 @@ def sweep(
             for, or the results folder cannot be written.
         KeyboardInterrupt: stopped; workers of this driver were asked to stop.
     """
+    check_path(results)
     private_files(plan.scale.results.group_readable)
     since = since or now()
     survey = Survey(plan, results)
@@ -76,14 +79,18 @@ def sweep(
     try:
         placement = chosen.placement(plan.scale) if todo else None
         _refuse_foreign(plan, results, todo)
-        if placement is None:
-            _claim(plan, results)
-        else:
+        orders: dict[str, WorkOrder] = {}
+        if placement is not None:
             shards = prepare(plan.runs[0].spec.corpus, results / "corpora", corpus)
-            _claim(plan, results)
-            for order in _work_orders(plan, todo, placement, shards):
-                RunFolder(runs_folder(results, order.scale) / order.run_id).write_work_order(order)
-        write_members(plan.scale.name, [run.run_id for run in plan.runs], results)
+            _check_vocabulary(plan, shards)
+            _check_window(plan, shards)
+            orders = _work_orders(plan, todo, placement, shards)
+        _claim(plan, results)
+        for status in todo:
+            if not status.live:
+                _lay_out(results, orders[status.run.run_id])
+        members = [run.run_id for run in plan.runs]
+        write_members(plan.scale.name, members, results, plan.scale.changes)
         if placement is not None:
             start = chosen.start(plan.scale, placement, results / plan.scale.name)
             parallel = chosen.max_concurrent(launch)
@@ -94,10 +101,14 @@ def sweep(
                 launch.retries,
                 launch.timeout_minutes,
                 watch,
+                lay_out=lambda run: _lay_out(results, orders[run.run_id]),
                 given_up=others,
                 since=since,
             )
             statuses = driver.run()
+            # Another driver may have started with another version of the YAML meanwhile; the
+            # report that follows this sweep is of this one.
+            write_members(plan.scale.name, members, results, plan.scale.changes)
         # Whoever reads the records next finds them as one table, if they are many.
         collect(runs_folder(results, plan.scale.name), FILE_NAME)
         return statuses
@@ -105,6 +116,58 @@ def sweep(
         raise UserError(
             f"{results}: expected a results folder with room to write: {error}"
         ) from None
+
+
+def check_path(results: Path) -> None:
+    """Refuse a results folder that a scheduler would write elsewhere.
+
+    SLURM and submitit put job ids in place of %j and the like in the paths of outputs, sbatch
+    reads backslashes and line breaks in its own way.
+
+    Raises:
+        UserError: the path holds one of them.
+    """
+    path = str(results.resolve())
+    for character in "%\\\n\r":
+        if character in path:
+            raise UserError(
+                f"{path}: expected a results folder whose path has no {character!r}, which "
+                "schedulers read in their own way; name another by --results"
+            )
+
+
+def _check_vocabulary(plan: Plan, folder: Path) -> None:
+    """Refuse shards whose vocabulary is not the one that was planned.
+
+    Raises:
+        UserError: its size or the id that ends documents differs.
+    """
+    shards, planned = load(folder), plan.scale.corpus.vocabulary
+    for key, wanted, found in (
+        ("vocab_size", planned.size, len(shards.compression)),
+        ("document_end", planned.document_end, shards.manifest.document_end),
+    ):
+        if wanted != found:
+            raise UserError(
+                f"{folder}: {key}: expected {wanted} (corpus.{key} of the scale), the shards have "
+                f"{found}"
+            )
+
+
+def _check_window(plan: Plan, folder: Path) -> None:
+    """Refuse a text that is shorter than one window: every run of it would fail.
+
+    Raises:
+        UserError: it is.
+    """
+    problem = too_short(plan.scale, load(folder).manifest.train_tokens)
+    if problem is not None:
+        raise UserError(f"{plan.scale.name}: {problem}")
+
+
+def _lay_out(results: Path, order: WorkOrder) -> None:
+    """Write what a worker is to do into its run folder, unless it lies there."""
+    RunFolder(runs_folder(results, order.scale) / order.run_id).write_work_order(order)
 
 
 def _refuse_foreign(plan: Plan, results: Path, todo: list[RunStatus]) -> None:
@@ -134,15 +197,16 @@ def _claim(plan: Plan, results: Path) -> None:
 
 def _work_orders(
     plan: Plan, todo: list[RunStatus], placement: Placement, shards: Path
-) -> Iterator[WorkOrder]:
-    """Yield what to train, for every run that is not live."""
-    launch, shape = plan.scale.launch, placement.shape
+) -> dict[str, WorkOrder]:
+    """Return what to train, by run id."""
+    launch, shape, keep_weights = plan.scale.launch, placement.shape, keeps_weights(plan)
     fingerprint, stamped = load(shards).manifest.fingerprint, stamp(shards)
-    for run in (status.run for status in todo if not status.live):
-        yield WorkOrder(
+    return {
+        run.run_id: WorkOrder(
             run_id=run.run_id,
             scale=run.scale,
             rho_asked=run.allocation.rho_asked,
+            rows_per_head_asked=run.axes.rows_per_head,
             ledger=run.allocation.ledger.sums(),
             shards=str(shards.resolve()),
             corpus_fingerprint=fingerprint,
@@ -154,7 +218,10 @@ def _work_orders(
             signal_seconds=placement.signal_seconds,
             timeout_minutes=launch.timeout_minutes,
             checkpoint_minutes=launch.checkpoint_minutes,
+            keep_weights=keep_weights,
             retries=launch.retries.model_dump(),
             group_readable=plan.scale.results.group_readable,
             spec=run.spec,
         )
+        for run in (status.run for status in todo)
+    }

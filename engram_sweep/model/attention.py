@@ -41,8 +41,8 @@ class Attention(nn.Module):
         self.output = Linear(
             g.n_heads * g.head_dim, g.d_model, g.init_std / (2 * g.n_layers) ** 0.5
         )
-        self.query_norm = RMSNorm(g.head_dim)
-        self.key_norm = RMSNorm(g.head_dim)
+        self.query_norm = RMSNorm(g.head_dim, g.norm_eps)
+        self.key_norm = RMSNorm(g.head_dim, g.norm_eps)
 
     def forward(self, x: Tensor) -> Tensor:
         B, T, _ = x.shape
@@ -74,10 +74,10 @@ class LatentAttention(nn.Module):
         self.nope, self.rope, self.value_dim = m.qk_nope_head_dim, m.qk_rope_head_dim, m.v_head_dim
         if m.q_lora_rank:
             self.query_down = Linear(g.d_model, m.q_lora_rank, g.init_std)
-            self.query_norm = RMSNorm(m.q_lora_rank)
+            self.query_norm = RMSNorm(m.q_lora_rank, g.norm_eps)
         self.query = Linear(m.q_lora_rank or g.d_model, g.n_heads * g.head_dim, g.init_std)
         self.kv_down = Linear(g.d_model, m.kv_lora_rank + m.qk_rope_head_dim, g.init_std)
-        self.kv_norm = RMSNorm(m.kv_lora_rank)
+        self.kv_norm = RMSNorm(m.kv_lora_rank, g.norm_eps)
         self.kv = Linear(
             m.kv_lora_rank, g.n_heads * (m.qk_nope_head_dim + m.v_head_dim), g.init_std
         )

@@ -35,11 +35,14 @@ class ShortConv(nn.Module):
         branches: M; above 1 every residual stream has its own norm and taps.
         kernel: taps.
         dilation: tokens between taps; the paper uses the largest n-gram order.
+        norm_eps: of the norm.
     """
 
-    def __init__(self, width: int, branches: int, kernel: int, dilation: int) -> None:
+    def __init__(
+        self, width: int, branches: int, kernel: int, dilation: int, norm_eps: float
+    ) -> None:
         super().__init__()
-        self.norm = RMSNorm(width, branches)
+        self.norm = RMSNorm(width, norm_eps, branches)
         self.weight = nn.Parameter(torch.empty(*self.norm.weight.shape, kernel))
         self.dilation = dilation
         self.init_std = {"weight": 0.0}
@@ -78,13 +81,14 @@ class Engram(nn.Module):
         self.rows = NgramRows(memory, index, compression, geometry.vocab_size)
         self.table = Table(memory.table_rows(index), memory.head_dim, memory.init_std)
         D, M, std = geometry.d_model, geometry.streams, geometry.init_std
+        norm_eps = geometry.norm_eps
         self.key = (
             BranchLinear(M, memory.d_memory, D, std) if M > 1 else Linear(memory.d_memory, D, std)
         )
         self.value = Linear(memory.d_memory, D, std)
-        self.query_norm = RMSNorm(D, M)
-        self.key_norm = RMSNorm(D, M)
-        self.conv = ShortConv(D, M, memory.conv_kernel, memory.max_order)
+        self.query_norm = RMSNorm(D, norm_eps, M)
+        self.key_norm = RMSNorm(D, norm_eps, M)
+        self.conv = ShortConv(D, M, memory.conv_kernel, memory.max_order, norm_eps)
         self.gate_mean = float("nan")
         """Mean gate of the last forward pass, for the log; a tensor until it is read."""
 
@@ -116,7 +120,12 @@ class Engram(nn.Module):
 
 
 class OverEncoding(nn.Module):
-    """N-gram rows of full width averaged with the token embedding (Over-Tokenized Transformer)."""
+    """Average the token embedding with projected n-gram rows (over-encoding, arXiv 2501.16975).
+
+    h = (x + sum over orders i and slices j of E_ij W_ij) / (1 + k (n - 1)), for orders 2..n and k
+    slices (our heads). Every table E_ij has its own projection W_ij to D; side by side they are one
+    matrix over the concatenated rows, so the sum is one product.
+    """
 
     def __init__(self, geometry: Geometry, compression: Tensor | None) -> None:
         super().__init__()
@@ -124,11 +133,13 @@ class OverEncoding(nn.Module):
         assert memory is not None
         self.rows = NgramRows(memory, 0, compression, geometry.vocab_size)
         self.table = Table(memory.table_rows(0), memory.head_dim, memory.init_std)
+        self.projection = Linear(memory.d_memory, geometry.d_model, geometry.init_std)
+        self.lookups = memory.lookups
 
     def look_up(self, tokens: Tensor) -> Tensor:
-        """(B, T) token ids -> (B, T, orders * heads, D)."""
-        return self.table(self.rows(tokens))
+        """(B, T) token ids -> e (B, T, d_memory)."""
+        return self.table(self.rows(tokens)).flatten(2)
 
-    def forward(self, x: Tensor, rows: Tensor) -> Tensor:
-        """(B, T, D) token embeddings, looked-up rows -> (B, T, D): mean of token and rows."""
-        return (x + rows.sum(2).type_as(x)) / (1 + rows.shape[2])
+    def forward(self, x: Tensor, e: Tensor) -> Tensor:
+        """(B, T, D) token embeddings, looked-up e (B, T, d_memory) -> (B, T, D)."""
+        return (x + self.projection(e).type_as(x)) / (1 + self.lookups)

@@ -80,6 +80,7 @@ class StreamMix(nn.Module):
     def __init__(self, geometry: Geometry, site: int) -> None:
         super().__init__()
         n = self.streams = geometry.streams
+        self.norm_eps = geometry.norm_eps
         self.weight = nn.Parameter(torch.empty(n * (n + 2), n * geometry.d_model))
         self.bias = nn.Parameter(torch.empty(n * (n + 2)))
         self.scale = nn.Parameter(torch.empty(3))
@@ -94,7 +95,7 @@ class StreamMix(nn.Module):
         n = self.streams
         with without_autocast(h):
             flat = h.flatten(2).to(self.weight.dtype)
-            dynamic = F.linear(F.rms_norm(flat, flat.shape[-1:], None, 1e-5), self.weight)
+            dynamic = F.linear(F.rms_norm(flat, flat.shape[-1:], None, self.norm_eps), self.weight)
             parts = zip(
                 self.scale,
                 dynamic.split((n, n, n * n), -1),

@@ -46,11 +46,11 @@ class RMSNorm(nn.Module):
 
     Args:
         width: D.
-        branches: with M above 1, one scale for each: (..., M, D) -> (..., M, D).
         eps: added to the mean square.
+        branches: with M above 1, one scale for each: (..., M, D) -> (..., M, D).
     """
 
-    def __init__(self, width: int, branches: int = 1, eps: float = 1e-5) -> None:
+    def __init__(self, width: int, eps: float, branches: int = 1) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty((branches, width) if branches > 1 else width))
         self.eps = eps

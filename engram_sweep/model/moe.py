@@ -29,7 +29,7 @@ class Router(nn.Module):
 
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()
-        self.top_k = geometry.top_k
+        self.top_k, self.scaling = geometry.top_k, geometry.routed_scaling_factor
         self.scores = Linear(geometry.d_model, geometry.routed_experts, geometry.init_std)
         self.register_buffer("bias", torch.zeros(geometry.routed_experts))
         self.register_buffer(
@@ -39,12 +39,15 @@ class Router(nn.Module):
         self.balance: Tensor | None = None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, D) -> weights (B T, top_k) that sum to one, and experts (B T, top_k) int64."""
+        """(B, T, D) -> weights and experts (int64) of every token, each (B T, top_k).
+
+        Weights of one token sum to the routed scaling factor.
+        """
         with without_autocast(x):
             score = self.scores(at_least_fp32(x)).sigmoid().flatten(0, 1)
         experts = (score.detach() + self.bias).topk(self.top_k, dim=-1, sorted=False).indices
         weights = score.gather(-1, experts)
-        weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-20)
+        weights = self.scaling * weights / weights.sum(-1, keepdim=True).clamp_min(1e-20)
         if self.training:
             self.load += count(experts, self.load.numel())
             if self.measure_balance:

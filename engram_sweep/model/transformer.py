@@ -28,10 +28,10 @@ class Block(nn.Module):
             Engram(g, memory.layers.index(block), compression) if memory and placed else None
         )
         self.attention_mix = StreamMix(g, 2 * block) if g.streams > 1 else None
-        self.attention_norm = RMSNorm(g.d_model)
+        self.attention_norm = RMSNorm(g.d_model, g.norm_eps)
         self.attention = LatentAttention(g) if g.mla else Attention(g)
         self.feed_forward_mix = StreamMix(g, 2 * block + 1) if g.streams > 1 else None
-        self.feed_forward_norm = RMSNorm(g.d_model)
+        self.feed_forward_norm = RMSNorm(g.d_model, g.norm_eps)
         if g.is_moe(block):
             self.feed_forward: nn.Module = MoE(g, block)
         else:
@@ -69,7 +69,7 @@ class Transformer(nn.Module):
         self.embedding = Table(g.vocab_size, g.d_model, g.init_std)
         self.over_encoding = OverEncoding(g, compression) if g.memory_at_input else None
         self.blocks = nn.ModuleList(Block(g, i, compression) for i in range(g.n_layers))
-        self.norm = RMSNorm(g.d_model)
+        self.norm = RMSNorm(g.d_model, g.norm_eps)
         self.head = Linear(g.d_model, g.vocab_size, g.init_std)
 
     def forward(self, tokens: Tensor) -> Tensor:

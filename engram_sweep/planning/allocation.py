@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from engram_sweep.config.scale import Scale
-from engram_sweep.corpus.tokenizer import TOKENIZERS
 from engram_sweep.errors import UserError
 from engram_sweep.planning.arms import ARMS, ENGRAM, MOE, Arm
 from engram_sweep.planning.ledger import Ledger, ledger
@@ -174,7 +173,7 @@ def _moe(scale: Scale) -> Geometry:
     mla = MLAGeometry(**m.mla.model_dump()) if m.mla else None
     shared = [m.dense_width] * m.dense_layers + [m.shared_width] * (m.n_layers - m.dense_layers)
     return Geometry(
-        vocab_size=TOKENIZERS[scale.corpus.tokenizer].vocab_size,
+        vocab_size=scale.corpus.vocabulary.size,
         d_model=m.d_model,
         n_layers=m.n_layers,
         n_heads=m.n_heads,
@@ -188,6 +187,8 @@ def _moe(scale: Scale) -> Geometry:
         shared_width=tuple(shared),
         dense_layers=m.dense_layers,
         rope_theta=m.rope_theta,
+        norm_eps=m.norm_eps,
+        routed_scaling_factor=m.routed_scaling_factor,
         init_std=m.init_std,
         memory=None,
         memory_at_input=False,
@@ -210,7 +211,7 @@ def _solve(
     if arm is MOE:
         return base
     geometry = arm.shape(base, experts, _one_row_memory(scale))
-    if arm.always_meets_active or scale.sweep.iso == "strict":
+    if arm.always_meets_active or scale.sweep.iso == ("strict",):
         geometry = _meet_active(geometry, target, scale.training.window)
     if not arm.splits_budget:
         return geometry
@@ -223,7 +224,7 @@ def _solve(
 
 def _one_row_memory(scale: Scale) -> EngramGeometry:
     """Return the memory of a scale with one row per head; `_fill` gives it its rows."""
-    memory, tokenizer = scale.memory, TOKENIZERS[scale.corpus.tokenizer]
+    memory, vocabulary = scale.memory, scale.corpus.vocabulary
     return EngramGeometry(
         layers=memory.layers,
         max_order=memory.max_order,
@@ -233,10 +234,10 @@ def _one_row_memory(scale: Scale) -> EngramGeometry:
         conv_kernel=memory.conv_kernel,
         signed_sqrt=memory.signed_sqrt,
         compress_tokenizer=memory.compress_tokenizer,
-        pad_id=tokenizer.pad_id,
+        pad_id=vocabulary.pad_id,
         hash_seed=memory.hash_seed,
         init_std=memory.init_std,
-        document_end=tokenizer.document_end if memory.reset_at_documents else None,
+        document_end=vocabulary.document_end if memory.reset_at_documents else None,
     )
 
 

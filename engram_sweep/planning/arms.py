@@ -50,8 +50,14 @@ def _hybrid(base: Geometry, experts: int, memory: EngramGeometry) -> Geometry:
 
 
 def _at_input(base: Geometry, experts: int, memory: EngramGeometry) -> Geometry:
-    # The rows are added to the embedding, so they are as wide as it is; there is one pseudo-layer.
-    at_input = replace(memory, layers=(), head_dim=base.d_model, rows=memory.rows[:1])
+    # A table for each order and head, 1 / (n k) of d_model wide; there is one pseudo-layer.
+    slices = memory.max_order * memory.heads
+    if base.d_model < slices:
+        raise ValueError(
+            f"over-encoding's tables are d_model / (max_order x heads) wide: expected a d_model of "
+            f"at least {slices}, got {base.d_model}"
+        )
+    at_input = replace(memory, layers=(), head_dim=base.d_model // slices, rows=memory.rows[:1])
     return replace(base, routed_experts=experts, memory=at_input, memory_at_input=True)
 
 
@@ -66,7 +72,7 @@ MOE = Arm(
 ENGRAM = Arm(key="engram", label="Engram", shape=_hybrid, on_curve=True, splits_budget=True)
 """The hybrid of the paper (section 2): hashed n-gram memory in some blocks."""
 OVER_ENCODING = Arm(key="over_encoding", label="over-encoding", shape=_at_input, splits_budget=True)
-"""The same table, its rows averaged into the input embedding."""
+"""Narrow hashed tables, each projected and averaged with the input embedding (arXiv 2501.16975)."""
 ONE_ROW = Arm(
     key="one_row",
     label="one row",

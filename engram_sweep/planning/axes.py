@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engram_sweep.config.scale import Scale
 
+ISO_MODES = ("strict", "paper")
+"""The values of the axis iso; figures and sentences list them in this order."""
 FLOPS_PER_ACTIVE = 6
 """FLOPs per activated parameter and token, forward and backward (paper section 3.1)."""
 
@@ -30,7 +32,7 @@ class Axis:
     """The column of the asked value in a plan."""
     plan_label: str
     """Heading of that column on the terminal."""
-    change: Callable[[Scale, float], Scale]
+    change: Callable[[Scale, Any], Scale]
     """Change a scale to a value on this axis."""
     of_record: Callable[[float, float, float], float] | None = None
     """Give the value of a condition from its run at rho = 1: P_tot, P_act, training tokens.
@@ -45,6 +47,13 @@ class Axis:
     """A shorter name that `--at` takes too."""
     tables_only: bool = False
     """Whether it sizes tables only, so that arms without tables have no place on it."""
+    always_set: bool = False
+    """Whether a scale always has a value of it: a single one is a setting then and no axis."""
+
+    def values(self, scale: Scale) -> tuple[float | str, ...]:
+        """Return the values that a sweep varies on this axis; none if it does not."""
+        values = getattr(scale.sweep, self.yaml_key)
+        return () if self.always_set and len(values) == 1 else tuple(values)
 
 
 @dataclass(frozen=True)
@@ -55,9 +64,9 @@ class AxisValues:
         `AxisValues((("tokens_per_active", 20.0),)).get("budget")` is None.
     """
 
-    values: tuple[tuple[str, float], ...] = ()
+    values: tuple[tuple[str, float | str], ...] = ()
 
-    def get(self, key: str) -> float | None:
+    def get(self, key: str) -> float | str | None:
         """Return the value on one axis, None if the sweep does not vary it."""
         return dict(self.values).get(key)
 
@@ -67,9 +76,21 @@ class AxisValues:
         value = self.get("rows_per_head")
         return None if value is None else int(value)
 
-    def row(self) -> dict[str, float | None]:
+    def shared_with(self, other: AxisValues) -> AxisValues:
+        """Return the values that both have: the place of a run that was asked for twice.
+
+        Example:
+            the run at rho = 1 of `iso: [strict, paper]` is one run and has no value of iso.
+        """
+        return AxisValues(tuple(pair for pair in self.values if pair in other.values))
+
+    def row(self) -> dict[str, float | str | None]:
         """Return the asked values as columns of a plan, one per axis."""
         return {axis.plan_key: self.get(axis.key) for axis in AXES.values()}
+
+
+def _with_iso(scale: Scale, value: str) -> Scale:
+    return scale.model_copy(update={"sweep": scale.sweep.model_copy(update={"iso": (value,)})})
 
 
 def _with_ratio(scale: Scale, value: float) -> Scale:
@@ -126,6 +147,14 @@ AXES: dict[str, Axis] = {
             alias="C",
         ),
         Axis(
+            key="iso",
+            yaml_key="iso",
+            plan_key="iso",
+            plan_label="iso",
+            change=_with_iso,
+            always_set=True,
+        ),
+        Axis(
             key="rows_per_head",
             yaml_key="rows_per_head",
             plan_key="rows_per_head_asked",
@@ -153,7 +182,7 @@ def variants(scale: Scale, tables_only: bool = False) -> Iterator[tuple[AxisValu
     """
     found: list[tuple[AxisValues, Scale]] = [(AxisValues(), scale)]
     for axis in AXES.values():
-        values = getattr(scale.sweep, axis.yaml_key)
+        values = axis.values(scale)
         if axis.tables_only != tables_only or not values:
             continue
         found = [

@@ -1,8 +1,8 @@
 """What a sweep costs before it is launched: GPU-hours, wall-clock, memory per GPU, disk, money.
 
-Memory is that of this sharding: every GPU of a run holds a replica of what is not sparse and trains
-its own windows (data parallel); routed experts and n-gram tables are spread evenly over the run's
-GPUs, with their optimizer states.
+Memory is that of what a launch trains: every GPU of a run holds the whole model and trains its own
+windows (data parallel). Beside it stands the price of a sharding that nothing here trains yet:
+routed experts and n-gram tables spread evenly over the run's GPUs, with their optimizer states.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Any
 
 from engram_sweep.config.scale import Launch
 from engram_sweep.errors import UserError
+from engram_sweep.planning.kept_weights import WEIGHT_BYTES, kept_bytes, weight_bytes
 from engram_sweep.planning.ledger import BACKWARD
 from engram_sweep.planning.optimizers import state_bytes
 from engram_sweep.planning.plan import Plan, PlannedRun
 
-WEIGHT_BYTES = GRADIENT_BYTES = 4
-"""Weights and gradients are float32; autocast computes in bf16."""
+GRADIENT_BYTES = 4
+"""Gradients are float32, as weights are."""
 KEPT_CHECKPOINTS = 2
 """Whole checkpoints (weights and moments) of a run in flight: one may be half-written."""
 SHARDED_PARTS = ("routed", "table")
@@ -102,8 +103,8 @@ def components(run: PlannedRun, gpus: int) -> list[dict[str, Any]]:
         )
         touched = min(entry.count, step * entry.activated) if entry.part == "table" else entry.count
         share = gpus if entry.part in SHARDED_PARTS else 1
-        moments = state_bytes(run.spec.training.optimizer, entry)
-        state = (WEIGHT_BYTES * entry.count, GRADIENT_BYTES * touched, moments * entry.count)
+        moments = state_bytes(run.spec.training, entry)
+        state = (WEIGHT_BYTES * entry.count, GRADIENT_BYTES * touched, moments)
         amounts = {
             "tensors": int(bool(entry.shape)),
             "params": entry.count,
@@ -171,16 +172,19 @@ def cost(plan: Plan, price: Price | None) -> dict[str, Any]:
             sustained speed.
 
     Returns:
-        runs, tokens and flops; for CPU workers sustained_gflops and worker_hours; for GPUs the
-        assumptions, gpu_hours, gpu_hours_per_run (least and most), wall_hours, memory (bytes per
-        GPU of the run that needs most), fits, gpus_that_fit (smallest doubling of a run's GPUs at
-        which memory suffices, None if none does), disk_bytes and, with a price, money.
+        runs, tokens, flops and kept_bytes (of final weights, on disk); for CPU workers
+        sustained_gflops and worker_hours; for GPUs the assumptions, gpu_hours, gpu_hours_per_run
+        (least and most), wall_hours, memory (bytes per GPU of the run that needs most, as it
+        trains: the whole model on each), fits, sharded_bytes (the same with experts and tables
+        sharded over a run's GPUs), gpus_that_fit (smallest doubling of a run's GPUs at which that
+        suffices, None if none does), disk_bytes and, with a price, money.
     """
     flops = sum(run.flops for run in plan.runs)
     found: dict[str, Any] = {
         "runs": len(plan.runs),
         "tokens": sum(run.tokens for run in plan.runs),
         "flops": flops,
+        "kept_bytes": kept_bytes(plan),
     }
     if price is None:
         speed = plan.scale.launch.sustained_gflops
@@ -189,8 +193,8 @@ def cost(plan: Plan, price: Price | None) -> dict[str, Any]:
     gpu = GPUS[price.gpu]
     hours = [run.flops / (gpu.peak_flops * price.mfu) / 3600 for run in plan.runs]
     # Runs differ along rho; the one that needs most memory decides whether the sweep fits.
-    largest = max(plan.runs, key=lambda run: training_bytes(run, price.gpus_per_run).total)
-    memory = training_bytes(largest, price.gpus_per_run)
+    largest = max(plan.runs, key=lambda run: training_bytes(run, 1).total)
+    memory = training_bytes(largest, 1)
     return {
         **found,
         **asdict(price),
@@ -204,6 +208,7 @@ def cost(plan: Plan, price: Price | None) -> dict[str, Any]:
         ),
         "memory": {**asdict(memory), "total": memory.total},
         "fits": memory.total <= gpu.memory_bytes,
+        "sharded_bytes": training_bytes(largest, price.gpus_per_run).total,
         "gpus_that_fit": _gpus_that_fit(largest, price.gpus_per_run, gpu.memory_bytes),
         "disk_bytes": _disk_bytes(plan, price.gpus // price.gpus_per_run),
         "money": None if price.per_gpu_hour is None else price.per_gpu_hour * sum(hours),
@@ -231,14 +236,12 @@ def _gpus_that_fit(run: PlannedRun, gpus: int, memory_bytes: float) -> int | Non
 
 
 def _disk_bytes(plan: Plan, slots: int) -> int:
-    """Return bytes of the final weights of all runs and checkpoints of the largest in flight."""
-    rows = [components(run, 1) for run in plan.runs]
-    weights = [sum(row["weight_bytes"] for row in run) for run in rows]
+    """Return bytes of the weights that are kept and of checkpoints of the largest in flight."""
     whole = [
-        size + sum(row["optimizer_bytes"] for row in run)
-        for size, run in zip(weights, rows, strict=True)
+        weight_bytes(run) + sum(row["optimizer_bytes"] for row in components(run, 1))
+        for run in plan.runs
     ]
-    return sum(weights) + KEPT_CHECKPOINTS * sum(sorted(whole)[-slots:])
+    return kept_bytes(plan) + KEPT_CHECKPOINTS * sum(sorted(whole)[-slots:])
 
 
 def check_gpu_hours(plan: Plan, gpu_hours: float, raised: float | None) -> None:
@@ -252,13 +255,20 @@ def check_gpu_hours(plan: Plan, gpu_hours: float, raised: float | None) -> None:
     Raises:
         UserError: it takes more.
     """
+    if (problem := over_gpu_hours(plan, gpu_hours, raised)) is not None:
+        raise UserError(f"{plan.scale.name}: {problem}")
+
+
+def over_gpu_hours(plan: Plan, gpu_hours: float, raised: float | None = None) -> str | None:
+    """Return by how much a sweep costs more than it may, in words; None if it does not."""
     allowed = plan.scale.budget.max_gpu_hours if raised is None else raised
-    if allowed is not None and gpu_hours > allowed:
-        whose = "budget.max_gpu_hours" if raised is None else "--max-gpu-hours"
-        raise UserError(
-            f"{plan.scale.name}: expected at most the {allowed:,.0f} GPU-hours of {whose}, the "
-            f"sweep takes {gpu_hours:,.0f}; --max-gpu-hours {_ceiling(gpu_hours)} allows them"
-        )
+    if allowed is None or gpu_hours <= allowed:
+        return None
+    whose = "budget.max_gpu_hours" if raised is None else "--max-gpu-hours"
+    return (
+        f"expected at most the {allowed:,.0f} GPU-hours of {whose}, the sweep takes "
+        f"{gpu_hours:,.0f}; --max-gpu-hours {_ceiling(gpu_hours)} allows them"
+    )
 
 
 def check_memory(plan: Plan, price: Price) -> None:
@@ -270,11 +280,16 @@ def check_memory(plan: Plan, price: Price) -> None:
     gpu = GPUS[price.gpu]
     largest = max(training_bytes(run, 1).total for run in plan.runs)
     if largest > gpu.memory_bytes:
-        raise UserError(
-            f"{plan.scale.name}: expected runs that fit into the {gpu.memory_bytes / 1e9:.0f} GB "
-            f"of one {gpu.name}, the largest takes {largest / 1e9:.0f} GB: sharding experts and "
-            "tables over GPUs is priced, not trained yet; nothing was launched"
-        )
+        raise UserError(f"{plan.scale.name}: {too_large(largest, gpu.memory_bytes, gpu.name)}")
+
+
+def too_large(largest: float, memory_bytes: float, gpu: str) -> str:
+    """Return that a run does not fit into one GPU, in words."""
+    return (
+        f"expected runs that fit into the {memory_bytes / 1e9:.0f} GB of one {gpu}, the largest "
+        f"takes {largest / 1e9:.0f} GB: sharding experts and tables over GPUs is priced, not "
+        "trained yet; nothing was launched"
+    )
 
 
 def _ceiling(hours: float) -> int:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
-from engram_sweep.spec import Geometry
+from engram_sweep.spec import EngramGeometry, Geometry
 
 BACKWARD = 2
 """FLOPs of the backward pass over those of the forward pass."""
@@ -29,7 +29,8 @@ class Entry:
     name: str
     """The parameter's name in the built model."""
     part: str
-    """embedding, head, attention, streams, norm, router, shared, routed, engram or table."""
+    """embedding, head, attention, streams, norm, router, shared, routed, engram, over_encoding or
+    table."""
     shape: tuple[int, ...]
     activated: int
     """Parameters that one token uses."""
@@ -112,14 +113,18 @@ def _entries(g: Geometry, window: int) -> Iterator[Entry]:
     D = g.d_model
     yield Entry("embedding.weight", "embedding", (g.vocab_size, D), D, 0)
     if g.memory and g.memory_at_input:
-        lookups = len(g.memory.orders) * g.memory.heads
-        yield _table(
-            "over_encoding.table.weight", g.memory.table_rows(0), g.memory.head_dim, lookups
-        )
+        yield from _over_encoding(g, g.memory)
     for i in range(g.n_layers):
         yield from _block(g, i, window)
     yield _weight("norm.weight", "norm", D)
     yield _weight("head.weight", "head", g.vocab_size, D)
+
+
+def _over_encoding(g: Geometry, memory: EngramGeometry) -> Iterator[Entry]:
+    """Yield the tables and, side by side in one matrix, a projection to D for each of them."""
+    at = "over_encoding"
+    yield _table(f"{at}.table.weight", memory.table_rows(0), memory.head_dim, memory.lookups)
+    yield _weight(f"{at}.projection.weight", at, g.d_model, memory.d_memory)
 
 
 def _block(g: Geometry, i: int, window: int) -> Iterator[Entry]:
@@ -198,10 +203,12 @@ def _engram(g: Geometry, i: int) -> Iterator[Entry]:
     """Yield one table and one W_V for all streams; a W_K, norms and a convolution for each."""
     memory, D, at = g.memory, g.d_model, f"blocks.{i}.engram"
     assert memory is not None
-    lookups = len(memory.orders) * memory.heads
     branches = (g.streams,) if g.streams > 1 else ()
     yield _table(
-        f"{at}.table.weight", memory.table_rows(memory.layers.index(i)), memory.head_dim, lookups
+        f"{at}.table.weight",
+        memory.table_rows(memory.layers.index(i)),
+        memory.head_dim,
+        memory.lookups,
     )
     yield _weight(f"{at}.key.weight", "engram", *branches, D, memory.d_memory)
     yield _weight(f"{at}.value.weight", "engram", D, memory.d_memory)

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import errno
+import re
+import resource
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import NotRequired, TypedDict
+
+_NO_MEMORY = re.compile(
+    r"(cannot|can't|could not|failed to) allocate memory|out of memory|bad_alloc"
+    r"|malloc of size \d+ failed|failed to map segment|can't start new thread",
+    re.IGNORECASE,
+)
 
 
 class FailureKind(StrEnum):
@@ -69,10 +77,28 @@ def kind_of(error: BaseException) -> FailureKind:
     # torch names its own exception so on every device; importing torch to ask would take seconds.
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return FailureKind.OUT_OF_MEMORY
+    # Libraries raise what they like if they get no memory; some only say so.
+    if getattr(error, "errno", None) == errno.ENOMEM or speaks_of_memory(str(error)):
+        return FailureKind.OUT_OF_MEMORY
+    if isinstance(error, SystemError) and _has_memory_limit():
+        # An extension module that got no memory and did not say so.
+        return FailureKind.OUT_OF_MEMORY
     if isinstance(error, OSError):
-        no_memory = error.errno == errno.ENOMEM
-        return FailureKind.OUT_OF_MEMORY if no_memory else FailureKind.NODE
+        return FailureKind.NODE
     return FailureKind.BAD_DATA if isinstance(error, ValueError) else FailureKind.BUG
+
+
+def speaks_of_memory(text: str) -> bool:
+    """Return whether a message or a log says that there was no memory left.
+
+    Example:
+        `speaks_of_memory("libtorch.so: failed to map segment from shared object")` is True.
+    """
+    return _NO_MEMORY.search(text) is not None
+
+
+def _has_memory_limit() -> bool:
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
 def tries_allowed(retries: Mapping[str, int], kind: str) -> int:

@@ -8,6 +8,7 @@ job.json         the job last submitted for it (engram_sweep.launch.jobs)
 attempts.json    when and where each attempt started, how long it took, how it ended
 failure.json     kind and last log lines of the last failed attempt
 checkpoints/     the newest two, until the run is done
+weights.safetensors   the final weights with their spec, if they are kept; training/weights.py
 record.parquet   the result; the run is done when it validates
 logs/            CSV and TensorBoard
 job/             submitit's files of the last attempt and the worker's output
@@ -37,6 +38,7 @@ from engram_sweep.errors import printable
 from engram_sweep.own_folders import GROUP_SHOWN, PRIVATE, SHOWN, own_folder
 from engram_sweep.runs.failures import Attempt, Failure, FailureKind
 from engram_sweep.runs.records import FILE_NAME, is_done
+from engram_sweep.runs.work_order import FILE_NAME as ORDER_NAME
 from engram_sweep.runs.work_order import WorkOrder, read_work_order
 
 
@@ -79,6 +81,10 @@ class RunFolder:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=SHOWN)
         own_folder(self.path, GROUP_SHOWN if order.group_readable else PRIVATE)
         order.write(self.path)
+
+    def has_work_order(self) -> bool:
+        """Return whether there is a file for it, whatever it holds."""
+        return (self.path / ORDER_NAME).exists()
 
     def read_work_order(self) -> WorkOrder:
         """Read what the worker is to do.
@@ -126,6 +132,9 @@ class RunFolder:
             return False
         except BlockingIOError:
             return True
+        except OSError:
+            # A disk without locks, on which no worker can hold one.
+            return False
         finally:
             os.close(handle)
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engram_sweep.atomic_files import write_atomically
-from engram_sweep.runs.record_schema import SCHEMA, fits
+from engram_sweep.runs.record_schema import CHECKSUMS, SCHEMA, fits
 
 COPY = "records.parquet"
 KEY = pa.schema([("_folder", pa.string()), ("_size", pa.int64()), ("_changed_ns", pa.int64())])
@@ -83,7 +83,7 @@ def collect(
     # A copy of some columns would be none; a folder that cannot be written stays slow to read.
     if only is None and columns is None and is_grown(len(new), len(known)):
         with suppress(OSError):
-            write_atomically(copy, lambda temporary: pq.write_table(table, temporary))
+            write_atomically(copy, lambda temporary: pq.write_table(table, temporary, **CHECKSUMS))
     wanted = [name for name in columns or table.column_names if name not in KEY.names]
     there = [name for name in wanted if name in table.column_names]
     return table.select([FOLDER, *there]), unreadable
@@ -95,12 +95,21 @@ def _keys(table: pa.Table) -> Iterator[tuple[str, int, int]]:
 
 
 def _found(runs: Path, names: Iterable[str], file_name: str) -> dict[str, list[int]]:
-    """Return size and mtime (nanoseconds) of every record there is, by run folder."""
+    """Return size and mtime (nanoseconds) of every record there is, by run folder.
+
+    Raises:
+        PermissionError: a run folder may not be entered.
+    """
     found = {}
     for name in names:
-        with suppress(OSError):
+        try:
             there = os.stat(f"{runs}/{name}/{file_name}")
-            found[name] = [there.st_size, there.st_mtime_ns]
+        except PermissionError:
+            # Not absent: another user's, who has not let the group look.
+            raise
+        except OSError:
+            continue
+        found[name] = [there.st_size, there.st_mtime_ns]
     return found
 
 
@@ -109,7 +118,7 @@ def _read_copy(path: Path, columns: Sequence[str] | None) -> pa.Table:
     if not path.is_file():
         return KEY.empty_table()
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             there = file.schema_arrow
             ours = all(
                 SCHEMA.field(field.name).type.equals(field.type)
@@ -136,7 +145,7 @@ def read_record(path: Path, columns: Sequence[str] | None = None) -> pa.Table | 
         return None
     try:
         # Half the time of `pq.read_table`, which opens a dataset.
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             row = file.read(columns=columns, use_threads=False)
     except (OSError, pa.ArrowException):
         return None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+"""1, and 2 with the training curve; 3 with table sizes and touched rows."""
 FILE_NAME = "record.parquet"
 
 
@@ -19,6 +22,13 @@ SCHEMA = pa.schema(
         _field("scale", pa.string(), "name"),
         _field("arm", pa.string(), "moe, engram, over_encoding, one_row or dense"),
         _field("rho_asked", pa.float64(), "share of P_sparse in routed experts"),
+        _field(
+            "rows_per_head_asked",
+            pa.int64(),
+            "rows asked for per head of the Engram tables, over-encoding getting as many "
+            "parameters; null if what the experts give up decides",
+            nullable=True,
+        ),
         _field("rho", pa.float64(), "share of P_sparse in routed experts, realised"),
         _field("seed", pa.int64(), "seed"),
         _field("outcome", pa.string(), "ok or diverged"),
@@ -51,6 +61,16 @@ SCHEMA = pa.schema(
             "parameters per token without embedding and LM head (P_act)",
         ),
         _field("params_table", pa.int64(), "parameters in n-gram tables"),
+        _field(
+            "table_rows",
+            pa.list_(pa.list_(pa.int64())),
+            "rows of the n-gram tables, by table and order, heads summed",
+        ),
+        _field(
+            "rows_touched",
+            pa.list_(pa.list_(pa.int64())),
+            "rows that training looked up at least once, by table and order, heads summed",
+        ),
         _field("flops_per_token", pa.int64(), "FLOPs, forward and backward"),
         _field("routed_experts", pa.int64(), "routed experts per MoE layer"),
         _field(
@@ -86,13 +106,17 @@ SCHEMA = pa.schema(
         ),
         _field("versions", pa.map_(pa.string(), pa.string()), "versions of python and libraries"),
         _field("host", pa.string(), "host name, of the first process"),
-        _field("device", pa.string(), "processor or accelerator"),
+        _field("device", pa.string(), "accelerator, or processor and its vector instructions"),
         _field("driver", pa.string(), "version of the accelerator's driver", nullable=True),
         _field("started_at", pa.timestamp("us", tz="UTC"), "UTC, first attempt"),
         _field("finished_at", pa.timestamp("us", tz="UTC"), "UTC"),
         _field("spec", pa.string(), "canonical JSON of the spec"),
     ]
 )
+
+
+CHECKSUMS: dict[str, Any] = {"write_page_checksum": True}
+"""How tables of records are written: a flipped bit is found when they are read."""
 
 
 def fits(record: pa.Table) -> bool:

@@ -5,22 +5,20 @@ A run is done when, and only when, its record validates. Units are in the field 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
-from engram_sweep.atomic_files import (
-    read_fields,
-    read_json,
-    read_plain,
-    write_atomically,
-    write_json,
-)
-from engram_sweep.errors import UserError
+from engram_sweep.atomic_files import read_fields, read_json, write_atomically, write_json
+from engram_sweep.errors import UserError, did_you_mean
 from engram_sweep.runs.record_cache import FOLDER, collect, read_record
-from engram_sweep.runs.record_schema import FILE_NAME, SCHEMA, SCHEMA_VERSION
+from engram_sweep.runs.record_schema import CHECKSUMS, FILE_NAME, SCHEMA, SCHEMA_VERSION
+from engram_sweep.runs.table_files import check_suffix, read_parquet, write_table
+from engram_sweep.spec import canonical_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +46,7 @@ def write_record(path: Path, values: dict[str, Any]) -> None:
         whole = pa.BufferOutputStream()
         # Refuses a missing value if the schema wants one. Without dictionaries and statistics,
         # which one row has no use for, a record is a third smaller and read faster.
-        pq.write_table(table, whole, use_dictionary=False, write_statistics=False)
+        pq.write_table(table, whole, use_dictionary=False, write_statistics=False, **CHECKSUMS)
     except (pa.ArrowException, TypeError) as error:
         raise ValueError(f"record does not fit the schema: {error}") from error
 
@@ -70,80 +68,86 @@ def is_done(folder: Path, run_id: str) -> bool:
     return record["run_id"][0].as_py() == run_id
 
 
-def read_parquet(path: Path) -> pd.DataFrame:
-    """Any table of runs in one parquet file.
-
-    Raises:
-        UserError: the file is missing, no parquet, or lacks rho, seed or validation_loss.
-    """
-    try:
-        frame = pq.read_table(pa.BufferReader(read_plain(path))).to_pandas()
-    except FileNotFoundError:
-        raise UserError(f"{path}: expected a parquet file, there is none") from None
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(
-            f"{path}: expected a readable parquet file: {str(error).splitlines()[0]}"
-        ) from None
-    missing = [name for name in ("rho", "seed", "validation_loss") if name not in frame.columns]
-    if missing:
-        raise UserError(
-            f"{path}: expected the columns rho, seed and validation_loss, {', '.join(missing)} "
-            "missing"
-        )
-    return frame
-
-
 def runs_folder(results: Path, scale: str) -> Path:
     """Folder of all run folders of a scale."""
     return results / scale / "runs"
 
 
-def write_members(scale: str, run_ids: list[str], results: Path) -> None:
+def write_members(
+    scale: str, run_ids: list[str], results: Path, changes: Collection[str] = ()
+) -> None:
     """Note which runs the sweep consists of; runs of an earlier YAML stay out of its table.
+
+    Args:
+        scale: its name.
+        run_ids: its runs.
+        results: results folder.
+        changes: what `--set` put in place of the file's values, as `Scale.changes` has it. A sweep
+            with other changes has a note of its own.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    path, members = results / scale / "sweep.json", {"runs": sorted(run_ids)}
+    path, members = _members_file(scale, results, changes), {"runs": sorted(run_ids)}
+    if changes:
+        members["set"] = sorted(changes)
     if read_json(path) != members:
         write_json(path, members)
 
 
-def read_runs(scale: str, results: Path = Path("results")) -> pd.DataFrame:
+def _members_file(scale: str, results: Path, changes: Collection[str]) -> Path:
+    """Return the note of a sweep's members: `sweep.json`, or one by the digest of its changes."""
+    if not changes:
+        return results / scale / "sweep.json"
+    digest = xxhash.xxh3_64_hexdigest(canonical_json(sorted(changes)).encode())
+    return results / scale / f"sweep-{digest}.json"
+
+
+def read_runs(
+    scale: str, results: Path = Path("results"), changes: Collection[str] = ()
+) -> pd.DataFrame:
     """Return the finished runs of a scale: one row per record, by arm, rho and seed.
 
     Only runs that the last `sweep` consisted of count; all there are if that is not known.
 
+    Args:
+        scale: its name.
+        results: results folder.
+        changes: read the sweep that was trained with these changes (`Scale.changes`).
+
     Raises:
         UserError: no finished run yet, or a record that cannot be read.
     """
-    return _table_of_runs(scale, results).to_pandas()
+    return _table_of_runs(scale, results, changes).to_pandas()
 
 
-def export_runs(scale: str, results: Path, path: Path) -> int:
+def export_runs(scale: str, results: Path, path: Path, changes: Collection[str] = ()) -> int:
     """Write the finished runs of a scale to one file, to hand on; return how many there are.
+
+    Args:
+        scale: its name.
+        results: results folder.
+        path: the file; its suffix says whether it is parquet or CSV.
+        changes: as in `read_runs`.
 
     Raises:
         UserError: no finished run yet, or the file cannot be written.
     """
-    table = _table_of_runs(scale, results)
-    try:
-        write_atomically(path, lambda temporary: pq.write_table(table, temporary))
-    except OSError as error:
-        raise UserError(
-            f"{path}: expected a file that can be written: {error.strerror or error}"
-        ) from None
+    check_suffix(path)
+    table = _table_of_runs(scale, results, changes)
+    write_table(table, path)
     return table.num_rows
 
 
-def _table_of_runs(scale: str, results: Path) -> pa.Table:
+def _table_of_runs(scale: str, results: Path, changes: Collection[str]) -> pa.Table:
     """Return the finished runs that are members of the sweep, sorted by arm, rho and seed."""
     if scale != Path(scale).name or scale in ("", "..") or "\0" in scale:
         raise UserError(f"expected the name of a sweep in {results}, got {scale!r}")
     runs = runs_folder(results, scale)
+    if not runs.is_dir():
+        raise UserError(_no_sweep(scale, results))
     table, unreadable = collect(runs, FILE_NAME)
-    if members := read_fields(results / scale / "sweep.json", runs=list):
-        ours = {name for name in members["runs"] if isinstance(name, str)}
+    if (ours := _members(scale, results, changes)) is not None:
         if not ours.issuperset(names := table[FOLDER].to_pylist()):
             table = table.filter(pa.array([name in ours for name in names]))
         unreadable = [name for name in unreadable if name in ours]
@@ -154,3 +158,33 @@ def _table_of_runs(scale: str, results: Path) -> pa.Table:
         raise UserError(f"{runs}: no finished runs; make sweep SCALE={scale} trains them")
     order: list[tuple[str, str]] = [(name, "ascending") for name in ("arm", "rho", "seed")]
     return table.drop_columns([FOLDER]).sort_by(order)
+
+
+def _members(scale: str, results: Path, changes: Collection[str]) -> set[str] | None:
+    """Return the ids of the runs that a sweep consists of; None if that is not known.
+
+    Raises:
+        UserError: the sweep was trained with other changes only.
+    """
+    members = read_fields(_members_file(scale, results, changes), runs=list)
+    if members:
+        return {name for name in members["runs"] if isinstance(name, str)}
+    notes = sorted((results / scale).glob("sweep-*.json"))
+    others = [note["set"] for path in notes if (note := read_fields(path, set=list))]
+    if not changes and not others:
+        return None
+    shown = "; ".join(" ".join(f"--set {change}" for change in other) for other in others)
+    asked = " ".join(f"--set {change}" for change in sorted(changes)) or "no --set"
+    raise UserError(
+        f"{results / scale}: expected a sweep with {asked}, trained there: "
+        f"{shown or 'none with --set'}"
+    )
+
+
+def _no_sweep(scale: str, results: Path) -> str:
+    there = sorted({path.parent.name for path in results.glob("*/sweep*.json")})
+    known = f"trained there: {', '.join(there)}" if there else "nothing was trained there"
+    return (
+        f"no sweep named {scale!r} in {results}{did_you_mean(scale, there)}; {known}; make sweep "
+        "SCALE=NAME trains one"
+    )

@@ -19,6 +19,8 @@ class WorkOrder:
     run_id: str
     scale: str
     rho_asked: float
+    rows_per_head_asked: int | None
+    """Table size asked for in `sweep.rows_per_head`; None if what the experts give up decides."""
     ledger: dict[str, int]
     """The sums of the run's ledger (`Ledger.sums`): parameters, and FLOPs per token."""
     shards: str
@@ -38,6 +40,8 @@ class WorkOrder:
     """How long before its time is up a worker is asked to stop."""
     timeout_minutes: float
     checkpoint_minutes: float
+    keep_weights: bool
+    """Whether the final weights stay in the run folder."""
     retries: dict[str, int]
     """`launch.retries`: how often the run starts again, by kind of failure."""
     group_readable: bool
@@ -56,6 +60,7 @@ class WorkOrder:
             "scale": self.scale,
             "arm": self.spec.arm,
             "rho_asked": self.rho_asked,
+            "rows_per_head_asked": self.rows_per_head_asked,
             "rho": self.spec.rho,
             "seed": self.spec.seed,
             "routed_experts": self.spec.geometry.routed_experts,

@@ -34,7 +34,16 @@ class Trial:
 
 
 def probes(scale: Scale) -> tuple[float, float]:
-    """Return the two rho that are compared: pure MoE and the middle of the grid."""
+    """Return the two rho that are compared: pure MoE and the middle of the grid.
+
+    Raises:
+        UserError: the scale has no rho below 1, or varies table sizes in place of rho.
+    """
+    if scale.sweep.rows_per_head:
+        raise UserError(
+            f"sweeps/{scale.name}.yaml: sweep.rows_per_head: tune compares rho = 1 with a rho "
+            "below 1 at one P_tot, expected no table sizes"
+        )
     inside = sorted(rho for rho in scale.sweep.rho if rho < 1)
     if not inside:
         raise UserError(
@@ -45,11 +54,12 @@ def probes(scale: Scale) -> tuple[float, float]:
 
 
 def trial_plan(scale: Scale, learning_rate: float) -> Plan:
-    """Return the plan of one trial: both probes, the first seed, no arms."""
+    """Return the plan of one trial: both probes, the first seed and iso mode, no arms."""
     section = scale.sweep.model_copy(
         update={
             "rho": probes(scale),
             "seeds": scale.sweep.seeds[:1],
+            "iso": scale.sweep.iso[:1],
             "anchor_seeds": (),
             "arms": Arms(),
         }
@@ -68,6 +78,7 @@ def tune(
     trials: int,
     watch: Callable[[list[RunStatus]], None],
     executor: str | None = None,
+    corpus: Path | None = None,
 ) -> list[Trial]:
     """Train `trials` learning rates at both probes, the scale's own first.
 
@@ -77,6 +88,7 @@ def tune(
         trials: how many rates.
         watch: called with the state of the current trial's runs at every poll.
         executor: local, slurm or inline, instead of the scale's own choice.
+        corpus: the folder of token shards if the corpus is the user's own.
 
     Returns:
         The trials, sorted by learning rate.
@@ -97,7 +109,7 @@ def tune(
         rate = float(
             f"{asked.suggest_float('learning_rate', own / SPAN, own * SPAN, log=True):.2g}"
         )
-        statuses = sweep(trial_plan(scale, rate), results, watch, executor)
+        statuses = sweep(trial_plan(scale, rate), results, watch, executor, corpus)
         if failed := [status for status in statuses if not status.finished]:
             raise UserError(
                 f"learning rate {rate:g}: run {failed[0].run.run_id} failed: {failed[0].failure}"

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import torch
 import xxhash
 
-from engram_sweep.atomic_files import write_atomically
+from engram_sweep.atomic_files import open_plain, write_atomically
 
 KEEP = 2
 _NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{32})\.pt")
@@ -90,19 +90,23 @@ class Checkpoints:
             try:
                 if name and _digest(path) == name[2]:
                     state = torch.load(path, map_location="cpu", weights_only=True)
-                    if state.get("run_id") == run_id:
+                    owner = state.get("run_id") if isinstance(state, dict) else None
+                    if owner == run_id:
                         return state
-                    self._set_aside(path, state.get("run_id"))
+                    self._set_aside(path, owner)
                     continue
                 problem = "its digest differs"
-            except OSError as error:
-                problem = str(error)
+            # torch raises exceptions of many kinds for a file that is none of its own.
+            except Exception as error:
+                problem = str(error).partition("\n")[0]
             print(
                 f"{path.name}: damaged ({problem}), going back to the one before",
                 file=sys.stderr,
                 flush=True,
             )
-            path.unlink(missing_ok=True)
+            # A folder in its place stays, and is passed over next time too.
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
         return None
 
     @staticmethod
@@ -145,7 +149,7 @@ def _save(state: dict[str, Any], path: Path, digest: xxhash.xxh3_128) -> None:
 
 def _digest(path: Path) -> str:
     digest = xxhash.xxh3_128()
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         while part := file.read(1 << 24):
             digest.update(part)
     return digest.hexdigest()

@@ -26,6 +26,7 @@ from engram_sweep.training.distributed import (
 )
 from engram_sweep.training.optimizers import make_optimizers, schedule_factor, set_learning_rates
 from engram_sweep.training.signals import Interrupted, StopFlag
+from engram_sweep.training.table_adam import TableAdam
 
 
 class Diverged(Exception):
@@ -103,9 +104,8 @@ class RunModule(LightningModule):
         self.spec = spec
         self.report, self.checkpoints, self.stop = report, checkpoints, stop
         memory = spec.geometry.memory
-        self.model = Transformer(
-            spec.geometry, compression if memory and memory.compress_tokenizer else None
-        )
+        self.compression = compression if memory and memory.compress_tokenizer else None
+        self.model = Transformer(spec.geometry, self.compression)
         initialise(self.model, spec.seed)
         if spec.training.balance_loss:
             self.model.measure_balance()
@@ -127,7 +127,7 @@ class RunModule(LightningModule):
         self.first_step = self.observed.steps
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """AdamW or Muon and AdamW, and with tables sparse Adam."""
+        """AdamW or Muon and AdamW, and with tables their own."""
         return make_optimizers(self.model, self.spec.training)
 
     def setup(self, stage: str) -> None:
@@ -191,6 +191,11 @@ class RunModule(LightningModule):
         torch.nn.utils.clip_grad_norm_(self.dense, training.clip_norm)
         for optimizer in self._optimizers():
             optimizer.step()
+        if step == training.steps - 1:
+            # Validation and whoever reads the final weights look at every row.
+            for optimizer in optimizers:
+                if isinstance(optimizer, TableAdam):
+                    optimizer.flush()
         for router in self.model.routers():
             sum_(router.load)
         load = [router.rebalance(training.balance_rate) for router in self.model.routers()]

@@ -1,11 +1,14 @@
 """Muon: momentum, orthogonalised matrix by matrix, for plain and stacked (expert) matrices.
 
+Matrices of one shape, of whatever parameters, go through the iteration together.
+
 `torch.optim.Muon` takes two dimensions only; on those the tests hold this one equal to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +16,13 @@ from torch import Tensor
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration (Jordan et al. 2024): singular values go to about one."""
 NEWTON_SCHULZ_STEPS = 5
+MAX_BATCHED = 1 << 24
+"""Numbers of the matrices that are orthogonalised together, to bound what is held beside them."""
+MAX_BATCHED_CPU = 1 << 17
+"""The same on a CPU: what its cache holds; twice as many are slower than so many twice."""
+
+Member = tuple[Tensor, dict[str, Any]]
+"""A parameter and its group."""
 
 
 def orthogonalise(matrices: Tensor, steps: int = NEWTON_SCHULZ_STEPS) -> Tensor:
@@ -33,9 +43,13 @@ def orthogonalise(matrices: Tensor, steps: int = NEWTON_SCHULZ_STEPS) -> Tensor:
     tall = x.shape[-2] > x.shape[-1]
     x = x.mT if tall else x
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
+    shape = x.shape
+    x = x.reshape(-1, *shape[-2:])
     for _ in range(steps):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        # a X + (b G + c G G) X with G = X X^T, sums taken inside the products.
+        gram = torch.bmm(x, x.mT)
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    x = x.view(shape)
     return (x.mT if tall else x).to(matrices.dtype)
 
 
@@ -78,19 +92,63 @@ class Muon(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        by_shape: dict[tuple[int, int], list[Member]] = {}
         for group in self.param_groups:
             for p in group["params"]:
-                if p.grad is None:
-                    continue
-                state = self.state[p]
-                if not state:
-                    state["momentum"] = torch.zeros_like(p)
-                mean = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-                ahead = p.grad.lerp(mean, group["momentum"])
-                # (..., A, blocks * B) -> (..., blocks, A, B): what is fused for speed is
-                # orthogonalised apart.
-                split = ahead.unflatten(-1, (group["blocks"], -1)).movedim(-2, -3)
-                update = orthogonalise(split).movedim(-3, -2).flatten(-2)
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(update, alpha=-group["lr"] * 0.2 * max(split.shape[-2:]) ** 0.5)
+                if p.grad is not None:
+                    short, long = sorted((p.shape[-2], p.shape[-1] // group["blocks"]))
+                    by_shape.setdefault((short, long), []).append((p, group))
+        for shape, members in by_shape.items():
+            for batch in _batches(members):
+                self._step(batch, shape)
         return loss
+
+    def _step(self, batch: list[Member], shape: tuple[int, int]) -> None:
+        """One step of parameters whose matrices have one shape, or its transpose.
+
+        Their matrices go through one iteration: a model has many small ones, and each call costs
+        more than its arithmetic.
+        """
+        wide = torch.cat([self._ahead(p, group) for p, group in batch])
+        matrix = shape[0] * shape[1]
+        # A stack of experts may be larger than a batch by itself.
+        pieces = wide.split(max(1, _most(wide) // matrix))
+        orthogonal = torch.cat([orthogonalise(piece) for piece in pieces])
+        updates = orthogonal.split([p.numel() // matrix for p, _ in batch])
+        for (p, group), update in zip(batch, updates, strict=True):
+            blocks, rows = group["blocks"], p.shape[-2]
+            # Back from (n, A, B), A <= B, to the parameter's own shape.
+            own = update if rows == shape[0] else update.mT
+            own = own.reshape(*p.shape[:-2], blocks, rows, p.shape[-1] // blocks)
+            p.mul_(1 - group["lr"] * group["weight_decay"])
+            p.add_(own.movedim(-3, -2).flatten(-2), alpha=-group["lr"] * 0.2 * shape[1] ** 0.5)
+
+    def _ahead(self, p: Tensor, group: dict[str, Any]) -> Tensor:
+        """Return the Nesterov momentum of a parameter as wide matrices (n, A, B), A <= B."""
+        state = self.state[p]
+        if not state:
+            state["momentum"] = torch.zeros_like(p)
+        assert p.grad is not None
+        mean = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
+        ahead = p.grad.lerp(mean, group["momentum"])
+        # (..., A, blocks * B) -> (n, A, B): what is fused for speed is orthogonalised apart.
+        split = ahead.unflatten(-1, (group["blocks"], -1)).movedim(-2, -3).flatten(0, -3)
+        return split if split.shape[-2] <= split.shape[-1] else split.mT
+
+
+def _most(tensor: Tensor) -> int:
+    """Return how many numbers are orthogonalised together where a tensor lies."""
+    return MAX_BATCHED_CPU if tensor.device.type == "cpu" else MAX_BATCHED
+
+
+def _batches(members: list[Member]) -> Iterator[list[Member]]:
+    """Yield parameters in groups that are orthogonalised together."""
+    batch: list[Member] = []
+    numbers = 0
+    for p, group in members:
+        if batch and numbers + p.numel() > _most(p):
+            yield batch
+            batch, numbers = [], 0
+        batch.append((p, group))
+        numbers += p.numel()
+    yield batch

@@ -1,4 +1,4 @@
-"""Optimizers and learning-rate schedules (paper Appendix A: tables at 5x, no weight decay)."""
+"""Optimizers and learning-rate schedules (paper Appendix A: Adam on tables, 5x, no decay)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import nn
 
+from engram_sweep.model.engram import Table
 from engram_sweep.model.hyper_connections import StreamMix
 from engram_sweep.model.layers import BranchLinear, Linear, RMSNorm
 from engram_sweep.model.moe import RoutedExperts
@@ -15,6 +17,7 @@ from engram_sweep.model.transformer import Transformer
 from engram_sweep.planning.optimizers import OPTIMIZERS
 from engram_sweep.spec import TrainingSpec
 from engram_sweep.training.muon import Muon
+from engram_sweep.training.table_adam import TableAdam
 
 Stacks = list[dict[str, Any]]
 """Parameter groups of matrices; `blocks` says how many lie side by side in their columns."""
@@ -30,12 +33,32 @@ MATRIX_BUILDERS: dict[str, Callable[[Stacks, TrainingSpec], torch.optim.Optimize
 """How to build an optimizer of its own for the matrices, by its key in `planning.optimizers`."""
 
 
-def make_optimizers(model: Transformer, training: TrainingSpec) -> list[torch.optim.Optimizer]:
-    """Build AdamW, the scale's own optimizer for matrices if any, and sparse Adam for tables.
+def _adam(tables: list[nn.Parameter], training: TrainingSpec, rate: float) -> torch.optim.Optimizer:
+    return TableAdam(tables, rate, training.betas, training.eps)
 
-    Matrices decay, norms and other vectors do not, tables never do. Sparse Adam moves touched rows
-    only, moments included. The learning rate of every parameter group is set, step by step, by
-    `set_learning_rates`.
+
+def _lazy_adam(
+    tables: list[nn.Parameter], training: TrainingSpec, rate: float
+) -> torch.optim.Optimizer:
+    return torch.optim.SparseAdam(tables, lr=rate, betas=training.betas, eps=training.eps)
+
+
+TABLE_BUILDERS: dict[
+    str, Callable[[list[nn.Parameter], TrainingSpec, float], torch.optim.Optimizer]
+] = {"adam": _adam, "lazy_adam": _lazy_adam}
+"""How to build the optimizer of the tables, by its key in `planning.optimizers`."""
+
+
+def make_optimizers(model: Transformer, training: TrainingSpec) -> list[torch.optim.Optimizer]:
+    """Build AdamW, the scale's own optimizer for matrices if any, and Adam for tables.
+
+    Matrices decay, norms and other vectors do not, tables never do. The learning rate of every
+    parameter group is set, step by step, by `set_learning_rates`.
+
+    Args:
+        model: what they train; its tables are hooked to an optimizer that has rows to bring up to
+            date before they are looked up.
+        training: the recipe.
     """
     tables = model.tables()
     facts = OPTIMIZERS[training.optimizer]
@@ -56,14 +79,15 @@ def make_optimizers(model: Transformer, training: TrainingSpec) -> list[torch.op
     ]
     rate = training.learning_rate
     optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(groups, lr=rate, betas=training.betas, fused=True)
+        torch.optim.AdamW(groups, lr=rate, betas=training.betas, eps=training.eps, fused=True)
     ]
     if own:
         stacks = [{"params": params, "blocks": blocks} for blocks, params in own.items() if params]
         optimizers.append(MATRIX_BUILDERS[facts.key](stacks, training))
     if tables:
-        factor = training.table_learning_rate_factor
-        optimizers.append(torch.optim.SparseAdam(tables, lr=rate * factor, betas=training.betas))
+        build = TABLE_BUILDERS[training.table_optimizer]
+        optimizers.append(build(tables, training, rate * training.table_learning_rate_factor))
+        _hook(model, optimizers[-1])
     # The schedule multiplies the peak; the group's own rate changes step by step.
     for optimizer in optimizers:
         for group in optimizer.param_groups:
@@ -71,11 +95,22 @@ def make_optimizers(model: Transformer, training: TrainingSpec) -> list[torch.op
     return optimizers
 
 
-def matrices(model: Transformer) -> dict[int, list[torch.nn.Parameter]]:
-    """Return the parameters that Muon trains: every linear map of the blocks, experts included.
+def _hook(model: Transformer, optimizer: torch.optim.Optimizer) -> None:
+    """Let the tables of a `TableAdam` be up to date when they are looked up."""
+    if not isinstance(optimizer, TableAdam):
+        return
+    tables = {id(table) for table in model.tables()}
+    for module in model.modules():
+        if isinstance(module, Table) and id(module.weight) in tables:
+            module.register_forward_pre_hook(optimizer.before_look_up)
 
-    Embedding, LM head, tables, norms, convolution taps and the static parts of the stream maps are
-    left to Adam.
+
+def matrices(model: Transformer) -> dict[int, list[torch.nn.Parameter]]:
+    """Return the parameters that Muon trains: linear maps of the blocks and of over-encoding.
+
+    Experts, and over-encoding's projections (one for each of its tables), are matrices of their
+    own. Embedding, LM head, tables, norms, convolution taps and the static parts of the stream maps
+    are left to Adam.
 
     Returns:
         Parameters by how many matrices lie side by side in their columns.
@@ -87,6 +122,10 @@ def matrices(model: Transformer) -> dict[int, list[torch.nn.Parameter]]:
         elif isinstance(module, RoutedExperts):
             found[1].append(module.down)
             found[2].append(module.gate_up)
+    if model.over_encoding is not None:
+        found.setdefault(model.over_encoding.lookups, []).append(
+            model.over_encoding.projection.weight
+        )
     return found
 
 

@@ -1,6 +1,6 @@
 """`train(spec, ...)`: one Lightning run from spec to numbers.
 
-It knows nothing of sweeps, and writes only logs.
+It knows nothing of sweeps, and writes only logs and, if asked to, the final weights.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from engram_sweep.spec import RunSpec
 from engram_sweep.training.checkpoints import Checkpoints
 from engram_sweep.training.lightning_module import Diverged, Progress, RunModule
 from engram_sweep.training.signals import StopFlag
+from engram_sweep.training.weights import FILE_NAME, save_weights
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class RunResult:
     gate_mean: list[float]
     tokens_per_second: float
     device: str
+    """The accelerator, or the processor and its vector instructions, e.g. "AMD EPYC, AVX512"."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ def train(
     stop: StopFlag | None = None,
     place: Place | None = None,
     progress_bar: bool = False,
+    keep_weights: Path | None = None,
 ) -> RunResult:
     """Train one run and validate it on the whole held-out set.
 
@@ -128,6 +131,8 @@ def train(
         stop: looked at between steps.
         place: this process among those of the run; alone if left out.
         progress_bar: show Lightning's.
+        keep_weights: folder for the final weights; None keeps none. Those of a diverged run are
+            nobody's.
 
     Returns:
         Its result; a diverged run is one. Every rank has it.
@@ -135,7 +140,7 @@ def train(
     Raises:
         ValueError: the shards do not fit the spec.
         Interrupted: `stop` was asked; what was done is saved.
-        OSError: logs cannot be written, or the ranks see different checkpoints.
+        OSError: logs or weights cannot be written, or the ranks see different checkpoints.
     """
     if spec.geometry.vocab_size != len(shards.compression):
         raise ValueError(
@@ -174,13 +179,24 @@ def train(
     held_out = DataLoader(_HeldOut(spec, shards.validation, place), batch_size=None)
     if module.first_step == spec.training.steps:
         trainer.validate(module, held_out, verbose=False)
-        return _result(module)
+    else:
+        _fit(trainer, module, shards, held_out, place)
+    result = _result(module)
+    if keep_weights is not None and place.rank == 0 and result.outcome == "ok":
+        save_weights(keep_weights / FILE_NAME, module.model, spec, module.compression)
+    return result
+
+
+def _fit(
+    trainer: Trainer, module: RunModule, shards: Shards, held_out: DataLoader, place: Place
+) -> None:
+    """Train the steps that are left, then validate."""
+    spec = module.spec
     batches = DataLoader(_Batches(spec, shards.train, module.first_step, place), batch_size=None)
     # One epoch, so Lightning validates once, after the last step. A diverged run's result is that
     # it diverged.
     with suppress(Diverged):
         trainer.fit(module, batches, held_out)
-    return _result(module)
 
 
 def _result(module: RunModule) -> RunResult:
@@ -204,10 +220,27 @@ def _result(module: RunModule) -> RunResult:
         dead_experts=sum(int((load == 0).sum()) for load in seen.late_load),
         gate_mean=[total / weights.sum() for total in seen.gate_sums],
         tokens_per_second=tokens / seen.training_seconds if seen.training_seconds else math.nan,
-        device=torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else platform.processor() or platform.machine(),
+        device=_device(),
     )
+
+
+def _device() -> str:
+    """Return what a run's bits depend on beside its spec: runs are bit-equal on one kind only.
+
+    Vector instructions choose torch's kernels, and wider ones add numbers in another order.
+    """
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
 
 
 def _quieten() -> None:

@@ -1,6 +1,7 @@
 """Simulated tables of runs that several test files read."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,10 @@ import pyarrow.parquet as pq
 
 from analysis.curve.readings import Interval
 from analysis.simulation.sweeps import TRUTHS, Noise, simulate
+from engram_sweep.planning.plan import make_plan
 from engram_sweep.runs.record_schema import SCHEMA as RECORD
+from engram_sweep.spec import canonical_json
+from tests.examples import scale
 
 NINE = np.linspace(0.2, 1.0, 9)
 """Values of rho of most simulated sweeps."""
@@ -37,6 +41,40 @@ def with_arms(table: pd.DataFrame) -> pd.DataFrame:
         for seed, loss in moe.items()
     ]
     return pd.concat([table, pd.DataFrame(rows)], ignore_index=True)
+
+
+def iso_sweep(
+    penalty: float, seeds: int = 3, noise: float = 0.0, seed: int = 0, **changes: Any
+) -> pd.DataFrame:
+    """Invent the records of a sweep under both iso modes, as its plan would write them.
+
+    Args:
+        penalty: strict's loss minus paper's at every rho below 1, nats/token.
+        seeds: seeds of every point.
+        noise: standard deviation of a run beyond the shift of its seed, nats/token.
+        seed: of the noise.
+        changes: of the example scale (`tests.examples.scale`).
+    """
+    rng = np.random.default_rng(seed)
+    shift = rng.normal(0, 0.02, seeds)
+    both = {"sweep__iso": ["strict", "paper"], "sweep__seeds": list(range(seeds))}
+    rows = []
+    for run in make_plan(scale(**both | changes)).runs:
+        loss = float(TRUTHS["paper"].loss(np.array(run.spec.rho))) + shift[run.spec.seed]
+        loss += penalty * (run.axes.get("iso") == "strict") + noise * rng.standard_normal()
+        planned = run.row()
+        rows.append(
+            {
+                **{key: planned[key] for key in ("run_id", "arm", "rho", "rho_asked", "seed")},
+                **run.allocation.ledger.sums(),
+                "tokens": run.tokens,
+                "scale": run.scale,
+                "spec": canonical_json(run.spec),
+                "outcome": "ok",
+                "validation_loss": loss,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def limits(interval: Interval) -> np.ndarray:

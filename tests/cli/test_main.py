@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from engram_sweep import __version__
 from engram_sweep.cli.main import main
-from tests.conftest import SWEEPS
+from tests.conftest import ROOT, SWEEPS
 
 
 @pytest.mark.parametrize("words", [["plan", "huge"], ["sweep", "huge"], ["status", "huge"]])
@@ -42,3 +45,19 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert left.value.code == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in ("plan", "sweep", "status", "fit", "report"))
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"engram-sweep {__version__}\n"
+
+
+def test_help_needs_no_torch_and_no_pandas() -> None:
+    """Commands import what they need when they run."""
+    code = (
+        "import sys; from engram_sweep.cli.main import parser_of; parser_of(['--help']); "
+        "sys.exit(bool({'torch', 'pandas', 'numpy.random', 'pydantic'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

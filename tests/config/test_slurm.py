@@ -50,8 +50,8 @@ def test_the_scale_wins_key_by_key(user: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("partitions: gpu", "unknown key, expected one of partition, account"),
-        ("nodes: two", "nodes: expected it to be a valid integer, got 'two'"),
+        ("partitions: gpu", "unknown key, did you mean partition?"),
+        ("nodes: two", "nodes: expected an integer, got 'two'"),
         ("nodes: 0", "nodes: "),
         ("- gpu", "expected a mapping of keys"),
         ("setup: module load cuda", "setup: "),
@@ -82,7 +82,7 @@ def test_a_wrong_key_of_a_scale_is_told_with_its_section(tmp_path: Path) -> None
     write_scale(tmp_path, launch__slurm={"partitoin": "gpu"})
     with pytest.raises(
         UserError,
-        match=r"example\.yaml: launch\.slurm\.partitoin: unknown key, expected one of part",
+        match=r"example\.yaml: launch\.slurm\.partitoin: unknown key, did you mean partition",
     ):
         load_scale("example", tmp_path)
 

@@ -4,10 +4,9 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from engram_sweep.corpus.shards import Shards, _held_out, load, prepare
+from engram_sweep.corpus.shards import Shards, load, prepare
 from engram_sweep.corpus.sources import SOURCES, Source
 from engram_sweep.errors import UserError
 from engram_sweep.planning.plan import Plan
@@ -70,15 +69,3 @@ def test_damaged_shards_are_told(smoke_plan: Plan, tmp_path: Path, damage: str) 
         load(folder)
     shutil.rmtree(folder)
     load(prepare(smoke_plan.runs[0].spec.corpus, tmp_path))
-
-
-def test_held_out_share_is_met_by_whole_documents() -> None:
-    rng = np.random.default_rng(0)
-    lengths = {f"d{i}": int(n) for i, n in enumerate(rng.integers(1, 1000, 200))}
-    for share in (0.001, 0.05, 0.5, 0.999):
-        chosen = _held_out(lengths, share)
-        tokens = sum(lengths[name] for name in chosen)
-        assert 0 < len(chosen) < len(lengths)
-        assert tokens >= share * sum(lengths.values()) or len(chosen) == len(lengths) - 1
-        assert tokens - 1000 < share * sum(lengths.values())
-    assert _held_out(lengths, 0.05) <= _held_out(lengths, 0.1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import unicodedata
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -55,6 +57,15 @@ class Pieces:
         self.texts, self.vocab_size = texts, len(texts)
 
     def encode(self, text: str) -> np.ndarray:
+        raise NotImplementedError
+
+    def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+        raise NotImplementedError
+
+    def decode(self, ids: Sequence[int]) -> str:
+        raise NotImplementedError
+
+    def fingerprint(self) -> str:
         raise NotImplementedError
 
     def piece(self, token: int) -> tuple[str, str]:
@@ -115,3 +126,12 @@ def test_bytes_merge_case_only():
     assert len(set(classes[128:].tolist())) == 128
     white = {int(classes[byte]) for byte in b" \t\r\n"}
     assert len(white) == 1
+
+
+def test_a_special_token_in_a_text_ends_no_document_in_any_process():
+    tokenizer = TOKENIZERS["deepseek-v3"]
+    text = "a<｜end▁of▁sentence｜>b"
+    for each in (tokenizer, copy.deepcopy(tokenizer)):
+        ids = each.encode(text)
+        assert tokenizer.document_end not in ids
+        assert each.decode(ids.tolist()) == text

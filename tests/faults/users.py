@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import ROOT, command
 
 MALLORY = 65_534
 
@@ -23,3 +26,20 @@ def give_to_mallory(*paths: Path) -> None:
     for path in paths:
         for each in (path, *path.rglob("*")):
             os.chown(each, MALLORY, MALLORY, follow_symlinks=False)
+
+
+def as_colleague(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run `engram-sweep` as a user to whom files of `give_to_mallory` are another's.
+
+    This python may lie where only root looks, so it stays root's, without root's right to pass
+    over file modes.
+    """
+    needs_root()
+    dropped = "-dac_override,-dac_read_search,-fowner"
+    return subprocess.run(
+        ["setpriv", f"--bounding-set={dropped}", *command(*words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )

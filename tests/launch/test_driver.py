@@ -158,6 +158,11 @@ def test_records_say_what_was_planned(smoke_results: Path, smoke_plan: Plan) -> 
             "params_total",
         ):
             assert row[name] == planned[name], name
+        memory = run.spec.geometry.memory
+        sizes = [sum(order) for table in memory.rows for order in table] if memory else []
+        assert [rows for table in row["table_rows"] for rows in table] == sizes
+        touched = [rows for table in row["rows_touched"] for rows in table]
+        assert all(0 < some <= all_ for some, all_ in zip(touched, sizes, strict=True))
     assert frame.corpus_fingerprint.nunique() == 1
     assert (frame.finished_at > frame.started_at).all()
 

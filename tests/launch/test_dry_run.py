@@ -12,6 +12,7 @@ import pytest
 
 from engram_sweep.cli.main import main
 from engram_sweep.launch import dry_run
+from engram_sweep.launch.executors import slurm_clients
 from engram_sweep.launch.status import sweep_status
 from engram_sweep.planning.plan import make_plan
 from engram_sweep.runs.folder import RunFolder
@@ -39,14 +40,16 @@ def test_the_paper_s_sweep(
         f"1 sbatch script and plan.json in {results.resolve()}/10B/dry-run; nothing was launched"
         in out
     )
-    assert "EXECUTOR=slurm make sweep SCALE=10B" in out
+    # What a launch would refuse is not to be submitted.
+    assert "a launch would be refused: expected runs that fit into the 80 GB" in out
+    assert "submit them with" not in out
     assert sorted(str(p.relative_to(results)) for p in results.rglob("*") if p.is_file()) == [
         "10B/dry-run/array-0.sh",
         "10B/dry-run/plan.json",
     ]
     asked = sbatch_options((results / "10B/dry-run/array-0.sh").read_text())
     assert (asked["nodes"], asked["gpus-per-node"], asked["ntasks-per-node"]) == ("4", "8", "8")
-    assert asked["array"] == "0-26%8"
+    assert asked["array"] == "0-50%8"
     assert "requeue" in asked
     assert asked["signal"].startswith("USR2@")
     plan = json.loads((results / "10B/dry-run/plan.json").read_text())
@@ -54,7 +57,33 @@ def test_the_paper_s_sweep(
     assert plan["arrays"] == [
         {"script": "array-0.sh", "after": None, "runs": [row["run_id"] for row in plan["runs"]]},
     ]
-    assert plan["cost"]["runs"] == len(plan["runs"]) == 27
+    assert plan["cost"]["runs"] == len(plan["runs"]) == 51
+
+
+def test_what_a_launch_would_take_is_to_be_submitted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main(["sweep", "small", "--sweeps", str(SWEEPS), "--results", str(tmp_path), "--dry-run"])
+        == 0
+    )
+    assert "submit them with: EXECUTOR=slurm make sweep SCALE=small" in capsys.readouterr().out
+
+
+def test_a_controller_that_hangs_is_done_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run needs no SLURM: clients without their controller hang."""
+    clients = tmp_path / "bin"
+    clients.mkdir()
+    for name in ("scontrol", "squeue"):
+        (clients / name).write_text("#!/bin/sh\nexec /bin/sleep 60\n")
+        (clients / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(clients))
+    monkeypatch.setattr(dry_run, "SCONTROL_SECONDS", 0.2)
+    monkeypatch.setattr(slurm_clients, "CLIENT_SECONDS", 0.2)
+    folder = dry_run.write(make_plan(scale()), tmp_path / "results", {})
+    assert (folder / "array-0.sh").exists()
 
 
 def test_files_of_an_earlier_dry_run_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,8 +35,12 @@ def softmax(x: np.ndarray) -> np.ndarray:
     return e / e.sum()
 
 
-def rms_norm(x: np.ndarray, weight: np.ndarray | float, eps: float = 1e-5) -> np.ndarray:
-    return x / np.sqrt((x**2).mean(-1, keepdims=True) + eps) * weight
+NORM_EPS = 1e-5
+"""Of every norm; a test of another one sets it."""
+
+
+def rms_norm(x: np.ndarray, weight: np.ndarray | float) -> np.ndarray:
+    return x / np.sqrt((x**2).mean(-1, keepdims=True) + NORM_EPS) * weight
 
 
 def rotate(x: np.ndarray, position: int, theta: float) -> np.ndarray:
@@ -108,14 +112,16 @@ def route(x: np.ndarray, w: Weights, bias: np.ndarray, top_k: int) -> list[dict[
     return chosen
 
 
-def moe(x: np.ndarray, w: Weights, bias: np.ndarray, top_k: int) -> np.ndarray:
+def moe(
+    x: np.ndarray, w: Weights, bias: np.ndarray, top_k: int, scaling: float = 1.0
+) -> np.ndarray:
     """(S, D) -> (S, D)."""
     y = gated_ffn(x, below(w, "shared")) if "shared.gate.weight" in w else np.zeros_like(x)
     gate_up, down = w["experts.gate_up"], w["experts.down"]
     for s, experts in enumerate(route(x, below(w, "router"), bias, top_k)):
         for e, weight in experts.items():
             gate, up = np.split(x[s] @ gate_up[e], 2)
-            y[s] = y[s] + weight * ((silu(gate) * up) @ down[e])
+            y[s] = y[s] + scaling * weight * ((silu(gate) * up) @ down[e])
     return y
 
 
@@ -288,8 +294,8 @@ def transformer(tokens: Sequence[int], w: Weights, g, classes: Sequence[int]) ->
     if g.memory_at_input:
         rows, primes = rows_of(0)
         starts = np.cumsum([0, *primes[:-1]])
-        looked_up = w["over_encoding.table.weight"][rows + starts].sum(1)
-        h = (h + looked_up) / (1 + len(primes))
+        looked_up = w["over_encoding.table.weight"][rows + starts].reshape(len(tokens), -1)
+        h = (h + looked_up @ w["over_encoding.projection.weight"].T) / (1 + len(primes))
     h = np.stack([h] * n, axis=1)
     for i in range(g.n_layers):
         block = below(w, f"blocks.{i}")
@@ -314,7 +320,8 @@ def transformer(tokens: Sequence[int], w: Weights, g, classes: Sequence[int]) ->
             x = rms_norm(x, block["feed_forward_norm.weight"])
             own = below(block, "feed_forward")
             if g.routed_experts and i >= g.dense_layers:
-                return moe(x, own, np.zeros(g.routed_experts), g.top_k)
+                bias = np.zeros(g.routed_experts)
+                return moe(x, own, bias, g.top_k, g.routed_scaling_factor)
             return gated_ffn(x, own)
 
         for name, sublayer in (("attention_mix", attention), ("feed_forward_mix", feed_forward)):

@@ -51,11 +51,13 @@ ENGRAM = Geometry(
     shared_width=(12, 8, 0),
     dense_layers=1,
     rope_theta=100.0,
+    norm_eps=1e-5,
+    routed_scaling_factor=1.0,
     init_std=0.3,
     memory=MEMORY,
     memory_at_input=False,
 )
-INPUT_MEMORY = replace(MEMORY, layers=(), head_dim=8, rows=MEMORY.rows[:1])
+INPUT_MEMORY = replace(MEMORY, layers=(), rows=MEMORY.rows[:1])
 GEOMETRIES: dict[str, Geometry] = {
     "engram": ENGRAM,
     "moe": replace(ENGRAM, memory=None),

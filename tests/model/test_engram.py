@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from engram_sweep.model.engram import Engram, OverEncoding, ShortConv
 from engram_sweep.model.initialization import initialise
 from tests.model import reference
-from tests.model.shapes import CLASSES, ENGRAM, GEOMETRIES, MEMORY, arrays, fill, tokens
+from tests.model.shapes import CLASSES, ENGRAM, MEMORY, arrays, fill, tokens
 
 
 def states(B: int, T: int, M: int) -> torch.Tensor:
@@ -115,13 +115,13 @@ def test_signed_square_root_flattens_large_scores():
 
 def test_convolution_is_silent_at_the_start():
     """Zero taps: Y is the gated value alone (paper Appendix A, Eq. 5)."""
-    conv = ShortConv(8, 1, kernel=4, dilation=3)
+    conv = ShortConv(8, 1, kernel=4, dilation=3, norm_eps=1e-5)
     initialise(conv, 0)
     assert not conv(torch.randn(1, 20, 8, generator=torch.Generator().manual_seed(0))).any()
 
 
 def test_convolution_reaches_nine_tokens_back():
-    conv = ShortConv(4, 1, kernel=4, dilation=3).double()
+    conv = ShortConv(4, 1, kernel=4, dilation=3, norm_eps=1e-5).double()
     fill(conv)
     x = torch.randn(1, 20, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     other = x.clone()
@@ -140,19 +140,65 @@ def test_only_looked_up_rows_get_a_gradient():
     assert touched == sorted(set(module.rows(ids).flatten().tolist()))
 
 
-def test_over_encoding_averages_rows_and_token():
-    geometry = GEOMETRIES["over_encoding"]
-    module = OverEncoding(geometry, CLASSES).double()
+def over_encoded(
+    x: torch.Tensor,
+    ids: torch.Tensor,
+    tables: list[torch.Tensor],
+    projections: list[torch.Tensor],
+    primes: list[list[int]],
+) -> torch.Tensor:
+    """Over-encoding as Huang et al. write it, position by position and table by table.
+
+    OE(t) = (E_1(x_t) + sum_i sum_j E_ij(h_ij(t)) W_ij) / (1 + k (n - 1)), with W_ij (width, D).
+    """
+    hashed = [
+        reference.ngram_rows(window, CLASSES.tolist(), primes, 0, 0, MEMORY.pad_id)
+        for window in ids.tolist()
+    ]
+    windows = []
+    for b, window in enumerate(hashed):
+        positions = []
+        for t, at in enumerate(window):
+            total = x[b, t]
+            for table, projection, row in zip(tables, projections, at, strict=True):
+                total = total + table[row] @ projection
+            positions.append(total / (1 + len(tables)))
+        windows.append(torch.stack(positions))
+    return torch.stack(windows)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(2, 4), st.integers(1, 3), st.integers(1, 4), st.integers(1, 8))
+def test_over_encoding_is_the_formula_of_its_authors(n, k, width, T):
+    """Values, and gradients of the token embeddings, of every table and of every projection."""
+    small = [2, 3, 5, 7, 11, 13, 17, 19, 23]
+    primes = [small[i : i + k] for i in range(0, (n - 1) * k, k)]
+    memory = replace(MEMORY, layers=(), max_order=n, heads=k, head_dim=width)
+    memory = replace(memory, rows=(tuple(map(tuple, primes)),))
+    module = OverEncoding(replace(ENGRAM, memory=memory, memory_at_input=True), CLASSES).double()
     fill(module)
-    x, ids = states(2, 6, 1), tokens(2, 6)
-    got = module(x, module.look_up(ids)).detach().numpy()
-    table, primes = module.table.weight.detach().numpy(), [11, 13, 17, 19]
-    for b in range(2):
-        rows = reference.ngram_rows(
-            ids[b].tolist(), CLASSES.tolist(), [[11, 13], [17, 19]], 0, 0, 2
-        )
-        for t in range(6):
-            picked = [table[sum(primes[:i]) + row] for i, row in enumerate(rows[t])]
-            np.testing.assert_allclose(
-                got[b, t], np.mean([x[b, t].numpy(), *picked], axis=0), rtol=1e-12
-            )
+    ids, x = tokens(2, T), states(2, T, 1).requires_grad_()
+    got = module(x, module.look_up(ids))
+
+    sizes = [p for order in primes for p in order]
+    tables = [t.clone().requires_grad_() for t in module.table.weight.detach().split(sizes)]
+    blocks = module.projection.weight.detach().split(width, dim=1)
+    projections = [block.T.clone().requires_grad_() for block in blocks]
+    plain = x.detach().clone().requires_grad_()
+    wanted = over_encoded(plain, ids, tables, projections, primes)
+    torch.testing.assert_close(got, wanted, rtol=1e-12, atol=1e-12)
+
+    direction = torch.randn(got.shape, generator=torch.Generator().manual_seed(1)).double()
+    (got * direction).sum().backward()
+    (wanted * direction).sum().backward()
+    assert module.table.weight.grad is not None
+    assert module.projection.weight.grad is not None
+    found = [
+        x.grad,
+        *module.table.weight.grad.to_dense().split(sizes),
+        *(block.T for block in module.projection.weight.grad.split(width, dim=1)),
+    ]
+    for one, other in zip(found, [plain, *tables, *projections], strict=True):
+        assert one is not None
+        assert other.grad is not None
+        torch.testing.assert_close(one, other.grad, rtol=1e-12, atol=1e-12)

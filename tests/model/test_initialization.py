@@ -5,8 +5,11 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from engram_sweep.model.initialization import initialise, named_normal
+from engram_sweep.model import initialization
+from engram_sweep.model.initialization import initialise, named_normal, rows_per_block
 from engram_sweep.model.transformer import Transformer
 from tests.model.shapes import every_arm, scale
 
@@ -65,6 +68,50 @@ def test_growing_the_first_dimension_keeps_the_beginning():
     assert torch.equal(
         named_normal(5, "x", (7, 3, 4), 0.1)[:4], named_normal(5, "x", (4, 3, 4), 0.1)
     )
+
+
+LONG = (90_000, 3)
+"""More than four blocks of rows."""
+
+
+@pytest.mark.parametrize("shape", [LONG, (70_001,), (5, 40_000, 2), (3, 1, 1)])
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_any_rows_can_be_drawn_without_the_others(shape, data):
+    """A process that holds a slice of a table draws what the whole table has there."""
+    start = data.draw(st.integers(0, shape[0]))
+    stop = data.draw(st.integers(start, shape[0]))
+    some = named_normal(1, "table", shape, 0.5, (start, stop))
+    assert torch.equal(some, named_normal(1, "table", shape, 0.5)[start:stop])
+
+
+def test_blocks_are_independent_and_normal():
+    """No two blocks repeat each other, and all of them together are standard normal."""
+    drawn = named_normal(1, "table", LONG, 1.0)
+    each = rows_per_block(LONG)
+    blocks = list(drawn.split(each))[:-1]
+    for one, other in itertools.combinations(blocks, 2):
+        correlation = (one * other).mean()
+        assert abs(float(correlation)) < 5 / math.sqrt(one.numel())
+    assert float(drawn.mean()) == pytest.approx(0, abs=5 / math.sqrt(drawn.numel()))
+    assert float((drawn**4).mean()) == pytest.approx(3, abs=5 * math.sqrt(96 / drawn.numel()))
+
+
+def test_threads_and_pieces_change_nothing(monkeypatch):
+    wanted = named_normal(1, "weight", LONG, 0.5)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    assert torch.equal(named_normal(1, "weight", LONG, 0.5), wanted)
+    monkeypatch.setattr(initialization, "MAX_DRAWN", 100_000)
+
+    class Holder(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.empty(LONG))
+            self.init_std = {"weight": 0.5}
+
+    holder = Holder()
+    initialise(holder, 1)
+    assert torch.equal(holder.weight, wanted)
 
 
 def test_scales_are_the_ones_asked_for():

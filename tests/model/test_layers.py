@@ -29,7 +29,7 @@ def x_of(*shape: int) -> Tensor:
 
 @pytest.mark.parametrize("branches", [1, 3])
 def test_rms_norm_equals_its_definition(branches: int) -> None:
-    norm = filled(RMSNorm(8, branches, eps=0.25))
+    norm = filled(RMSNorm(8, 0.25, branches))
     x = x_of(2, 5, *([branches] if branches > 1 else []), 8)
     a = x.detach().numpy()
     weight = norm.weight.detach().numpy()
@@ -39,7 +39,7 @@ def test_rms_norm_equals_its_definition(branches: int) -> None:
 
 
 def test_a_norm_keeps_the_precision_of_its_input() -> None:
-    norm = RMSNorm(8)
+    norm = RMSNorm(8, eps=1e-5)
     nn.init.ones_(norm.weight)
     assert norm(torch.randn(2, 8, dtype=torch.bfloat16)).dtype == torch.bfloat16
 

@@ -44,6 +44,18 @@ def test_whole_model_equals_the_plain_reference(kind):
         np.testing.assert_allclose(got, wanted, rtol=2e-4, atol=2e-4)
 
 
+@pytest.mark.parametrize("kind", ["engram", "streams", "mla", "mla_streams"])
+def test_the_norms_eps_and_the_scaling_factor_reach_every_layer(kind, monkeypatch):
+    """An eps as large as the activations: a norm that kept its own would show."""
+    geometry = replace(GEOMETRIES[kind], norm_eps=0.3, routed_scaling_factor=2.5)
+    monkeypatch.setattr(reference, "NORM_EPS", 0.3)
+    model, ids = build(geometry), tokens(1, 9)
+    with torch.no_grad():
+        got = model(ids)[0].double().numpy()
+    wanted = reference.transformer(ids[0].tolist(), arrays(model), geometry, CLASSES.tolist())
+    np.testing.assert_allclose(got, wanted, rtol=2e-4, atol=2e-4)
+
+
 @pytest.mark.parametrize("kind", GEOMETRIES)
 def test_a_token_changes_nothing_before_it(kind):
     model, ids = build(GEOMETRIES[kind]), tokens(1, 12)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
-from engram_sweep.config.scale import Scale, Sweep
-from engram_sweep.planning.axes import AXES, Axis, AxisValues, record_axes, variants
+from engram_sweep.config.scale import Iso, Scale, Sweep
+from engram_sweep.planning.axes import AXES, ISO_MODES, Axis, AxisValues, record_axes, variants
 from engram_sweep.planning.plan import make_plan
 from tests.examples import scale
 
@@ -44,8 +46,34 @@ def test_a_place_on_the_axes_and_its_columns():
         "total_over_active": None,
         "tokens_per_active": None,
         "budget": 6e15,
+        "iso": None,
         "rows_per_head_asked": 500,
     }
+
+
+def test_both_iso_modes_share_the_runs_that_neither_changes():
+    arms = {"over_encoding": [0.5], "one_row": True, "dense": True}
+    changes = {"sweep__rho": [1.0, 0.5], "sweep__seeds": [0], "sweep__arms": arms}
+    both = make_plan(scale(**changes, sweep__iso=["strict", "paper"]))
+    strict, paper = (make_plan(scale(**changes, sweep__iso=mode)) for mode in ("strict", "paper"))
+    shared = {run.run_id for run in strict.runs} & {run.run_id for run in paper.runs}
+    assert {run.spec.arm for run in both.runs if run.run_id in shared} == {"moe", "dense"}
+    by_id = {run.run_id: run.axes.get("iso") for run in both.runs}
+    assert len(by_id) == len(both.runs)
+    assert by_id == {
+        **{run.run_id: "strict" for run in strict.runs},
+        **{run.run_id: "paper" for run in paper.runs},
+        **dict.fromkeys(shared),
+    }
+
+
+def test_iso_modes_are_those_that_a_scale_may_name():
+    assert get_args(Iso) == ISO_MODES
+
+
+def test_one_iso_mode_is_a_setting_and_no_axis():
+    assert make_plan(scale(sweep__iso=["paper"])).runs == make_plan(scale(sweep__iso="paper")).runs
+    assert {run.row()["iso"] for run in make_plan(scale(sweep__iso="paper")).runs} == {None}
 
 
 @pytest.mark.parametrize("key", [axis.key for axis in record_axes()])

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from engram_sweep.runs.record_schema import SCHEMA, fits
+from engram_sweep.runs.record_schema import SCHEMA, SCHEMA_VERSION, fits
 from tests.runs.test_records import values
 
 
 @pytest.fixture
 def record() -> pa.Table:
-    return pa.Table.from_pylist([{"schema_version": 2, **values()}], schema=SCHEMA)
+    return pa.Table.from_pylist([{"schema_version": SCHEMA_VERSION, **values()}], schema=SCHEMA)
 
 
 def test_a_record_and_a_part_of_one_fit(record: pa.Table) -> None:

@@ -20,6 +20,7 @@ from engram_sweep.runs.records import (
     read_parquet,
     read_runs,
     runs_folder,
+    write_members,
     write_record,
 )
 from tests.conftest import ROOT, mount
@@ -33,6 +34,7 @@ def values(**changes: Any) -> dict[str, Any]:
         "scale": "s",
         "arm": "engram",
         "rho_asked": 0.5,
+        "rows_per_head_asked": None,
         "rho": 0.5,
         "seed": 0,
         "outcome": "ok",
@@ -51,6 +53,8 @@ def values(**changes: Any) -> dict[str, Any]:
         "routed_experts": 4,
         "expert_load": [[0.5, 0.5]],
         "dead_experts": 0,
+        "table_rows": [[8, 8]],
+        "rows_touched": [[5, 8]],
         "gate_mean": [0.5],
         "tokens_per_second": 1.0,
         "restarts": 0,
@@ -140,13 +144,48 @@ def test_a_foreign_table_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="rho, seed and validation_loss") as caught:
         read_parquet(tmp_path / "foreign.parquet")
     assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match="no finished runs"):
+    with pytest.raises(
+        UserError, match=r"no sweep named 'nothing' in .*; nothing was trained there"
+    ):
         read_runs("nothing", tmp_path)
 
 
-def test_records_of_the_first_version_stay_readable(tmp_path: Path) -> None:
-    """The fixture was written by the code of that version."""
-    old = pq.read_table(ROOT / "tests" / "fixtures" / "records-v1.parquet")
+def finished(results: Path, *run_ids: str) -> None:
+    for run_id in run_ids:
+        folder = runs_folder(results, "s") / run_id
+        folder.mkdir(parents=True)
+        write_record(folder / FILE_NAME, values(run_id=run_id))
+
+
+def test_a_sweep_almost_named_is_suggested(tmp_path: Path) -> None:
+    finished(tmp_path, "a")
+    write_members("s", ["a"], tmp_path)
+    (tmp_path / "s").rename(tmp_path / "tiny")
+    with pytest.raises(UserError, match=r"'tniy' .*\(did you mean tiny\?\); trained there: tiny"):
+        read_runs("tniy", tmp_path)
+
+
+def test_each_set_of_changes_has_members_of_its_own(tmp_path: Path) -> None:
+    finished(tmp_path, "a", "b", "c")
+    changes = ("training.tokens=7",)
+    assert len(read_runs("s", tmp_path)) == 3, "nothing is known of members"
+    write_members("s", ["b", "c"], tmp_path, changes)
+    assert read_runs("s", tmp_path, changes).run_id.tolist() == ["b", "c"]
+    with pytest.raises(UserError, match=r"with no --set, trained there: --set training\.tokens=7$"):
+        read_runs("s", tmp_path)
+    write_members("s", ["a"], tmp_path)
+    assert read_runs("s", tmp_path).run_id.tolist() == ["a"]
+    assert export_runs("s", tmp_path, tmp_path / "b.parquet", changes) == 2
+    with pytest.raises(
+        UserError, match=r"with --set x=1, trained there: --set training\.tokens=7$"
+    ):
+        read_runs("s", tmp_path, ("x=1",))
+
+
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+def test_records_of_every_version_stay_readable(tmp_path: Path, version: int) -> None:
+    """The fixtures were written by the code of their version."""
+    old = pq.read_table(ROOT / "tests" / "fixtures" / f"records-v{version}.parquet")
     for row in range(old.num_rows):
         run_id = old["run_id"][row].as_py()
         folder = runs_folder(tmp_path, "s") / run_id
@@ -157,7 +196,7 @@ def test_records_of_the_first_version_stay_readable(tmp_path: Path) -> None:
     new.mkdir()
     write_record(new / FILE_NAME, values())
     both = read_runs("s", tmp_path)
-    assert sorted(both.schema_version) == [1] * old.num_rows + [SCHEMA_VERSION]
+    assert sorted(both.schema_version) == [version] * old.num_rows + [SCHEMA_VERSION]
     assert both.validation_loss.notna().all()
     assert export_runs("s", tmp_path, tmp_path / "all.parquet") == old.num_rows + 1
     assert len(read_parquet(tmp_path / "all.parquet")) == old.num_rows + 1

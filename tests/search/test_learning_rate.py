@@ -32,6 +32,15 @@ def test_trials_differ_from_the_sweep_by_the_learning_rate_alone(smoke_plan: Pla
     assert [run.allocation.rho_asked for run in trial.runs] == list(probes(scale)) == [1.0, 0.5]
 
 
+def test_a_sweep_of_both_iso_modes_is_tuned_under_its_first(smoke_plan: Plan) -> None:
+    scale = smoke_plan.scale
+    both = scale.model_copy(
+        update={"sweep": scale.sweep.model_copy(update={"iso": ("strict", "paper")})}
+    )
+    ids = [[run.run_id for run in trial_plan(one, 1e-3).runs] for one in (scale, both)]
+    assert ids[0] == ids[1]
+
+
 def test_the_best_trial_ignores_diverged_ones() -> None:
     trials = [Trial(1e-3, {1.0: 2.0}), Trial(2e-3, {1.0: 1.5}), Trial(4e-3, {1.0: float("nan")})]
     assert best(trials, 1.0) is trials[1]
@@ -43,3 +52,10 @@ def test_a_scale_without_a_hybrid_has_nothing_to_compare(smoke_plan: Plan) -> No
     alone = scale.model_copy(update={"sweep": scale.sweep.model_copy(update={"rho": (1.0,)})})
     with pytest.raises(UserError, match="expected one"):
         probes(alone)
+
+
+def test_a_scale_of_table_sizes_is_one_line(smoke_plan: Plan) -> None:
+    scale = smoke_plan.scale
+    sizes = scale.sweep.model_copy(update={"rho": (0.5,), "rows_per_head": (64, 128)})
+    with pytest.raises(UserError, match=r"smoke\.yaml: sweep\.rows_per_head: tune compares"):
+        probes(scale.model_copy(update={"sweep": sizes}))

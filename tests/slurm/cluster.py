@@ -76,6 +76,7 @@ GresTypes=gpu
 PartitionName=normal Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=5 PreemptMode=OFF
 PartitionName=low Nodes=ALL MaxTime=INFINITE PriorityTier=1 PreemptMode=REQUEUE GraceTime=10
 PartitionName=high Nodes=ALL MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF
+PartitionName=short Nodes=ALL MaxTime=1 PriorityTier=5 PreemptMode=OFF
 """
 
 

@@ -11,13 +11,13 @@ from tests.slurm.cluster import MAX_ARRAY_SIZE, Cluster
 
 
 def test_sbatch_accepts_the_paper_s_sweep(cluster: Cluster, tmp_path: Path) -> None:
-    """27 runs of 32 GPUs each: four nodes of eight, in arrays that this cluster's limit cuts."""
+    """51 runs of 32 GPUs each: four nodes of eight, in arrays that this cluster's limit cuts."""
     before = cluster.jobs("--states=all")
     done = call("sweep", "10B", "--results", tmp_path, env={"DRY_RUN": "1"})
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "10B" / "dry-run"
     arrays = json.loads((folder / "plan.json").read_text())["arrays"]
-    assert sum(len(array["runs"]) for array in arrays) == 27
+    assert sum(len(array["runs"]) for array in arrays) == 51
     assert max(len(array["runs"]) for array in arrays) == MAX_ARRAY_SIZE
     for array in arrays:
         asked = subprocess.run(

@@ -14,7 +14,7 @@ def test_a_controller_that_restarts_has_ended_no_job(cluster: Cluster, tmp_path:
     job, unknown = Job(tmp_path, "slurm", number, now()), Job(tmp_path, "slurm", "999999", now())
     wait_for(lambda: Squeue().states([job]) == ["running"], 30)
     queue = Squeue()
-    assert queue.states([job, unknown]) == ["running", "ended"]
+    wait_for(lambda: queue.states([job, unknown]) == ["running", "ended"], 30)
     cluster.stop_controller()
     try:
         assert Squeue().states([job, unknown]) == ["unknown", "unknown"]
@@ -32,6 +32,6 @@ def test_an_answer_from_before_a_submission_does_not_speak_of_it(
 ) -> None:
     queue = Squeue()
     early = Job(tmp_path, "slurm", "999999", now())
-    assert queue.states([early]) == ["ended"]
+    wait_for(lambda: queue.states([early]) == ["ended"], 30)
     late = Job(tmp_path, "slurm", "999998", now())
     assert queue.states([early, late]) == ["ended", "unknown"]

@@ -23,6 +23,7 @@ OPTIONS = {
     "adamw": {},
     "muon, bf16, step schedule": {"optimizer": "muon", "precision": "bf16", "schedule": "step"},
     "balance loss": {"balance_loss": 0.01},
+    "lazy Adam on tables": {"table_optimizer": "lazy_adam"},
 }
 
 

@@ -15,12 +15,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import submitit
+import torch
 
 from engram_sweep import worker
 from engram_sweep.corpus.shards import prepare
 from engram_sweep.planning.plan import Plan, PlannedRun
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.records import read_parquet
+from engram_sweep.spec import run_id
+from engram_sweep.training.weights import load_trained
 from tests.examples import work_order
 
 
@@ -91,6 +94,19 @@ def test_two_processes_that_were_stopped_end_bit_equal(runs) -> None:
     for name in ("validation_loss", "window_losses", "curve_losses", "train_loss", "expert_load"):
         assert repr(stopped[name]) == repr(two[name]), name
     assert not here.checkpoints.exists(), "a finished run keeps none"
+
+
+def test_the_first_process_keeps_the_weights(runs) -> None:
+    """Those of the run that was stopped are the same, bit for bit; all rows are up to date."""
+    here, _ = runs["two, stopped"]
+    model, spec = load_trained(here.path)
+    assert run_id(spec) == here.run_id
+    whole = load_trained(runs["two"][0].path)[0].state_dict()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, whole[name]), name
+    alone = load_trained(runs["one"][0].path)[0]
+    [ours], [theirs] = model.tables(), alone.tables()
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0.02)
 
 
 def test_when_one_process_fails_both_end_and_the_reason_is_kept(

@@ -80,6 +80,55 @@ def test_a_stack_moves_as_its_matrices_one_by_one():
     torch.testing.assert_close(stack.detach(), together, rtol=1e-4, atol=1e-5)
 
 
+def one_by_one(
+    parameters: list[torch.nn.Parameter], blocks: list[int], momenta: list[torch.Tensor], lr: float
+) -> None:
+    """A step of the default settings, matrix after matrix, by the iteration's definition."""
+    for p, count, momentum in zip(parameters, blocks, momenta, strict=True):
+        assert p.grad is not None
+        momentum.mul_(0.95).add_(0.05 * p.grad)
+        ahead = 0.05 * p.grad + 0.95 * momentum
+        whole = p.detach().reshape(-1, *p.shape[-2:])
+        for target, source in zip(whole, ahead.reshape(-1, *p.shape[-2:]), strict=True):
+            for part, matrix in zip(target.chunk(count, -1), source.chunk(count, -1), strict=True):
+                x = matrix / matrix.norm()
+                for _ in range(5):
+                    gram = x @ x.T
+                    x = 3.4445 * x - 4.7750 * gram @ x + 2.0315 * gram @ gram @ x
+                part.mul_(1 - lr * 0.1).sub_(lr * 0.2 * max(x.shape) ** 0.5 * x)
+
+
+@pytest.mark.parametrize("most", [1, 500, 1 << 20])
+def test_a_batched_step_equals_its_matrices_one_by_one(monkeypatch, most):
+    """Equal shapes of different parameters, their transposes, and stacks above a batch's size."""
+    monkeypatch.setattr("engram_sweep.training.muon.MAX_BATCHED_CPU", most)
+    shapes = [(12, 8), (8, 12), (12, 8), (5, 12, 16), (5, 8, 12), (2, 3, 8, 12), (6, 6), (1, 7)]
+    blocks = [1, 1, 1, 2, 1, 1, 1, 1]
+    ours, plain = (
+        [torch.nn.Parameter(random(*shape, seed=i)) for i, shape in enumerate(shapes)]
+        for _ in range(2)
+    )
+    stacks = [{"params": [p], "blocks": count} for p, count in zip(ours, blocks, strict=True)]
+    optimizer = Muon(stacks, lr=0.02)
+    momenta = [torch.zeros(shape) for shape in shapes]
+    for step in range(5):
+        for i, shape in enumerate(shapes):
+            ours[i].grad = random(*shape, seed=100 * step + i)
+            plain[i].grad = random(*shape, seed=100 * step + i)
+        optimizer.step()
+        one_by_one(plain, blocks, momenta, 0.02)
+    for mine, wanted in zip(ours, plain, strict=True):
+        torch.testing.assert_close(mine, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_a_parameter_without_a_gradient_stays():
+    moved, still = (torch.nn.Parameter(random(4, 6)) for _ in range(2))
+    moved.grad = random(4, 6, seed=1)
+    Muon([moved, still], lr=0.1).step()
+    assert torch.equal(still, random(4, 6))
+    assert not torch.equal(moved, random(4, 6))
+
+
 def test_an_update_is_as_large_as_adamws():
     p = torch.nn.Parameter(torch.zeros(64, 256))
     optimizer = Muon([p], lr=1.0, weight_decay=0.0)

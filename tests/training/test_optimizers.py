@@ -38,6 +38,22 @@ def test_every_parameter_is_in_one_group(kind, optimizer):
     assert sorted(grouped) == sorted(id(p) for p in model.parameters())
 
 
+def test_muon_moves_each_projection_of_over_encoding_as_a_matrix_of_its_own():
+    model = model_of("over_encoding")
+    assert model.over_encoding is not None
+    projection = model.over_encoding.projection.weight
+    muon = make_optimizers(model, replace(TRAINING, optimizer="muon", weight_decay=0.0))[1]
+    before = projection.detach().clone()
+    projection.grad = torch.randn(
+        projection.shape, generator=torch.Generator().manual_seed(0)
+    ) * torch.tensor([1.0, 1e3, 1.0, 1e-3]).repeat_interleave(3)
+    muon.step()
+    # However unequal the gradients, the steps are of one size; in one matrix one would rule.
+    steps = (projection.detach() - before).split(3, dim=1)
+    sizes = torch.stack([step.norm() for step in steps])
+    assert float(sizes.max() / sizes.min()) < 1.5
+
+
 def test_tables_learn_five_times_faster_and_never_decay():
     model = model_of()
     optimizers = make_optimizers(model, TRAINING)
@@ -45,6 +61,14 @@ def test_tables_learn_five_times_faster_and_never_decay():
         group = group_of(optimizers, table)
         assert group["lr"] == pytest.approx(5 * TRAINING.learning_rate)
         assert not group.get("weight_decay")
+
+
+@pytest.mark.parametrize("table_optimizer", ["adam", "lazy_adam"])
+def test_eps_is_that_of_every_adam(table_optimizer):
+    training = replace(TRAINING, eps=1e-20, optimizer="muon", table_optimizer=table_optimizer)
+    adamw, muon, tables = make_optimizers(model_of(), training)
+    assert {group["eps"] for group in (*adamw.param_groups, *tables.param_groups)} == {1e-20}
+    assert "eps" not in muon.param_groups[0]
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engram_sweep.corpus.shards import Manifest, Shards
+from engram_sweep.corpus.manifest import Manifest
+from engram_sweep.corpus.shards import Shards
 from engram_sweep.corpus.tokenizer import TOKENIZERS, compression
 from engram_sweep.planning.plan import make_plan
 from engram_sweep.spec import RunSpec, run_id
@@ -41,7 +42,17 @@ def shards() -> Shards:
     words = generator.choice(["the state", " of ", "the union ", "is strong.\0"], size=20_000)
     text = np.frombuffer("".join(words).encode(), np.uint8)
     manifest = Manifest(
-        "words", "0", "none", "bytes", "|u1", len(text) - 1000, 1000, 1, ("words",), "0" * 32
+        source="words",
+        source_version="0",
+        licence="none",
+        tokenizer="bytes",
+        document_end=0,
+        dtype="|u1",
+        train_tokens=len(text) - 1000,
+        validation_tokens=1000,
+        train_documents=1,
+        validation_documents=("words",),
+        fingerprint="0" * 32,
     )
     return Shards(manifest, text[:-1000], text[-1000:], compression(TOKENIZERS["bytes"]))
 

@@ -27,6 +27,14 @@ def test_same_spec_same_numbers(trained, smoke_plan: Plan, shards: Shards, tmp_p
     assert measured(again) == measured(trained[0])
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the processor is asked for")
+def test_the_kind_of_processor_is_named(trained) -> None:
+    """Bits depend on it."""
+    processor, _, instructions = trained[0].device.rpartition(", ")
+    assert instructions == torch.backends.cpu.get_cpu_capability()
+    assert processor in Path("/proc/cpuinfo").read_text()
+
+
 def test_validation_loss_is_the_mean_over_every_held_out_token(trained, shards: Shards) -> None:
     result = trained[0]
     assert sum(result.window_tokens) == len(shards.validation) - 1

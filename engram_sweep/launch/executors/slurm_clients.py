@@ -18,6 +18,8 @@ from engram_sweep.launch.executors.protocol import Refused
 
 CLIENT_SECONDS = 25
 """A client that says nothing for so long is stopped: one without its server may hang for ever."""
+RETRY_SECONDS = 1
+"""Pause before a client that failed is called again."""
 SUBMIT_SECONDS = 120
 """Time limit of sbatch, which on a busy controller is the slowest of them."""
 TIMEOUT_SECONDS = 3600
@@ -35,9 +37,14 @@ _FOR_SUBMITTING = re.compile(
 )
 
 
-def client(*words: str) -> str | None:
-    """Return what a client of SLURM prints; None if it fails, hangs or is not there."""
-    done = _run(words, _FOR_QUESTIONS, CLIENT_SECONDS)
+def client(*words: str, seconds: float | None = None) -> str | None:
+    """Return what a client of SLURM prints; None if it fails, hangs or is not there.
+
+    Args:
+        words: its command line.
+        seconds: its time limit; `CLIENT_SECONDS` if left out.
+    """
+    done = _run(words, _FOR_QUESTIONS, CLIENT_SECONDS if seconds is None else seconds)
     return done.stdout if done is not None and done.returncode == 0 else None
 
 
@@ -62,20 +69,25 @@ def sbatch(script: Path) -> str | None:
     return found[-1] if found else None
 
 
-def max_array_size() -> int:
+def max_array_size(seconds: float | None = None) -> int:
     """Return how many jobs an array may have.
+
+    Args:
+        seconds: how long to wait for an answer; `CLIENT_SECONDS` if left out.
 
     Raises:
         Refused: SLURM does not answer.
     """
-    deadline = time.monotonic() + CLIENT_SECONDS
-    while (config := client("scontrol", "show", "config")) is None:
-        if time.monotonic() > deadline:
+    patience = CLIENT_SECONDS if seconds is None else seconds
+    deadline, question = time.monotonic() + patience, ("scontrol", "show", "config")
+    # A controller that restarts is back within seconds; one that hangs must not take longer.
+    while (config := client(*question, seconds=deadline - time.monotonic())) is None:
+        if time.monotonic() > deadline - RETRY_SECONDS:
             raise Refused(
                 "SLURM does not answer (scontrol show config): expected its controller to run; "
                 "nothing was submitted"
             )
-        time.sleep(1)
+        time.sleep(RETRY_SECONDS)
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", config, re.MULTILINE)
     # 0 is a cluster without arrays: jobs one by one.
     return max(1, int(found[1])) if found else MAX_ARRAY_SIZE

@@ -1,15 +1,28 @@
 import argparse
 import json
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+import yaml
 
 from analysis.cli.report import register_fit, register_report
 from analysis.report.numbers import as_json
+from analysis.report.slot_sentences import state_slots
 from analysis.report.verdict_sentences import state_verdict
+from analysis.slots.slots_analysis import analyse_slots
 from analysis.sweep.sweep_analysis import analyse_sweep
+from engram_sweep.config.changes import read_changes
+from engram_sweep.config.scale import load_scale
 from engram_sweep.errors import UserError
+from engram_sweep.launch.sweep import sweep as train
+from engram_sweep.planning.plan import make_plan
+from engram_sweep.runs.records import read_runs, write_members
+from engram_sweep.runs.table_files import write_table
+from tests.analysis.slots.conftest import counted, slots
 from tests.analysis.tables import sweep, write_runs
+from tests.examples import load
 
 
 def call(*words: str) -> int:
@@ -67,18 +80,48 @@ def test_report_prints_the_sentence_and_the_page(records, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["fit"], "either a scale or --records"),
-        (["fit", "tiny", "--records", "x.parquet"], "not both"),
+        (["fit"], "the name of a sweep, or --records FILE, got neither"),
+        (["fit", "tiny", "--records", "x.parquet"], "got both"),
         (["fit", "--records", "nowhere.parquet"], "nowhere.parquet: expected a parquet file"),
-        (["fit", "nothing", "--results", "."], "no finished runs"),
+        (["fit", "nothing", "--results", "."], "no sweep named 'nothing'"),
         (["fit", "tiny", "--at", "depth=3"], "--at depth=3: expected AXIS=NUMBER"),
         (["fit", "tiny", "--level", "90"], "--level: expected a share"),
+        (["fit", "--records", "x.csv", "--set", "a=1"], "expected --set beside names of sweeps"),
+        (["fit", "--records", "nowhere.csv"], "nowhere.csv: expected a CSV file, there is none"),
         (["report", "tiny", "--delta", "-1"], "--delta: expected a positive number"),
     ],
 )
 def test_bad_calls_are_refused(words, message):
     with pytest.raises(UserError, match=message):
         call(*words)
+
+
+def test_a_csv_table_says_what_its_parquet_says(records, tmp_path, capsys):
+    write_table(pa.Table.from_pandas(sweep()), tmp_path / "table.csv")
+    assert call("fit", "--records", records, "--json") == 0
+    from_parquet = capsys.readouterr().out
+    assert call("fit", "--records", tmp_path / "table.csv", "--json") == 0
+    assert capsys.readouterr().out == from_parquet
+
+
+def test_a_sweep_with_changes_is_found_by_them(tmp_path, capsys):
+    """Two sweeps lie in one folder; each is read by the changes that it was trained with."""
+    runs = sweep()
+    half = runs[runs.seed < 2]
+    write_runs(tmp_path, "tiny", runs)
+    names = sorted(path.name for path in (tmp_path / "tiny" / "runs").iterdir())
+    write_members("tiny", names, tmp_path)
+    write_members("tiny", names[: len(half)], tmp_path, ["sweep.seeds=[0, 1]"])
+    for words, count in ((["--set", "sweep.seeds=[0,1]"], len(half)), ([], len(runs))):
+        assert len(read_runs("tiny", tmp_path, changes_of_words(words))) == count
+    with pytest.raises(
+        UserError, match=r"expected a sweep with --set a=3, trained there: --set sweep"
+    ):
+        call("fit", "tiny", "--results", tmp_path, "--set", "a=3")
+
+
+def changes_of_words(words):
+    return read_changes([word for word in words if word != "--set"])
 
 
 @pytest.fixture
@@ -154,3 +197,54 @@ def test_a_foreign_parquet_is_refused(tmp_path):
     path.write_text("no parquet")
     with pytest.raises(UserError, match=r"foreign\.parquet: expected a readable parquet file"):
         call("fit", "--records", path)
+
+
+def test_table_sizes_are_fitted_and_reported(tmp_path, capsys):
+    table = counted(slots())
+    write_runs(tmp_path, "sizes", table)
+    table.to_parquet(tmp_path / "table.parquet")
+    assert call("fit", "sizes", "--results", tmp_path) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told == state_slots(analyse_slots(table))
+    assert call("fit", "--records", tmp_path / "table.parquet", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["sentence"] == " ".join(told)
+    assert call("report", "sizes", "--results", tmp_path) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        *told,
+        str(tmp_path / "sizes" / "report.html"),
+    ]
+    assert (tmp_path / "sizes" / "loss_vs_slots.pdf").is_file()
+    with pytest.raises(UserError, match="--at C=1e9: sizes varies table sizes and has no"):
+        call("fit", "sizes", "--results", tmp_path, "--at", "C=1e9")
+
+
+def test_a_curve_beside_table_sizes_is_one_line(tmp_path):
+    both = pd.concat([slots(), sweep().assign(rows_per_head_asked=np.nan)])
+    both.to_parquet(tmp_path / "both.parquet")
+    with pytest.raises(UserError, match="24 runs with tables have no rows_per_head"):
+        call("fit", "--records", tmp_path / "both.parquet")
+
+
+def test_table_sizes_are_trained_and_read(tmp_path, capsys):
+    """Smoke's backbone with tables of two sizes in both arms, from YAML to a page."""
+    data = load("smoke").model_dump(mode="json", exclude={"name"}, exclude_none=True)
+    sizes = {"rho": [1.0], "rows_per_head": [0, 16, 512], "iso": "paper"}
+    data["sweep"] |= {**sizes, "seeds": [0, 1], "arms": {"over_encoding": [1.0]}}
+    data["training"]["tokens"] = 4096
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "sizes.yaml").write_text(yaml.safe_dump(data))
+    results = tmp_path / "results"
+    plan = make_plan(load_scale("sizes", tmp_path / "sweeps"))
+    assert all(one.finished for one in train(plan, results, lambda statuses: None, "inline"))
+    assert call("fit", "sizes", "--results", results, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["arm"] for one in found["arms"]] == ["engram", "over_encoding"]
+    for one in found["arms"]:
+        assert [size["rows_per_head"] for size in one["sizes"]] == [16, 512]
+        shares = [size["touched"] for size in one["sizes"]]
+        assert shares[0] > shares[-1], "a short text fills a small table only"
+        assert one["over_moe"]["seeds"] == 2
+        assert one["slope"]["low"] < one["slope"]["high"]
+    assert found["paired"][0]["over"] == "over_encoding"
+    assert call("report", "sizes", "--results", results) == 0
+    assert "rows (" in capsys.readouterr().out

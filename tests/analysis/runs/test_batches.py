@@ -34,3 +34,9 @@ def test_starts_count_in_order_of_time_and_only_if_all_are_known():
     assert list(batch_of(runs)) == [0, 1, 0, 1]
     runs.loc[1, "started_at"] = pd.NaT
     assert list(batch_of(runs)) == [0, 0, 0, 0]
+
+
+def test_no_runs_are_no_batches():
+    """A table of one condition may have none at rho = 1."""
+    runs = pd.DataFrame({"started_at": [], "wall_seconds": [], "host": []})
+    assert len(batch_of(runs)) == 0

@@ -18,7 +18,7 @@ def planned(*scales) -> pd.DataFrame:
     for one in scales:
         for run in make_plan(one).runs:
             rows.append({**run.row(), "scale": one.name, "spec": canonical_json(run.spec)})
-    return pd.DataFrame(rows).drop(columns=list(AXES))
+    return pd.DataFrame(rows).drop(columns=[*AXES, "iso"])
 
 
 def test_a_sweep_of_two_axes_splits_into_their_product_with_all_arms():
@@ -54,10 +54,16 @@ def test_budgets_are_those_asked_for():
     assert [one.axes["budget"] for one in found] == pytest.approx([2e11, 4e11], rel=0.01)
 
 
-def test_the_papers_two_scales_are_two_conditions_of_their_budgets():
+def test_the_papers_two_scales_are_two_curves_at_each_of_their_budgets():
     found = split_conditions(planned(load("5.7B"), load("10B")), "plan")
-    assert labels(found) == ["10B", "5.7B"]
-    assert [one.axes["budget"] for one in found] == pytest.approx([6e20, 2e20], rel=0.01)
+    assert labels(found) == [
+        "10B, iso strict",
+        "10B, iso paper",
+        "5.7B, iso strict",
+        "5.7B, iso paper",
+    ]
+    budgets = [one.axes["budget"] for one in found]
+    assert budgets == pytest.approx([6e20, 6e20, 2e20, 2e20], rel=0.01)
 
 
 def test_a_diverged_run_stays_with_its_fellows():

@@ -11,6 +11,7 @@ from analysis.simulation.conditions import AxesTruth
 from analysis.simulation.sweeps import Noise, Truth, simulate
 from tests.analysis.scaling.conftest import BUDGETS, holds, law, quick, table, width
 from tests.analysis.scaling.test_raw_law import PLANTED, RHO, planted
+from tests.analysis.tables import EXACT
 
 LENGTHS = (10.0, 20.0, 40.0, 80.0)
 MIDDLE = float(np.log2(LENGTHS).mean())
@@ -81,6 +82,8 @@ def test_it_says_what_it_needs():
     assert "needs two seeds" in str(why_no_raw_law(alone.axes, alone.sweeps))
     with pytest.raises(ValueError, match="needs two seeds"):
         fit_raw_laws(alone.axes, alone.sweeps)
+    exact = law(noise=EXACT)
+    assert "there is none" in str(why_no_raw_law(exact.axes, exact.sweeps))
     origin = {"total_over_active": 5, "budget": 6e20}
     places = [{"total_over_active": 5 * (1 + i % 2), **one} for i, one in enumerate(BUDGETS * 2)]
     both = quick(table(AxesTruth(origin), places)).scaling

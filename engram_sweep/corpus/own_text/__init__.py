@@ -1,0 +1,1 @@
+"""A user's own text or token files -> a shard folder."""
