@@ -40,15 +40,19 @@ ANALYSIS = drawn("The rooms of analysis")
 BOTH_READ = {
     "atomic_files",
     "cli.options",
+    "cli.own_size",
     "errors",
     "planning.arms",
     "planning.axes",
+    "planning.own_machine",
+    "planning.own_size",
     "runs.records",
     "runs.table_files",
 }
 """Modules of engram_sweep that analysis imports: no model, no training, no launching.
 
-`cli.options` is what commands share: `--set`, and for `power` the scale that is named."""
+`cli.options` is what commands share: `--set`, and for `power` the scale that is named;
+`own_size` is for `init`, which asks power for seeds."""
 
 
 def imports(path: Path) -> Iterator[str]:

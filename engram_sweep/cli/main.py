@@ -13,7 +13,18 @@ import sys
 from importlib.metadata import entry_points
 
 from engram_sweep import __version__
-from engram_sweep.cli import data, doctor, export, inspect_ngrams, keys, plan, status, sweep, tune
+from engram_sweep.cli import (
+    completion,
+    data,
+    doctor,
+    export,
+    inspect_ngrams,
+    keys,
+    plan,
+    status,
+    sweep,
+    tune,
+)
 from engram_sweep.cli.parser import Parser
 from engram_sweep.errors import UserError, did_you_mean, printable
 
@@ -29,6 +40,7 @@ COMMANDS = (
     inspect_ngrams.register,
     keys.register,
     doctor.register,
+    completion.register,
 )
 """Commands of this package, in the order of `--help`."""
 VERSION = ("-V", "--version")

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engram_sweep.errors import UserError
+
 if TYPE_CHECKING:
     from engram_sweep.config.scale import Scale
     from engram_sweep.planning.plan import Plan
@@ -154,3 +156,18 @@ def plan_of(options: argparse.Namespace) -> Plan:
 
     scale = scale_of(options)
     return make_plan(scale.in_full() if options.full else scale)
+
+
+def check_corpus(scale: Scale, options: argparse.Namespace) -> None:
+    """Refuse `--corpus` for a scale that would not read it.
+
+    Raises:
+        UserError: the scale's text comes from a package.
+    """
+    from engram_sweep.corpus.sources import SHARDS
+
+    if options.corpus is not None and scale.corpus.source != SHARDS:
+        raise UserError(
+            f"--corpus {options.corpus}: expected a scale whose corpus.source is {SHARDS}, "
+            f"{scale.name} trains on {scale.corpus.source}"
+        )

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engram_sweep.cli.options import add_command, plan_of, positive
+from engram_sweep.cli.options import add_command, check_corpus, plan_of, positive
 from engram_sweep.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def _plan(options: argparse.Namespace) -> int:
     from engram_sweep.planning.notes import plan_notes
 
     plan = plan_of(options)
+    check_corpus(plan.scale, options)
     price = price_of(plan.scale.launch, options.gpu, options.mfu, options.gpus, options.price)
     estimate, gpus = cost(plan, price), plan.scale.launch.gpus
     notes = plan_notes(plan, estimate, _text_tokens(plan, options))

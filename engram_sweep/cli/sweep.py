@@ -7,7 +7,13 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engram_sweep.cli.options import add_command, add_dry_run_option, add_launch_options, plan_of
+from engram_sweep.cli.options import (
+    add_command,
+    add_dry_run_option,
+    add_launch_options,
+    check_corpus,
+    plan_of,
+)
 from engram_sweep.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,7 +55,7 @@ def _launch(plan: Plan, options: argparse.Namespace, only: set[str] | None) -> i
     from engram_sweep.launch.driver_lock import process_started
     from engram_sweep.launch.sweep import sweep
 
-    _check_corpus(plan, options)
+    check_corpus(plan.scale, options)
     if options.dry_run:
         return _dry_run(plan, options)
     _check_price(plan, options, only)
@@ -100,21 +106,6 @@ def _dry_run(plan: Plan, options: argparse.Namespace) -> int:
         "(where there is sbatch)"
     )
     return 0
-
-
-def _check_corpus(plan: Plan, options: argparse.Namespace) -> None:
-    """Refuse `--corpus` for a scale that would not read it.
-
-    Raises:
-        UserError: the scale's text comes from a package.
-    """
-    from engram_sweep.corpus.sources import SHARDS
-
-    if options.corpus is not None and plan.scale.corpus.source != SHARDS:
-        raise UserError(
-            f"--corpus {options.corpus}: expected a scale whose corpus.source is {SHARDS}, "
-            f"{plan.scale.name} trains on {plan.scale.corpus.source}"
-        )
 
 
 def _check_price(plan: Plan, options: argparse.Namespace, only: set[str] | None) -> None:

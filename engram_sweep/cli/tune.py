@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from engram_sweep.cli.options import add_command, add_launch_options, scale_of
+from engram_sweep.cli.options import add_command, add_launch_options, check_corpus, scale_of
 from engram_sweep.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def _tune(options: argparse.Namespace) -> int:
     if options.trials < 1:
         raise UserError(f"--trials: expected at least 1, got {options.trials}")
     first = trial_plan(scale, scale.training.learning_rate)
+    check_corpus(scale, options)
     _check_price(first, options)
     with status_view.Watch(first) as watch:
         trials = tune(

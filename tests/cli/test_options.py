@@ -52,7 +52,7 @@ def test_changes_are_those_of_the_scale() -> None:
     options = parse(*(word for change in words for word in ("--set", change)))
     assert changes_of(options) == (*words[:2], "training.tokens=1000000")
     assert scale_of(options).changes == changes_of(options)
-    assert {run.spec.seed for run in plan_of(options).runs} == {3}
+    assert {run.spec.seed for run in plan_of(options).runs if run.spec.rho < 1} == {3}
     assert changes_of(parse()) == ()
 
 

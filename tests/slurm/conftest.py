@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.slurm.cluster import Cluster, new_folder, what_is_missing
+from tests.slurm.sweeps import stop_drivers
 
 HERE = Path(__file__).resolve().parent
 
@@ -46,6 +47,7 @@ def cluster(
     try:
         yield running_cluster
     finally:
+        stop_drivers()
         running_cluster.clear()
 
 

@@ -27,12 +27,27 @@ def write_sweep(
     return folder
 
 
+DRIVERS: list[subprocess.Popen[str]] = []
+"""What tests have started: a driver that a failed one left behind must not disturb the next."""
+
+
 def driver(*words: str | Path, env: dict[str, str]) -> subprocess.Popen[str]:
     """A sweep in the background."""
     pipe = subprocess.PIPE
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command("sweep", "smoke", *words), cwd=ROOT, env=env, stdout=pipe, stderr=pipe, text=True
     )
+    DRIVERS.append(process)
+    return process
+
+
+def stop_drivers() -> None:
+    """Kill every driver that is left, and close its pipes."""
+    while DRIVERS:
+        process = DRIVERS.pop()
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def status(*words: str | Path) -> dict[str, Any]:
