@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from analysis.curve.readings import Interval
+from analysis.scaling.compute_gain import AXES_OF_COMPUTE, compute_gain
 from analysis.scaling.raw_laws import RawLaws
 
 
@@ -31,6 +32,13 @@ def state_raw_laws(raw: RawLaws) -> list[str]:
         lines.append(
             f"Held out one at a time, it misses conditions by {rho_star:.2f} in rho* and by "
             f"{gain:.4f} nats/token in the gain (root mean square)."
+        )
+    if raw.axis in AXES_OF_COMPUTE:
+        lines.append(
+            "In training, the best hybrid is worth "
+            + ", ".join(f"{_worth(raw, size)} at {_value(raw, size):.3g}" for size in raw.sizes)
+            + f" {raw.axis} (how many times as long pure MoE would train for the same loss, at "
+            "equal FLOPs per token)."
         )
     return lines
 
@@ -69,9 +77,30 @@ def raw_json(raw: RawLaws) -> dict[str, Any]:
             }
             for i, law in enumerate(raw.laws)
         ],
+        "compute_gain": [
+            {raw.axis: _value(raw, size), "times": found.as_dict()}
+            for size in raw.sizes
+            if (found := compute_gain(raw, size + raw.centre)) is not None
+        ],
         "held_out": [{"rho_star_error": one, "gain_error": two} for one, two in raw.errors],
         "level": raw.level,
     }
+
+
+def _value(raw: RawLaws, size: float) -> float:
+    return float(2.0 ** (size + raw.centre))
+
+
+def _worth(raw: RawLaws, size: float) -> str:
+    """Return the compute-equivalent gain at a size with its limits, "1.23x [1.10, 1.40]"."""
+    found = compute_gain(raw, size + raw.centre)
+    assert found is not None  # the axis is one of compute and a law is in play
+    if found.low is None:
+        return "more than pure MoE was followed"
+    if found.value is None:
+        return f"at least {found.low:.2f}x"
+    high = "?" if found.high is None else f"{found.high:.2f}"
+    return f"{found.value:.2f}x [{found.low:.2f}, {high}]"
 
 
 def _signed(one: Interval) -> str:

@@ -35,8 +35,8 @@ class RawLaws:
     """Of every law in play, what other noise would have given."""
     centre: float
     """Middle of the conditions, log2 of the axis."""
-    span: tuple[float, float]
-    """Smallest and largest condition, log2 from the middle."""
+    sizes: tuple[float, ...]
+    """The conditions' places on the axis, each once, ascending, log2 from the middle."""
     lowest: float
     """Smallest rho of any condition."""
     level: float
@@ -44,6 +44,11 @@ class RawLaws:
     errors: tuple[tuple[float, float], ...]
     """For every condition, measured less predicted by the laws of the others: of rho*, and of the
     gain in nats/token; empty if too few would be left."""
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Smallest and largest condition, log2 from the middle."""
+        return self.sizes[0], self.sizes[-1]
 
     def predict(self, position: float) -> OptimumAndGain:
         """Return rho* and the gain at a position (log2 of the axis).
@@ -121,11 +126,17 @@ def fit_raw_laws(axes: Axes, sweeps: Sequence[SweepAnalysis], draws: int = DRAWS
         in_play=in_play,
         draws=drawn,
         centre=centre,
-        span=(float(sizes.min()), float(sizes.max())),
+        sizes=_once(sizes),
         lowest=lowest,
         level=sweeps[0].level,
         errors=_held_out(sizes, sweeps, [laws[i] for i in in_play], lowest),
     )
+
+
+def _once(sizes: np.ndarray) -> tuple[float, ...]:
+    """Return sizes ascending, those that differ by a hundredth of a doubling once."""
+    _, first = np.unique(np.round(sizes, 2), return_index=True)
+    return tuple(float(size) for size in sizes[first])
 
 
 def _points(sizes: np.ndarray, sweeps: Sequence[SweepAnalysis]) -> Points:
