@@ -27,9 +27,9 @@ FEW_ANCHORS = 2
 QUIET_SHARE, QUIET_SHARE_OF_FEW = 0.6, 0.35
 """Prior probability of kappa = 1 with more than FEW_ANCHORS runs at rho = 1, and with no more.
 
-They are the largest for which a gain is claimed on a flat curve in 5 to 6 % of sweeps, whatever
-kappa is (docs/lab-notebook.md). That the best weights depend on the design is usual of tests with
-a parameter that is not in question (Elliott, Mueller & Watson, 2015).
+They are about the largest for which a gain is claimed on a flat curve in no more than some 6 % of
+sweeps, whatever kappa is (docs/lab-notebook.md). That the best weights depend on the design is
+usual of tests with a parameter that is not in question (Elliott, Mueller & Watson, 2015).
 """
 SHIFT_SCALE = 0.6
 """Scale of the half-Cauchy prior of the seeds' standard deviation, in units of sigma."""
