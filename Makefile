@@ -50,7 +50,7 @@ lint: $(BIN)/.ready
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 
-# How often the intervals cover a known truth: an hour of one core; its table stands in docs/lab-notebook.md.
+# How often the intervals cover a known truth: about three hours of one core; its tables stand in docs/lab-notebook.md.
 coverage: $(BIN)/.ready
 	OMP_NUM_THREADS=1 $(BIN)/python -W error -m analysis.simulation.coverage --sweeps 600
 

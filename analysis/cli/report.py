@@ -98,7 +98,9 @@ def run_fit(options: argparse.Namespace) -> int:
         print(json.dumps(joint_json(joint, places), allow_nan=False))
     else:
         told = (
-            [prediction_sentence(joint.scaling, place) for place in places] if joint.scaling else []
+            [prediction_sentence(joint.scaling, place, joint.raw) for place in places]
+            if joint.scaling
+            else []
         )
         for name, one in zip(joint.labels, joint.sweeps, strict=True):
             print(f"{name}: {state_verdict(one).sentence}")

@@ -8,10 +8,12 @@ import numpy as np
 from analysis.curve.readings import Interval
 from analysis.report.iso import iso_json, state_iso
 from analysis.report.numbers import as_json
+from analysis.report.raw_sentences import predict_raw, raw_json, state_raw_laws
 from analysis.runs.conditions import AXES
 from analysis.scaling.axes import Axes
 from analysis.scaling.joint import JointAnalysis
 from analysis.scaling.law import OptimumAndGain, ScalingFit
+from analysis.scaling.raw_laws import RawLaws
 from analysis.sweep.verdict import DOUBT
 from engram_sweep.errors import UserError
 from engram_sweep.planning.axes import AXES as ALL_AXES
@@ -56,6 +58,8 @@ def state_joint(joint: JointAnalysis) -> list[str]:
             )
         lines += _silent(fit.axes)
         lines += _tests(fit)
+    if joint.raw is not None:
+        lines += state_raw_laws(joint.raw)
     lines += [
         f"The anchor drifts: {one.sentence}" for one in joint.anchors if (one.p_value or 1) < DOUBT
     ]
@@ -63,8 +67,15 @@ def state_joint(joint: JointAnalysis) -> list[str]:
     return lines
 
 
-def prediction_sentence(scaling: ScalingFit, place: Mapping[str, float]) -> str:
+def prediction_sentence(
+    scaling: ScalingFit, place: Mapping[str, float], raw: RawLaws | None = None
+) -> str:
     """Return what to expect at values of the axes.
+
+    Args:
+        scaling: the law of the readings.
+        place: values by axis.
+        raw: the laws over all losses, if there are some.
 
     Raises:
         UserError: the values lie off what the conditions span.
@@ -76,7 +87,7 @@ def prediction_sentence(scaling: ScalingFit, place: Mapping[str, float]) -> str:
     return (
         f"At {where}{far}: rho* {_number(reading.rho_star, 2)}, gain over rho = 1 "
         f"{_number(reading.gain_over_moe, 4)} nats/token ({scaling.level:.0%} intervals for a "
-        "new condition)."
+        "new condition)." + ("" if raw is None else predict_raw(raw, float(position[0])))
     )
 
 
@@ -103,6 +114,7 @@ def joint_json(joint: JointAnalysis, places: list[dict[str, float]]) -> dict[str
             for name, one, sweep in zip(joint.labels, joint.conditions, joint.sweeps, strict=True)
         ],
         "left_out": list(joint.left_out),
+        "raw_law": joint.raw and raw_json(joint.raw),
         "iso": [iso_json(joint, one) for one in joint.iso],
         "joint": None if joint.scaling is None else _law_json(joint.scaling, places),
         "anchors": [
@@ -135,7 +147,10 @@ def _law_json(fit: ScalingFit, places: list[dict[str, float]]) -> dict[str, Any]
             name: {
                 "low": float(2**low),
                 "high": float(2**high),
-                "per_doubling": _both(fit.slopes[name]),
+                "per_doubling": {
+                    "rho_star": fit.slopes[name].rho_star.as_dict(),
+                    "gain_factor": fit.slopes[name].gain_factor.as_dict(),
+                },
             }
             for name, low, high in zip(
                 fit.axes.names,
@@ -189,8 +204,8 @@ def _slope(fit: ScalingFit, axis: str) -> str:
     reading = fit.slopes[axis]
     return (
         f"Per doubling of {axis} ({values.min():.3g} to {values.max():.3g}{unit}, {count} "
-        f"values{bend}) rho* moves by {_number(reading.rho_star, 3, '+')} and the gain by "
-        f"{_number(reading.gain_over_moe, 4, '+')} nats/token ({fit.level:.0%} intervals)."
+        f"values{bend}) rho* moves by {_number(reading.rho_star, 3, '+')} and the gain becomes "
+        f"{_number(reading.gain_factor, 2)} times as large ({fit.level:.0%} intervals)."
     )
 
 

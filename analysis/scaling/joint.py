@@ -10,6 +10,7 @@ from analysis.runs.conditions import Condition, labels, split_conditions
 from analysis.runs.iso_modes import PAPER
 from analysis.scaling.iso_difference import IsoDifference, iso_differences
 from analysis.scaling.law import ScalingFit, scaling, why_no_law
+from analysis.scaling.raw_laws import RawLaws, fit_raw_laws, why_no_raw_law
 from analysis.sweep.anchor_drift import AnchorDrift, compare_anchors
 from analysis.sweep.sweep_analysis import DELTA, LEVEL, SweepAnalysis, analyse_sweep
 from engram_sweep.errors import UserError
@@ -31,6 +32,8 @@ class JointAnalysis:
     """The law of all; None if `reason` says why not."""
     reason: str | None
     """Why there is no law."""
+    raw: RawLaws | None
+    """The laws over all losses; None if there is no law, or a reason against these."""
     anchors: tuple[AnchorDrift, ...]
     """What batches of an anchor that several conditions share say."""
     iso: tuple[IsoDifference, ...]
@@ -94,6 +97,10 @@ def joined(
     """
     names = labels(conditions)
     reason = _why_no_law(conditions, sweeps, names)
+    fit = scaling(conditions, sweeps) if reason is None else None
+    raw = None
+    if fit is not None and why_no_raw_law(fit.axes, sweeps) is None:
+        raw = fit_raw_laws(fit.axes, sweeps)
     # Strict and paper of one place hold the same anchors, not two batches of them.
     once = [s for one, s in zip(conditions, sweeps, strict=True) if one.iso != PAPER]
     return JointAnalysis(
@@ -101,8 +108,9 @@ def joined(
         labels=tuple(names),
         sweeps=tuple(sweeps),
         left_out=left_out,
-        scaling=scaling(conditions, sweeps) if reason is None else None,
+        scaling=fit,
         reason=reason,
+        raw=raw,
         anchors=_shared_anchors(once),
         iso=iso_differences(conditions, sweeps),
     )

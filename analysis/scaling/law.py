@@ -1,8 +1,9 @@
 """The joint fit: how rho* and the gain move along the axes, and what a new condition would show.
 
-Every condition has its own curve (curve.fit), level and shape included; what is read off the
-curves, rho* and the gain over rho = 1, is linear in the logarithms of the axes. Intervals are
-percentiles of the curves' own bootstrap (curve.bootstrap), every draw fitted again. By how much
+Every condition has its own curve (curve.fit), level and shape included; of what is read off the
+curves, rho* is linear in the logarithms of the axes and the gain over rho = 1 is a power of them
+(log_gain.py). Intervals are percentiles of the curves' own bootstrap (curve.bootstrap), every draw
+fitted again. By how much
 conditions scatter around the law beyond noise is estimated from their distances to it and added,
 Student-t for the few of them.
 """
@@ -17,22 +18,35 @@ from analysis.curve.readings import Interval
 from analysis.runs.conditions import Condition, labels
 from analysis.scaling.axes import Axes, axes_of
 from analysis.scaling.condition_noise import draw_errors_of_conditions, inverse_variances
+from analysis.scaling.readings_law import ScalingLaw
 from analysis.sweep.sweep_analysis import BOOTSTRAP_SEED, SweepAnalysis
 from analysis.threads import one_thread
 
 DRAWS = 500
 """Curves of every condition; its own analysis has spent more on its own intervals."""
 QUANTITIES = ("rho_star", "gain_over_moe")
+MAX_EXPONENT = 10.0
+"""Limit of a drawn exponent of the gain: beyond a factor of 1000 per doubling nothing is known."""
 
 
 @dataclass(frozen=True)
 class OptimumAndGain:
-    """The two quantities of a condition, or their change per doubling, or an error of theirs."""
+    """The two quantities of a condition."""
 
     rho_star: Interval
     """Share of the lowest loss."""
     gain_over_moe: Interval
     """Loss at rho = 1 minus the lowest, nats/token."""
+
+
+@dataclass(frozen=True)
+class PerDoubling:
+    """How the two quantities change when an axis doubles."""
+
+    rho_star: Interval
+    """Change of the share of the lowest loss."""
+    gain_factor: Interval
+    """Factor of the gain."""
 
 
 @dataclass(frozen=True)
@@ -43,53 +57,6 @@ class HeldOut:
     """What the law of the others says, with the noise behind it."""
     error: tuple[float, float]
     """Measured minus predicted: of rho*, and of the gain in nats/token."""
-
-
-@dataclass(frozen=True)
-class ScalingLaw:
-    """Both quantities at any position, with draws of what they could have been."""
-
-    axes: Axes
-    """Where the conditions lie."""
-    weights: np.ndarray
-    """Weight of every condition, for each quantity, shape (2, n)."""
-    measured: np.ndarray
-    """Both quantities of every condition, shape (2, n)."""
-    errors: np.ndarray | None
-    """Draws of how far they are off, shape (2, n, B); None if no seed repeats."""
-
-    def at(self, row: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return the law at a row (1 + k,) of the design: values (2,), draws of errors (2, B)."""
-        along = np.einsum("p,qpn->qn", row, self._solve())
-        value = np.einsum("qn,qn->q", along, self.measured)
-        return value, None if self.errors is None else np.einsum("qn,qnb->qb", along, self.errors)
-
-    def distances(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return residuals of the conditions and draws of those that noise alone would cause.
-
-        Their shapes are (2, n) and (2, n, B).
-        """
-        hat = np.einsum("np,qpm->qnm", self.axes.columns, self._solve())
-        off = np.eye(hat.shape[1]) - hat
-        distances = np.einsum("qnm,qm->qn", off, self.measured)
-        return distances, None if self.errors is None else np.einsum(
-            "qnm,qmb->qnb", off, self.errors
-        )
-
-    def without(self, i: int) -> "ScalingLaw":
-        """Return the law of the other conditions, in the same coordinates."""
-        weights = self.weights.copy()
-        weights[:, i] = 0.0
-        return replace(self, weights=weights)
-
-    def _solve(self) -> np.ndarray:
-        """Return weighted least squares as a matrix from measured values to coefficients.
-
-        Its shape is (2, 1 + k, n).
-        """
-        columns = self.axes.columns
-        weighted = columns.T[None] * self.weights[:, None, :]
-        return np.linalg.solve(weighted @ columns, weighted)
 
 
 @dataclass(frozen=True)
@@ -127,12 +94,35 @@ class ScalingFit:
         return tuple(self.predict(position) for position in self.axes.positions)
 
     @cached_property
-    def slopes(self) -> dict[str, OptimumAndGain]:
+    def slopes(self) -> dict[str, PerDoubling]:
         """Change per doubling, by axis."""
-        unit = np.eye(1 + len(self.axes.names))
-        return {
-            name: self.along(unit[1 + k], own_scatter=0.0) for k, name in enumerate(self.axes.names)
-        }
+        centre = self.axes.row(self.axes.centre)
+        here = self.law.at(centre)[0]
+        found = {}
+        for k, name in enumerate(self.axes.names):
+            unit = np.eye(len(centre))[1 + k]
+            # rho* one doubling from the centre less rho* there; of the gain the exponent itself,
+            # with the scatter of conditions in proportion to the gain at the centre.
+            value, errors = self.law.at(unit)
+            exponent = self.law.gain_coefficients[1 + k]
+            if errors is None:
+                rho_star = Interval(float(value[0]), None, None)
+                factor = Interval(float(2 ** exponent[0]), None, None)
+            else:
+                spread = self._scatter_along(unit, 0.0, errors.shape[1])
+                relative = spread[1] / (np.log(2) * here[1])
+                rho_star = _percentiles(value[0], value[0] + errors[0] + spread[0], self.level)
+                drawn = 2 ** np.clip(exponent[1:] + relative, -MAX_EXPONENT, MAX_EXPONENT)
+                factor = _percentiles(2 ** exponent[0], drawn, self.level)
+            found[name] = PerDoubling(rho_star, factor)
+        return found
+
+    def _scatter_along(self, row: np.ndarray, own_scatter: float, draws: int) -> np.ndarray:
+        """Return draws of what the scatter of conditions adds along a row, shape (2, draws)."""
+        columns = self.axes.columns
+        reach = np.sqrt(own_scatter + row @ np.linalg.inv(columns.T @ columns) @ row)
+        t = np.random.default_rng(BOOTSTRAP_SEED).standard_t(max(self.spare, 1), draws)
+        return reach * np.array(self.scatter)[:, None] * t
 
     def predict(self, position: np.ndarray) -> OptimumAndGain:
         """Return the expectation at a position (Axes.place), with a new condition's interval."""
@@ -152,17 +142,12 @@ class ScalingFit:
         """Return the law along a row of the design, shape (1 + k,).
 
         Args:
-            row: axes.Axes.row of a position, or a unit row for a coefficient.
+            row: axes.Axes.row of a position.
             own_scatter: 1 for a new condition, which scatters around the law; 0 for the law itself.
         """
         value, errors = self.law.at(row)
         if errors is not None:
-            columns = self.axes.columns
-            reach = np.sqrt(own_scatter + row @ np.linalg.inv(columns.T @ columns) @ row)
-            t = np.random.default_rng(BOOTSTRAP_SEED).standard_t(
-                max(self.spare, 1), errors.shape[1]
-            )
-            errors = errors + reach * np.array(self.scatter)[:, None] * t
+            errors = errors + self._scatter_along(row, own_scatter, errors.shape[1])
         return _reading(value, errors, self.level)
 
 
@@ -265,10 +250,14 @@ def _reading(value: np.ndarray, errors: np.ndarray | None, level: float) -> Opti
     """Return percentiles of values (2,) with draws of their errors (2, B)."""
     if errors is None:
         return OptimumAndGain(*(Interval(float(v), None, None) for v in value))
-    low, high = np.quantile(value[:, None] + errors, [(1 - level) / 2, (1 + level) / 2], axis=1)
     return OptimumAndGain(
-        *(Interval(float(v), float(a), float(b)) for v, a, b in zip(value, low, high, strict=True))
+        *(_percentiles(v, v + one, level) for v, one in zip(value, errors, strict=True))
     )
+
+
+def _percentiles(value: float, drawn: np.ndarray, level: float) -> Interval:
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(value), float(low), float(high))
 
 
 def _clipped(one: Interval, low: float, high: float) -> Interval:

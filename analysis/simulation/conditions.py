@@ -19,7 +19,7 @@ from analysis.simulation.sweeps import (
 
 @dataclass(frozen=True)
 class AxesTruth:
-    """rho* and gain, linear in log2 of each axis."""
+    """rho*, linear in log2 of each axis, and the gain, a power of it."""
 
     origin: Mapping[str, float]
     """Value of each axis where rho* and gain are those below."""
@@ -29,8 +29,8 @@ class AxesTruth:
     """Loss at rho = 1 minus the lowest there, nats/token."""
     rho_slope: Mapping[str, float] = field(default_factory=dict)
     """Change of rho* per doubling, by axis."""
-    gain_slope: Mapping[str, float] = field(default_factory=dict)
-    """Change of the gain per doubling, nats/token, by axis."""
+    gain_exponent: Mapping[str, float] = field(default_factory=dict)
+    """Exponent of the gain, by axis: at -1 it halves per doubling."""
     rho_scatter: float = 0.0
     """Standard deviation of conditions around that law, in rho."""
     gain_scatter: float = 0.0
@@ -42,8 +42,8 @@ class AxesTruth:
         rho_star = self.rho_star + sum(
             slope * moved[axis] for axis, slope in self.rho_slope.items()
         )
-        gain = self.gain + sum(slope * moved[axis] for axis, slope in self.gain_slope.items())
-        return float(rho_star), float(gain)
+        powers = sum(power * moved[axis] for axis, power in self.gain_exponent.items())
+        return float(rho_star), float(self.gain * 2**powers)
 
 
 def curve_with(rho_star: float, gain: float) -> Truth:

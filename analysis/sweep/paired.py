@@ -1,13 +1,19 @@
 """The interval of a mean difference between runs of common seeds, with noise of its own size.
 
 How loud a pair is compared with the curve's runs is not known from two or three pairs, so their
-ratio has the prior of the anchor's noise (curve.noise) and is integrated.
+ratio has a prior and is integrated.
 """
 
 import numpy as np
 from scipy import optimize, special
 
-from analysis.curve.noise import KAPPA_MEDIAN, KAPPA_SPREAD, KAPPAS
+RATIO_MEDIAN, RATIO_SPREAD = 2.0, 1.5
+"""Prior of a pair's noise over a run's: log ratio is normal around log 2 with this deviation.
+
+Two equal runs differ by 1.4 times the noise of one, and the arm or rho = 1 may be louder.
+"""
+RATIOS = RATIO_MEDIAN * np.exp(RATIO_SPREAD * np.linspace(-2.5, 2.5, 21))
+"""Grid of it, evenly spaced in its logarithm."""
 
 
 def paired_limits(
@@ -25,14 +31,14 @@ def paired_limits(
     squares = float(((differences - differences.mean()) ** 2).sum())
     total = dof + count - 1
     # Both sums of squares measure sigma once the ratio is given; sigma is integrated exactly.
-    pooled = dof * variance + squares / KAPPAS**2
+    pooled = dof * variance + squares / RATIOS**2
     if not pooled.min() > 0:
         return float(differences.mean()), float(differences.mean())
-    log_post = -(count - 1) * np.log(KAPPAS) - total / 2 * np.log(pooled)
-    log_post -= 0.5 * (np.log(KAPPAS / KAPPA_MEDIAN) / KAPPA_SPREAD) ** 2
+    log_post = -(count - 1) * np.log(RATIOS) - total / 2 * np.log(pooled)
+    log_post -= 0.5 * (np.log(RATIOS / RATIO_MEDIAN) / RATIO_SPREAD) ** 2
     weight = np.exp(log_post - log_post.max())
     weight /= weight.sum()
-    error = KAPPAS * np.sqrt(pooled / total / count)
+    error = RATIOS * np.sqrt(pooled / total / count)
 
     # A mixture of Student's t: its quantile is where the mean of their distributions is.
     def beyond(reach: float) -> float:

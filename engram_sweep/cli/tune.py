@@ -17,7 +17,10 @@ def register(commands) -> None:
     summary = "is the learning rate fair to pure MoE and to the hybrid?"
     command = add_command(commands, "tune", summary, _tune)
     command.add_argument(
-        "--trials", type=int, default=6, help="learning rates to try, two runs each (default: 6)"
+        "--trials",
+        type=int,
+        default=6,
+        help="learning rates in all, those trained before included, two runs each (default: 6)",
     )
     add_launch_options(command)
 

