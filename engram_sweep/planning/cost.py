@@ -11,7 +11,7 @@ import heapq
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engram_sweep.config.scale import Launch
+from engram_sweep.config.launch import Launch
 from engram_sweep.errors import UserError
 from engram_sweep.planning.kept_weights import WEIGHT_BYTES, kept_bytes, weight_bytes
 from engram_sweep.planning.ledger import BACKWARD

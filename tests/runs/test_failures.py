@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from engram_sweep.config.scale import Retries
+from engram_sweep.config.launch import Retries
 from engram_sweep.runs.failures import FailureKind, kind_of, tries_allowed
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engram_sweep import worker
-from engram_sweep.config.scale import Launch, Scale
+from engram_sweep.config.launch import Launch
+from engram_sweep.config.scale import Scale
 from engram_sweep.config.slurm import Shape
 from engram_sweep.launch.executors.local import SIGNAL_SECONDS, missing_gpu
 from engram_sweep.launch.executors.protocol import Placement

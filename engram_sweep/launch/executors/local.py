@@ -14,7 +14,8 @@ from pathlib import Path
 import submitit
 
 from engram_sweep import worker
-from engram_sweep.config.scale import Launch, Scale
+from engram_sweep.config.launch import Launch
+from engram_sweep.config.scale import Scale
 from engram_sweep.config.slurm import Shape
 from engram_sweep.launch import snapshot
 from engram_sweep.launch.executors.protocol import Placement

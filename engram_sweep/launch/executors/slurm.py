@@ -23,7 +23,8 @@ from typing import Any
 import submitit
 
 from engram_sweep.atomic_files import write_atomically, write_json
-from engram_sweep.config.scale import Launch, Scale
+from engram_sweep.config.launch import Launch
+from engram_sweep.config.scale import Scale
 from engram_sweep.config.slurm import Shape, Slurm, merged, read_user_file, shape
 from engram_sweep.launch import snapshot
 from engram_sweep.launch.executors.protocol import Placement, Refused
