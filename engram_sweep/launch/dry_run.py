@@ -43,10 +43,10 @@ def write(plan: Plan, results: Path, estimate: dict[str, Any]) -> Path:
         OSError: it cannot be written.
     """
     scale = plan.scale
-    placement = SlurmScheduler().placement(scale)
+    resources = SlurmScheduler().resources(scale)
     home = results.resolve() / scale.name
     state = code_state()
-    request = request_of(scale, placement, home / "code" / snapshot.digest(snapshot.PACKAGE, state))
+    request = request_of(scale, resources, home / "code" / snapshot.digest(snapshot.PACKAGE, state))
     runs = [
         status.run for status in sweep_status(plan, results) if not (status.finished or status.live)
     ]
@@ -69,7 +69,7 @@ def write(plan: Plan, results: Path, estimate: dict[str, Any]) -> Path:
         folder / "plan.json",
         {
             "scale": scale.name,
-            "shape": asdict(placement.shape),
+            "shape": asdict(resources.shape),
             "time_limit_minutes": request.minutes,
             "code": state,
             "arrays": arrays,

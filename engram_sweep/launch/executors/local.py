@@ -18,7 +18,7 @@ from engram_sweep.config.launch import Launch
 from engram_sweep.config.scale import Scale
 from engram_sweep.config.slurm import Shape
 from engram_sweep.launch import snapshot
-from engram_sweep.launch.executors.protocol import Placement
+from engram_sweep.launch.executors.protocol import Resources
 from engram_sweep.launch.jobs import Job, State, now
 from engram_sweep.launch.worker_command import run_folder_of, worker_command
 from engram_sweep.runs.provenance import code_state
@@ -189,15 +189,15 @@ class LocalScheduler:
         """Return that a GPU is missing, or None."""
         return missing_gpu(scale)
 
-    def placement(self, scale: Scale) -> Placement:
+    def resources(self, scale: Scale) -> Resources:
         """Return one process per GPU of a run, or one."""
         gpus = scale.launch.gpus if scale.launch.gpu else 0
-        return Placement(Shape(devices=max(1, gpus), gpus_per_node=gpus), SIGNAL_SECONDS)
+        return Resources(Shape(devices=max(1, gpus), gpus_per_node=gpus), SIGNAL_SECONDS)
 
-    def start(self, scale: Scale, placement: Placement, folder: Path) -> LocalExecutor:
+    def start(self, scale: Scale, resources: Resources, folder: Path) -> LocalExecutor:
         """Take the snapshot and return the executor."""
         code = snapshot.take(folder / "code", code_state())
-        return LocalExecutor(scale.launch.timeout_minutes, placement.shape, code)
+        return LocalExecutor(scale.launch.timeout_minutes, resources.shape, code)
 
     def max_concurrent(self, launch: Launch) -> int:
         """Return `launch.parallel`, or one worker per core, or one on GPUs."""
