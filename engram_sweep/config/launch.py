@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from engram_sweep.config.sections import Count, Positive
 from engram_sweep.config.slurm import Slurm
@@ -28,6 +29,15 @@ class Retries(Section):
     """Its worker raised an exception."""
     bad_data: Tries = 0
     """The corpus or a file of the run is not what it should be."""
+
+
+def _shard(value: object) -> object:
+    named = isinstance(value, str) and value in ("node", "all")
+    counted = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    if not (named or counted):
+        # Pydantic would report one problem for each of the two kinds.
+        raise PydanticCustomError("shard", "expected node, all or a number of processes")
+    return value
 
 
 class Launch(Section):
@@ -54,8 +64,24 @@ class Launch(Section):
     """The GPU that the cost is estimated for; instead of `sustained_gflops`."""
     gpus: Count = 1
     """GPUs of one run."""
-    mfu: Annotated[float, Field(gt=0, le=1)] = 0.4
-    """Share of the GPU's dense bf16 peak that training is expected to sustain."""
+    mfu: Annotated[float, Field(gt=0, le=1)] = 0.22
+    """Share of the GPU's dense bf16 peak that training is expected to sustain (docs/scales.md)."""
+    shard: Annotated[Literal["node", "all"] | Count, BeforeValidator(_shard)] = "node"
+    """Processes of a run that share one copy of the weights: those of a node, all, or a number.
+
+    It divides the processes of a run. N-gram tables lie on all of them whatever it is."""
+    micro_windows: Count | None = None
+    """Windows that each GPU trains at once, a divisor of its part of a step.
+
+    If left out, as many as fit on paper; all of them without GPUs."""
+    recompute: bool | None = None
+    """Whether blocks are computed again in the backward pass (activation checkpointing).
+
+    If left out, only if it does not fit otherwise; no without GPUs."""
+    tables: Literal["device", "host"] = "device"
+    """Where n-gram tables and their optimizer states lie: on the GPUs, or in their host's memory.
+
+    For tables larger than the GPUs of a run; without GPUs both are the same memory."""
     slurm: Slurm = Slurm()
     """What SLURM is asked for; the user's own `cluster.yaml` gives what is left out here."""
 

@@ -82,6 +82,12 @@ class Scale(Section):
                 "launch.gpus: expected a divisor of training.batch_windows "
                 f"({self.training.batch_windows}), got {self.launch.gpus}"
             )
+        shard, gpus = self.launch.shard, self.launch.gpus
+        if self.launch.gpu and isinstance(shard, int) and gpus % shard:
+            raise ValueError(
+                f"launch.shard: expected node, all or a divisor of launch.gpus ({gpus}), got "
+                f"{shard}"
+            )
         if self.launch.corpus_path is not None and self.corpus.source != SHARDS:
             raise ValueError(
                 f"launch.corpus_path: expected no such key where corpus.source is "

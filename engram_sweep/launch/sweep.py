@@ -22,6 +22,7 @@ from engram_sweep.own_folders import (
     show_to_group,
 )
 from engram_sweep.placement import Placement
+from engram_sweep.planning.cost import placement_of
 from engram_sweep.planning.kept_weights import keeps_weights
 from engram_sweep.planning.notes import too_short
 from engram_sweep.planning.plan import Plan
@@ -58,7 +59,7 @@ def sweep(
 
     Raises:
         UserError: the corpus is missing or another one, this machine is not what the scale asks
-            for, or the results folder cannot be written.
+            for, a run does not fit into its GPUs, or the results folder cannot be written.
         KeyboardInterrupt: stopped; workers of this driver were asked to stop.
     """
     check_path(results)
@@ -79,13 +80,14 @@ def sweep(
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         resources = chosen.resources(plan.scale) if todo else None
+        placement = placement_of(plan, resources.shape) if resources else Placement()
         _refuse_foreign(plan, results, todo)
         orders: dict[str, WorkOrder] = {}
         if resources is not None:
             shards = prepare(plan.runs[0].spec.corpus, results / "corpora", corpus)
             _check_vocabulary(plan, shards)
             _check_window(plan, shards)
-            orders = _work_orders(plan, todo, resources, shards)
+            orders = _work_orders(plan, todo, resources, placement, shards)
         _claim(plan, results)
         for status in todo:
             if not status.live:
@@ -197,7 +199,11 @@ def _claim(plan: Plan, results: Path) -> None:
 
 
 def _work_orders(
-    plan: Plan, todo: list[RunStatus], resources: Resources, shards: Path
+    plan: Plan,
+    todo: list[RunStatus],
+    resources: Resources,
+    placement: Placement,
+    shards: Path,
 ) -> dict[str, WorkOrder]:
     """Return what to train, by run id."""
     launch, shape, keep_weights = plan.scale.launch, resources.shape, keeps_weights(plan)
@@ -222,7 +228,7 @@ def _work_orders(
             keep_weights=keep_weights,
             retries=launch.retries.model_dump(),
             group_readable=plan.scale.results.group_readable,
-            placement=Placement(shards=shape.nodes * shape.devices),
+            placement=placement,
             spec=run.spec,
         )
         for run in (status.run for status in todo)

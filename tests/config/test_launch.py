@@ -8,6 +8,13 @@ from tests.config.conftest import refusal
 from tests.examples import write_scale
 
 IMPOSSIBLE = [
+    (
+        {"launch__shard": "rack"},
+        r"launch\.shard: expected node, all or a number of processes, got 'rack'$",
+    ),
+    ({"launch__shard": 0}, r"launch\.shard: expected node, all or a number of processes, got 0$"),
+    ({"launch__micro_windows": 0}, r"launch\.micro_windows: .*greater than or equal to 1, got 0"),
+    ({"launch__tables": "disk"}, r"launch\.tables: .*'device' or 'host', got 'disk'"),
     ({"launch__gpu": "h100"}, r"launch\.gpu: expected either this key or sustained_gflops"),
     (
         {"launch__sustained_gflops": None},

@@ -51,6 +51,10 @@ IMPOSSIBLE = [
         {"launch": {"gpu": "h100", "gpus": 3}},
         r"launch\.gpus: expected a divisor of training\.batch_windows \(8\), got 3",
     ),
+    (
+        {"launch": {"gpu": "h100", "gpus": 4, "shard": 3}},
+        r"launch\.shard: expected node, all or a divisor of launch\.gpus \(4\), got 3",
+    ),
     ({"model__top_k": 40}, r"model\.top_k: expected less than routed_experts \(40\), got 40"),
     ({"model__n_kv_heads": 3}, r"model\.n_kv_heads: expected a divisor of n_heads \(4\), got 3"),
     (

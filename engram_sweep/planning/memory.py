@@ -1,0 +1,230 @@
+"""Bytes on each GPU of a run, under one placement.
+
+States are cut over the shards of a copy, n-gram tables over all processes. Beside them stands what
+exists only for a while: blocks that are gathered for use, the gradient of a block before it is cut
+again, activations of one micro-batch, logits of one chunk, the rows of a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from engram_sweep.placement import Placement
+from engram_sweep.planning.activations import (
+    BYTES,
+    block_bytes,
+    head_bytes,
+    logit_bytes,
+    stream_bytes,
+    work_bytes,
+)
+from engram_sweep.planning.kept_weights import WEIGHT_BYTES
+from engram_sweep.planning.ledger import BACKWARD, Entry
+from engram_sweep.planning.optimizers import state_bytes
+from engram_sweep.planning.plan import PlannedRun
+
+GRADIENT_BYTES = 4
+"""Gradients are float32, as weights are."""
+BLOCKS_GATHERED = 2
+"""The block at work and the next, whose parts travel meanwhile."""
+
+
+@dataclass(frozen=True)
+class MemoryBytes:
+    """Bytes on the GPU of a run that holds most."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    tables: int
+    """N-gram rows with their optimizer states; 0 if they lie in the memory of the host."""
+    gathered: int
+    """Whole blocks at work and on their way, and embedding and LM head."""
+    block_gradient: int
+    """Gradients of one block, or of embedding and LM head, before they are summed and cut."""
+    activations: int
+    """What one micro-batch keeps for its backward pass, and the widest block works in."""
+    logits: int
+    rows: int
+    """Rows that one step looks up, of all micro-batches, and their gradients."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(getattr(self, field.name) for field in fields(self))
+
+    @property
+    def states(self) -> int:
+        """What stays from step to step: weights, gradients, optimizer states, tables."""
+        return self.weights + self.gradients + self.optimizer + self.tables
+
+
+def windows_of_process(run: PlannedRun, placement: Placement) -> int:
+    """Return the windows of one step that each process trains."""
+    return run.spec.training.batch_windows // placement.processes
+
+
+def micro_windows(run: PlannedRun, placement: Placement) -> int:
+    """Return the windows of one micro-batch, those of the whole step if there is but one."""
+    return placement.micro_windows or windows_of_process(run, placement)
+
+
+def memory_bytes(run: PlannedRun, placement: Placement) -> MemoryBytes:
+    """Return the bytes on the GPU that holds most, the first of its shards."""
+    entries, training = run.allocation.ledger.entries, run.spec.training
+    whole = [entry for entry in entries if entry.shape and entry.part != "table"]
+    cut = {entry.name: largest_part(entry, placement.shards) for entry in whole}
+    return MemoryBytes(
+        weights=WEIGHT_BYTES * sum(cut.values()),
+        gradients=GRADIENT_BYTES * sum(cut.values()),
+        optimizer=sum(_cut(state_bytes(training, e), e, placement.shards) for e in whole),
+        tables=table_bytes(run, placement.processes) - host_bytes(run, placement),
+        gathered=_gathered(whole, placement, run.spec.training.precision),
+        block_gradient=_block_gradient(whole, placement),
+        activations=_activations(run, placement),
+        logits=_logits(run, placement),
+        rows=_row_bytes(run, placement),
+    )
+
+
+def largest_part(entry: Entry, parts: int) -> int:
+    """Return the numbers of a tensor on the process that holds most, cut along its rows."""
+    return _cut(entry.count, entry, parts)
+
+
+def _cut(amount: int, entry: Entry, parts: int) -> int:
+    """Return what the first of some parts has of an amount that lies evenly in a tensor's rows."""
+    rows = entry.shape[0]
+    return amount // rows * -(-rows // parts)
+
+
+def table_bytes(run: PlannedRun, processes: int) -> int:
+    """Return the bytes of rows and their states that the owner with most rows keeps."""
+    return sum(
+        _cut(WEIGHT_BYTES * entry.count + state_bytes(run.spec.training, entry), entry, processes)
+        for entry in run.allocation.ledger.entries
+        if entry.part == "table"
+    )
+
+
+def host_bytes(run: PlannedRun, placement: Placement) -> int:
+    """Return what of a run's tables lies in the memory of the host, per process."""
+    return table_bytes(run, placement.processes) if placement.tables == "host" else 0
+
+
+def block_of(entry: Entry) -> int | None:
+    """Return the block that a tensor lies in; None for embedding, head and what is beside them."""
+    words = entry.name.split(".")
+    return int(words[1]) if words[0] == "blocks" else None
+
+
+def by_block(entries: Iterable[Entry]) -> dict[int | None, tuple[int, int]]:
+    """Return, by block, the numbers in its routed experts and in all its other tensors."""
+    found: dict[int | None, tuple[int, int]] = {}
+    for entry in entries:
+        routed, dense = found.get(block_of(entry), (0, 0))
+        mine = entry.count
+        is_routed = entry.part == "routed"
+        found[block_of(entry)] = (routed + mine * is_routed, dense + mine * (not is_routed))
+    return found
+
+
+def _gathered(whole: list[Entry], placement: Placement, precision: str) -> int:
+    """Return the bytes of gathered blocks: experts as products take them, all else in float32."""
+    blocks = by_block(whole)
+    _, root = blocks.pop(None)
+    a = BYTES[precision]
+    # Products under autocast take copies, which live as long as the step.
+    copies = a * (root // 2 + sum(dense for _, dense in blocks.values())) if a < 4 else 0
+    if placement.shards == 1:
+        experts = max(routed for routed, _ in blocks.values())
+        return copies + (a * experts if a < 4 else 0)
+    largest = max(a * routed + WEIGHT_BYTES * dense for routed, dense in blocks.values())
+    return copies + WEIGHT_BYTES * root + BLOCKS_GATHERED * largest
+
+
+def _block_gradient(whole: list[Entry], placement: Placement) -> int:
+    """Return the bytes of a block's gradient: as products give it, and in float32 to be summed."""
+    if placement.processes == 1:
+        return 0
+    return max(
+        (2 + GRADIENT_BYTES) * routed + 2 * GRADIENT_BYTES * dense
+        for routed, dense in by_block(whole).values()
+    )
+
+
+def _activations(run: PlannedRun, placement: Placement) -> int:
+    g, precision = run.spec.geometry, run.spec.training.precision
+    kept = [block_bytes(g, block, precision) for block in range(g.n_layers)]
+    inside = max(kept) if placement.recompute else sum(kept)
+    inputs = g.n_layers * stream_bytes(g) if placement.recompute else 0
+    per_token = inside + inputs + work_bytes(g) + head_bytes(g, precision)
+    return micro_windows(run, placement) * run.spec.training.window * per_token
+
+
+def _logits(run: PlannedRun, placement: Placement) -> int:
+    tokens = micro_windows(run, placement) * run.spec.training.window
+    chunk = min(tokens, placement.loss_chunk or tokens)
+    return chunk * logit_bytes(run.spec.geometry, run.spec.training.precision)
+
+
+def rows_per_process(run: PlannedRun, placement: Placement) -> int:
+    """Return the rows that one process looks up in a step, of all tables."""
+    tables = [entry for entry in run.allocation.ledger.entries if entry.part == "table"]
+    tokens = windows_of_process(run, placement) * run.spec.training.window
+    return sum(tokens * entry.activated // entry.shape[1] for entry in tables)
+
+
+def _row_bytes(run: PlannedRun, placement: Placement) -> int:
+    memory = run.spec.geometry.memory
+    if memory is None:
+        return 0
+    # Values and gradients, as whoever asked and as the owner has them, were no row asked for twice.
+    return rows_per_process(run, placement) * memory.head_dim * 4 * WEIGHT_BYTES
+
+
+_STATES = ("weight", "gradient", "optimizer")
+
+
+def components(run: PlannedRun, placement: Placement) -> list[dict[str, Any]]:
+    """Return the ledger by component (tensors of one name in all blocks), with FLOPs and bytes.
+
+    Args:
+        run: whose ledger.
+        placement: how it lies on its GPUs.
+
+    Returns:
+        One row a component: component, part, in_budget, tensors, params, activated, FLOPs per token
+        flops_forward and flops_backward, and weight_, gradient_ and optimizer_bytes, in all and
+        `_per_gpu`.
+    """
+    step = run.spec.training.window * run.spec.training.batch_windows
+    rows: dict[str, dict[str, Any]] = {}
+    for entry in run.allocation.ledger.entries:
+        name = ".".join("*" if word.isdigit() else word for word in entry.name.split("."))
+        row = rows.setdefault(
+            name, {"component": name, "part": entry.part, "in_budget": entry.in_budget}
+        )
+        is_table = entry.part == "table"
+        # A table's gradient is sparse: it holds the rows that one step looks up, at most.
+        touched = min(entry.count, step * entry.activated) if is_table else entry.count
+        parts = placement.processes if is_table else placement.shards
+        moments = state_bytes(run.spec.training, entry)
+        state = (WEIGHT_BYTES * entry.count, GRADIENT_BYTES * touched, moments)
+        amounts = {
+            "tensors": int(bool(entry.shape)),
+            "params": entry.count,
+            "activated": entry.activated,
+            "flops_forward": entry.flops,
+            "flops_backward": BACKWARD * entry.flops,
+            **{f"{key}_bytes": size for key, size in zip(_STATES, state, strict=True)},
+            **{
+                f"{key}_bytes_per_gpu": -(-size // parts)
+                for key, size in zip(_STATES, state, strict=True)
+            },
+        }
+        for key, amount in amounts.items():
+            row[key] = row.get(key, 0) + amount
+    return list(rows.values())
