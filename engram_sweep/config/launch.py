@@ -78,6 +78,8 @@ class Launch(Section):
     """Whether blocks are computed again in the backward pass (activation checkpointing).
 
     If left out, only if it does not fit otherwise; no without GPUs."""
+    loss_chunk: Count | None = None
+    """Tokens whose logits exist at once; if left out 2048 on GPUs, and all without."""
     tables: Literal["device", "host"] = "device"
     """Where n-gram tables and their optimizer states lie: on the GPUs, or in their host's memory.
 

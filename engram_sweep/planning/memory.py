@@ -7,8 +7,8 @@ again, activations of one micro-batch, logits of one chunk, the rows of a step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from engram_sweep.placement import Placement
@@ -27,13 +27,15 @@ from engram_sweep.planning.plan import PlannedRun
 
 GRADIENT_BYTES = 4
 """Gradients are float32, as weights are."""
-BLOCKS_GATHERED = 2
-"""The block at work and the next, whose parts travel meanwhile."""
+LEFT_AT_GRADIENT = 0.6
+"""Share of what a block keeps that is still there when its experts' gradients are whole.
+
+Of traces (`engram_sweep.rehearsal`): the backward pass has been through the experts by then."""
 
 
 @dataclass(frozen=True)
 class MemoryBytes:
-    """Bytes on the GPU of a run that holds most."""
+    """Bytes on the GPU of a run that holds most, at the moment when it holds most."""
 
     weights: int
     gradients: int
@@ -43,9 +45,9 @@ class MemoryBytes:
     gathered: int
     """Whole blocks at work and on their way, and embedding and LM head."""
     block_gradient: int
-    """Gradients of one block, or of embedding and LM head, before they are summed and cut."""
+    """Gradients that are whole: of the head, and of the block whose are summed and cut next."""
     activations: int
-    """What one micro-batch keeps for its backward pass, and the widest block works in."""
+    """What one micro-batch keeps for its backward pass, and what a block works in."""
     logits: int
     rows: int
     """Rows that one step looks up, of all micro-batches, and their gradients."""
@@ -72,21 +74,96 @@ def micro_windows(run: PlannedRun, placement: Placement) -> int:
 
 
 def memory_bytes(run: PlannedRun, placement: Placement) -> MemoryBytes:
-    """Return the bytes on the GPU that holds most, the first of its shards."""
-    entries, training = run.allocation.ledger.entries, run.spec.training
-    whole = [entry for entry in entries if entry.shape and entry.part != "table"]
-    cut = {entry.name: largest_part(entry, placement.shards) for entry in whole}
+    """Return the bytes on the GPU that holds most, the first of its shards, at its fullest moment.
+
+    Moments of the last micro-batch are compared: the loss, with the logits of a chunk; each block
+    as its backward pass begins; each block when the gradients of its experts are whole; the end,
+    with those of embedding and head.
+    """
+    return max(_moments(run, placement), key=lambda moment: moment.total)
+
+
+def _moments(run: PlannedRun, placement: Placement) -> Iterator[MemoryBytes]:
+    g, precision = run.spec.geometry, run.spec.training.precision
+    a = BYTES[precision]
+    tokens = micro_windows(run, placement) * run.spec.training.window
+    states = _states_of(run, placement)
+    blocks = by_block(e for e in run.allocation.ledger.entries if e.shape and e.part != "table")
+    _, root = blocks.pop(None)
+    # Only what is cut is gathered, and is its gradient whole beside the cut one.
+    whole = WEIGHT_BYTES * (placement.shards > 1)
+    head = g.vocab_size * g.d_model
+    chunk = min(tokens, placement.loss_chunk or tokens)
+    kept = [tokens * block_bytes(g, block, precision) for block in range(g.n_layers)]
+    # What lies before each block, and behind the last.
+    before = _before_blocks(run, placement, tokens * stream_bytes(g), kept, blocks)
+
+    yield replace(
+        states,
+        gathered=whole * root,
+        # The product's copy of the head; its gradient as that gives it, in float32, and summed.
+        block_gradient=(2 * a if a < WEIGHT_BYTES else a) * head + 2 * GRADIENT_BYTES * head,
+        activations=before[-1] + tokens * (stream_bytes(g) + head_bytes(g, precision)),
+        logits=chunk * logit_bytes(g, precision),
+    )
+    for block, (routed, dense) in blocks.items():
+        copies = a * dense if a < WEIGHT_BYTES else 0
+        yield replace(
+            states,
+            gathered=whole * (root + dense) + a * routed + copies,
+            block_gradient=whole * head,
+            activations=before[block] + kept[block] + tokens * work_bytes(g),
+        )
+        yield replace(
+            states,
+            gathered=whole * (root + dense) + copies,
+            # As products give them, in float32 to be summed, and the part that comes back.
+            block_gradient=whole * (head + dense)
+            + (a + GRADIENT_BYTES) * routed
+            + GRADIENT_BYTES * routed // placement.shards,
+            activations=before[block] + int(LEFT_AT_GRADIENT * kept[block]),
+        )
+    yield replace(states, gathered=whole * root, block_gradient=2 * whole * root)
+
+
+def _states_of(run: PlannedRun, placement: Placement) -> MemoryBytes:
+    """Return what stays from step to step, and the rows of a step."""
+    whole = [e for e in run.allocation.ledger.entries if e.shape and e.part != "table"]
+    numbers = sum(largest_part(entry, placement.shards) for entry in whole)
+    training = run.spec.training
     return MemoryBytes(
-        weights=WEIGHT_BYTES * sum(cut.values()),
-        gradients=GRADIENT_BYTES * sum(cut.values()),
+        weights=WEIGHT_BYTES * numbers,
+        gradients=GRADIENT_BYTES * numbers,
         optimizer=sum(_cut(state_bytes(training, e), e, placement.shards) for e in whole),
         tables=table_bytes(run, placement.processes) - host_bytes(run, placement),
-        gathered=_gathered(whole, placement, run.spec.training.precision),
-        block_gradient=_block_gradient(whole, placement),
-        activations=_activations(run, placement),
-        logits=_logits(run, placement),
+        gathered=0,
+        block_gradient=0,
+        activations=0,
+        logits=0,
         rows=_row_bytes(run, placement),
     )
+
+
+def _before_blocks(
+    run: PlannedRun,
+    placement: Placement,
+    inputs: int,
+    kept: list[int],
+    blocks: dict[int | None, tuple[int, int]],
+) -> list[int]:
+    """Return what the forward pass has kept before each block, and behind the last.
+
+    Recomputed blocks keep their input, others all that their backward pass needs: under autocast
+    copies of their weights too, of experts only if nothing gathers them again.
+    """
+    a = BYTES[run.spec.training.precision]
+    found = [0]
+    for block, bytes_kept in enumerate(kept):
+        routed, dense = blocks[block]
+        copied = dense + routed * (placement.shards == 1)
+        own = bytes_kept + (a * copied if a < WEIGHT_BYTES else 0)
+        found.append(found[-1] + (inputs if placement.recompute else own))
+    return found
 
 
 def largest_part(entry: Entry, parts: int) -> int:
@@ -129,45 +206,6 @@ def by_block(entries: Iterable[Entry]) -> dict[int | None, tuple[int, int]]:
         is_routed = entry.part == "routed"
         found[block_of(entry)] = (routed + mine * is_routed, dense + mine * (not is_routed))
     return found
-
-
-def _gathered(whole: list[Entry], placement: Placement, precision: str) -> int:
-    """Return the bytes of gathered blocks: experts as products take them, all else in float32."""
-    blocks = by_block(whole)
-    _, root = blocks.pop(None)
-    a = BYTES[precision]
-    # Products under autocast take copies, which live as long as the step.
-    copies = a * (root // 2 + sum(dense for _, dense in blocks.values())) if a < 4 else 0
-    if placement.shards == 1:
-        experts = max(routed for routed, _ in blocks.values())
-        return copies + (a * experts if a < 4 else 0)
-    largest = max(a * routed + WEIGHT_BYTES * dense for routed, dense in blocks.values())
-    return copies + WEIGHT_BYTES * root + BLOCKS_GATHERED * largest
-
-
-def _block_gradient(whole: list[Entry], placement: Placement) -> int:
-    """Return the bytes of a block's gradient: as products give it, and in float32 to be summed."""
-    if placement.processes == 1:
-        return 0
-    return max(
-        (2 + GRADIENT_BYTES) * routed + 2 * GRADIENT_BYTES * dense
-        for routed, dense in by_block(whole).values()
-    )
-
-
-def _activations(run: PlannedRun, placement: Placement) -> int:
-    g, precision = run.spec.geometry, run.spec.training.precision
-    kept = [block_bytes(g, block, precision) for block in range(g.n_layers)]
-    inside = max(kept) if placement.recompute else sum(kept)
-    inputs = g.n_layers * stream_bytes(g) if placement.recompute else 0
-    per_token = inside + inputs + work_bytes(g) + head_bytes(g, precision)
-    return micro_windows(run, placement) * run.spec.training.window * per_token
-
-
-def _logits(run: PlannedRun, placement: Placement) -> int:
-    tokens = micro_windows(run, placement) * run.spec.training.window
-    chunk = min(tokens, placement.loss_chunk or tokens)
-    return chunk * logit_bytes(run.spec.geometry, run.spec.training.precision)
 
 
 def rows_per_process(run: PlannedRun, placement: Placement) -> int:

@@ -51,7 +51,10 @@ def place(plan: Plan, occupied: Shape) -> Placement | None:
     check_micro_windows(plan, mesh)
     if launch.gpu is None:
         return replace(
-            mesh, micro_windows=launch.micro_windows or 0, recompute=bool(launch.recompute)
+            mesh,
+            micro_windows=launch.micro_windows or 0,
+            recompute=bool(launch.recompute),
+            loss_chunk=launch.loss_chunk or 0,
         )
     return best_placement(plan, mesh, occupied, GPUS[launch.gpu], launch.mfu)
 
@@ -121,14 +124,14 @@ def _choices(plan: Plan, mesh: Placement) -> Iterator[Placement]:
     """Yield what a mesh may do, fewest micro-batches first."""
     launch, windows = plan.scale.launch, plan.scale.training.batch_windows // mesh.processes
     sizes = [size for size in range(windows, 0, -1) if windows % size == 0]
-    recomputes = [False, True]
+    recomputes, chunk = [False, True], launch.loss_chunk or LOSS_CHUNK
     if launch.micro_windows:
         sizes = [launch.micro_windows]
     if launch.recompute is not None:
         recomputes = [launch.recompute]
     for size in sizes:
         for recompute in recomputes:
-            yield replace(mesh, micro_windows=size, recompute=recompute, loss_chunk=LOSS_CHUNK)
+            yield replace(mesh, micro_windows=size, recompute=recompute, loss_chunk=chunk)
 
 
 def fits(plan: Plan, placement: Placement, gpu: Gpu) -> bool:

@@ -140,7 +140,7 @@ def test_what_does_not_fit_names_the_smallest_mesh_that_would():
 
 
 def test_what_one_window_does_not_fit_no_mesh_holds():
-    plan = gpu_plan(training__window=4_000_000, training__batch_windows=4, training__tokens=10**9)
+    plan = gpu_plan(training__window=40_000_000, training__batch_windows=4, training__tokens=10**9)
     with pytest.raises(UserError, match="no mesh of these GPUs would do; nothing was launched"):
         placement_of(plan, Shape(1, 4, 4))
 

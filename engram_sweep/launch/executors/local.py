@@ -190,9 +190,11 @@ class LocalScheduler:
         return missing_gpu(scale)
 
     def resources(self, scale: Scale) -> Resources:
-        """Return one process per GPU of a run, or one."""
+        """Return one process per GPU of a run; without GPUs as many as SLURM would start."""
         gpus = scale.launch.gpus if scale.launch.gpu else 0
-        return Resources(Shape(devices=max(1, gpus), gpus_per_node=gpus), SIGNAL_SECONDS)
+        slurm = scale.launch.slurm
+        processes = (slurm.nodes or 1) * (slurm.processes_per_node or 1)
+        return Resources(Shape(devices=gpus or processes, gpus_per_node=gpus), SIGNAL_SECONDS)
 
     def start(self, scale: Scale, resources: Resources, folder: Path) -> LocalExecutor:
         """Take the snapshot and return the executor."""
