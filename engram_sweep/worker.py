@@ -152,6 +152,7 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
         place=place,
         progress_bar=inline and sys.stderr.isatty(),
         keep_weights=here.path if order.keep_weights else None,
+        placement=order.placement,
     )
     if place.rank:
         return

@@ -21,6 +21,7 @@ from engram_sweep.own_folders import (
     private_files,
     show_to_group,
 )
+from engram_sweep.placement import Placement as RunPlacement
 from engram_sweep.planning.kept_weights import keeps_weights
 from engram_sweep.planning.notes import too_short
 from engram_sweep.planning.plan import Plan
@@ -221,6 +222,7 @@ def _work_orders(
             keep_weights=keep_weights,
             retries=launch.retries.model_dump(),
             group_readable=plan.scale.results.group_readable,
+            placement=RunPlacement(shards=shape.nodes * shape.devices),
             spec=run.spec,
         )
         for run in (status.run for status in todo)

@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from engram_sweep.corpus.shards import Shards
 from engram_sweep.corpus.windows import train_batch, validation_windows
+from engram_sweep.placement import Placement
 from engram_sweep.spec import RunSpec
 from engram_sweep.training.checkpoints import Checkpoints
 from engram_sweep.training.lightning_module import Diverged, Progress, RunModule
@@ -118,6 +119,7 @@ def train(
     place: Place | None = None,
     progress_bar: bool = False,
     keep_weights: Path | None = None,
+    placement: Placement | None = None,
 ) -> RunResult:
     """Train one run and validate it on the whole held-out set.
 
@@ -133,12 +135,13 @@ def train(
         progress_bar: show Lightning's.
         keep_weights: folder for the final weights; None keeps none. Those of a diverged run are
             nobody's.
+        placement: how the run lies on its processes; cut over all of them if left out.
 
     Returns:
         Its result; a diverged run is one. Every rank has it.
 
     Raises:
-        ValueError: the shards do not fit the spec.
+        ValueError: the shards do not fit the spec, or the placement does not.
         Interrupted: `stop` was asked; what was done is saved.
         OSError: logs or weights cannot be written, or the ranks see different checkpoints.
     """
@@ -148,6 +151,8 @@ def train(
             f"{len(shards.compression)}"
         )
     place = place or Place()
+    placement = placement or Placement(shards=place.ranks)
+    _check(placement, place, spec)
     _quieten()
     module = RunModule(
         spec, torch.from_numpy(shards.compression), report, checkpoints, stop or StopFlag()
@@ -185,6 +190,30 @@ def train(
     if keep_weights is not None and place.rank == 0 and result.outcome == "ok":
         save_weights(keep_weights / FILE_NAME, module.model, spec, module.compression)
     return result
+
+
+def _check(placement: Placement, place: Place, spec: RunSpec) -> None:
+    """See that a run can lie so.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if placement.processes != place.ranks:
+        raise ValueError(
+            f"placement: expected {place.ranks} processes, got {placement.replicas} replicas x "
+            f"{placement.shards} shards"
+        )
+    share, rest = divmod(spec.training.batch_windows, place.ranks)
+    if rest:
+        raise ValueError(
+            f"placement: expected processes that divide the {spec.training.batch_windows} windows "
+            f"of a step, got {place.ranks}"
+        )
+    if placement.micro_windows and share % placement.micro_windows:
+        raise ValueError(
+            f"placement: micro_windows: expected a divisor of the {share} windows of a process, "
+            f"got {placement.micro_windows}"
+        )
 
 
 def _fit(
