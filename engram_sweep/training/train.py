@@ -29,7 +29,8 @@ from engram_sweep.corpus.windows import train_batch, validation_windows
 from engram_sweep.placement import Placement
 from engram_sweep.spec import RunSpec
 from engram_sweep.training.checkpoints import Checkpoints
-from engram_sweep.training.lightning_module import Diverged, Progress, RunModule
+from engram_sweep.training.lightning_module import Diverged, RunModule
+from engram_sweep.training.observed import Progress
 from engram_sweep.training.signals import StopFlag
 from engram_sweep.training.weights import FILE_NAME, save_weights
 

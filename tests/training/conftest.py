@@ -8,7 +8,7 @@ import torch
 from engram_sweep.corpus.shards import Shards
 from engram_sweep.planning.plan import Plan
 from engram_sweep.spec import RunSpec
-from engram_sweep.training.lightning_module import Progress
+from engram_sweep.training.observed import Progress
 from engram_sweep.training.train import train
 
 
