@@ -12,7 +12,8 @@ from lightning import LightningModule
 from torch import Tensor
 
 from engram_sweep.model.initialization import initialise
-from engram_sweep.model.transformer import Transformer, window_losses
+from engram_sweep.model.transformer import Transformer
+from engram_sweep.placement import Placement
 from engram_sweep.spec import RunSpec, run_id
 from engram_sweep.training.checkpoints import Checkpoints
 from engram_sweep.training.distributed import (
@@ -24,6 +25,8 @@ from engram_sweep.training.distributed import (
     sum_,
     world_size,
 )
+from engram_sweep.training.lookups import WholeLookups
+from engram_sweep.training.micro_batches import accumulate
 from engram_sweep.training.observed import OF_VALIDATION, Observed, Progress
 from engram_sweep.training.optimizers import make_optimizers, schedule_factor, set_learning_rates
 from engram_sweep.training.signals import Interrupted, StopFlag
@@ -47,6 +50,7 @@ class RunModule(LightningModule):
         report: called about a hundred times in a run, and at its last step.
         checkpoints: where to save, and what to go on from; None keeps none.
         stop: looked at between steps.
+        placement: micro-batches, recomputation and chunks of the loss.
     """
 
     def __init__(
@@ -56,10 +60,11 @@ class RunModule(LightningModule):
         report: Callable[[Progress], None],
         checkpoints: Checkpoints | None,
         stop: StopFlag,
+        placement: Placement,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.spec = spec
+        self.spec, self.placement = spec, placement
         self.report, self.checkpoints, self.stop = report, checkpoints, stop
         memory = spec.geometry.memory
         self.compression = compression if memory and memory.compress_tokenizer else None
@@ -67,8 +72,11 @@ class RunModule(LightningModule):
         initialise(self.model, spec.seed)
         if spec.training.balance_loss:
             self.model.measure_balance()
+        self.model.recompute = placement.recompute
+        self.model.loss_chunk = placement.loss_chunk
         if spec.training.compile:
-            self.model.compile()
+            self.model.compile(by_block=placement.recompute or placement.loss_chunk > 0)
+        self.lookups = WholeLookups(self.model)
         tables = {id(table) for table in self.model.tables()}
         self.dense = [p for p in self.model.parameters() if id(p) not in tables]
         # DistributedDataParallel cannot reduce sparse gradients over NCCL; `_reduce_tables` does.
@@ -141,10 +149,16 @@ class RunModule(LightningModule):
         training, step = self.spec.training, self.first_step + index
         optimizers = [o.optimizer for o in self._optimizers()]
         set_learning_rates(optimizers, schedule_factor(training, step))
-        loss = window_losses(self.model(batch[:, :-1]), batch[:, 1:]).mean()
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(loss + training.balance_loss * self.model.balance_loss())
+        loss = accumulate(
+            self.model,
+            batch,
+            self.lookups,
+            self.manual_backward,
+            self.placement.micro_windows,
+            training.balance_loss,
+        )
         self._reduce_tables()
         torch.nn.utils.clip_grad_norm_(self.dense, training.clip_norm)
         for optimizer in self._optimizers():
@@ -157,7 +171,7 @@ class RunModule(LightningModule):
         for router in self.model.routers():
             sum_(router.load)
         load = [router.rebalance(training.balance_rate) for router in self.model.routers()]
-        self._observe(step, loss.detach(), load)
+        self._observe(step, loss, load)
         self._checkpoint()
 
     def _optimizers(self) -> list:
@@ -259,7 +273,8 @@ class RunModule(LightningModule):
             raise Interrupted(f"asked to stop in validation, after step {self.observed.steps}")
         seen = self.observed
         targets = batch[:, 1:]
-        seen.window_losses += window_losses(self.model(batch[:, :-1]), targets).tolist()
+        looked_up = self.lookups.look_up(batch[:, :-1])
+        seen.window_losses += self.model(batch[:, :-1], looked_up, targets).tolist()
         seen.window_tokens += [targets.shape[1]] * len(targets)
         gates = [gate * targets.numel() for gate in self.model.gate_means()]
         seen.gate_sums = (

@@ -156,7 +156,12 @@ def train(
     _check(placement, place, spec)
     _quieten()
     module = RunModule(
-        spec, torch.from_numpy(shards.compression), report, checkpoints, stop or StopFlag()
+        spec,
+        torch.from_numpy(shards.compression),
+        report,
+        checkpoints,
+        stop or StopFlag(),
+        placement,
     )
     if place.rank == 0:
         for old in ("csv", "tb"):
