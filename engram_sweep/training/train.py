@@ -10,7 +10,7 @@ import math
 import platform
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning import Trainer
-from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from engram_sweep.corpus.shards import Shards
@@ -29,7 +27,10 @@ from engram_sweep.corpus.windows import train_batch, validation_windows
 from engram_sweep.placement import Placement
 from engram_sweep.spec import RunSpec
 from engram_sweep.training.checkpoints import Checkpoints
-from engram_sweep.training.lightning_module import Diverged, Progress, RunModule
+from engram_sweep.training.layout import BACKEND, TIMEOUT, Place, join, leave
+from engram_sweep.training.lightning_module import Diverged, RunModule
+from engram_sweep.training.observed import Progress
+from engram_sweep.training.run_state import RunState
 from engram_sweep.training.signals import StopFlag
 from engram_sweep.training.weights import FILE_NAME, save_weights
 
@@ -56,31 +57,13 @@ class RunResult:
     """The accelerator, or the processor and its vector instructions, e.g. "AMD EPYC, AVX512"."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where this process stands in its run: `devices` processes on each of `nodes` nodes."""
-
-    nodes: int = 1
-    devices: int = 1
-    rank: int = 0
-    slurm: bool = False
-    """Whether srun started it."""
-
-    @property
-    def ranks(self) -> int:
-        """Processes of the run."""
-        return self.nodes * self.devices
-
-    def environment(self) -> ClusterEnvironment:
-        """Lightning's; named, because inside SLURM Lightning would take any process for srun's."""
-        return SLURMEnvironment(auto_requeue=False) if self.slurm else LightningEnvironment()
-
-
 class _Batches(Dataset):
-    """Index from the first step on -> this rank's share of the step's batch."""
+    """Index from the first step on -> this process's share of the step's batch."""
 
-    def __init__(self, spec: RunSpec, tokens: np.ndarray, first: int, place: Place) -> None:
-        self.spec, self.tokens, self.first = spec, tokens, first
+    def __init__(self, spec: RunSpec, tokens: np.ndarray, place: Place) -> None:
+        self.spec, self.tokens = spec, tokens
+        self.first = 0
+        """Step at index 0."""
         share = spec.training.batch_windows // place.ranks
         self.mine = slice(place.rank * share, (place.rank + 1) * share)
 
@@ -88,25 +71,30 @@ class _Batches(Dataset):
         return self.spec.training.steps - self.first
 
     def __getitem__(self, index: int) -> torch.Tensor:
-        t = self.spec.training
         if index >= len(self):
             raise IndexError(index)
-        batch = train_batch(
-            self.tokens, self.spec.seed, self.first + index, t.batch_windows, t.window
-        )
+        return self.at(self.first + index)
+
+    def at(self, step: int) -> torch.Tensor:
+        """Return the windows (B, T + 1) of a step, counted from the start of the run."""
+        t = self.spec.training
+        batch = train_batch(self.tokens, self.spec.seed, step, t.batch_windows, t.window)
         return torch.from_numpy(batch[self.mine])
 
 
 class _HeldOut(IterableDataset):
+    """Held-out windows of this process, and whether they count."""
+
     def __init__(self, spec: RunSpec, tokens: np.ndarray, place: Place) -> None:
         self.spec, self.tokens, self.place = spec, tokens, place
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, bool]]:
         t, place = self.spec.training, self.place
         batches = validation_windows(
             self.tokens, 2 * t.batch_windows, t.window, place.rank, place.ranks
         )
-        return map(torch.from_numpy, batches)
+        for windows, counts in batches:
+            yield torch.from_numpy(windows), counts
 
 
 def train(
@@ -154,8 +142,17 @@ def train(
     placement = placement or Placement(shards=place.ranks)
     _check(placement, place, spec)
     _quieten()
+    layout = join(place, placement) if place.ranks > 1 else None
+    batches = _Batches(spec, shards.train, place)
     module = RunModule(
-        spec, torch.from_numpy(shards.compression), report, checkpoints, stop or StopFlag()
+        spec,
+        torch.from_numpy(shards.compression),
+        report,
+        checkpoints,
+        stop or StopFlag(),
+        placement,
+        layout,
+        batches.at,
     )
     if place.rank == 0:
         for old in ("csv", "tb"):
@@ -168,7 +165,7 @@ def train(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=place.devices,
         num_nodes=place.nodes,
-        strategy="ddp" if place.ranks > 1 else "auto",
+        strategy=_strategy(place) if layout is not None else "auto",
         plugins=[place.environment()],
         precision="bf16-mixed" if spec.training.precision == "bf16" else "32-true",
         max_epochs=1,
@@ -185,10 +182,15 @@ def train(
     if module.first_step == spec.training.steps:
         trainer.validate(module, held_out, verbose=False)
     else:
-        _fit(trainer, module, shards, held_out, place)
+        batches.first = module.first_step
+        _fit(trainer, module, DataLoader(batches, batch_size=None), held_out)
     result = _result(module)
-    if keep_weights is not None and place.rank == 0 and result.outcome == "ok":
-        save_weights(keep_weights / FILE_NAME, module.model, spec, module.compression)
+    if keep_weights is not None and result.outcome == "ok":
+        tensors = RunState(module.model, module.cuts).gathered()
+        if place.rank == 0:
+            save_weights(keep_weights / FILE_NAME, tensors, spec, module.compression)
+    if layout is not None:
+        leave()
     return result
 
 
@@ -216,12 +218,18 @@ def _check(placement: Placement, place: Place, spec: RunSpec) -> None:
         )
 
 
-def _fit(
-    trainer: Trainer, module: RunModule, shards: Shards, held_out: DataLoader, place: Place
-) -> None:
+def _strategy(place: Place) -> ModelParallelStrategy:
+    """Return Lightning's strategy for models that are cut; the cutting is done in `sharding`."""
+    return ModelParallelStrategy(
+        data_parallel_size=place.ranks,
+        tensor_parallel_size=1,
+        process_group_backend=BACKEND if torch.cuda.is_available() else "gloo",
+        timeout=TIMEOUT,
+    )
+
+
+def _fit(trainer: Trainer, module: RunModule, batches: DataLoader, held_out: DataLoader) -> None:
     """Train the steps that are left, then validate."""
-    spec = module.spec
-    batches = DataLoader(_Batches(spec, shards.train, module.first_step, place), batch_size=None)
     # One epoch, so Lightning validates once, after the last step. A diverged run's result is that
     # it diverged.
     with suppress(Diverged):
