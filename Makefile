@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan status cancel rerun-failed report tune power doctor publish keys notebooks lab test lint bench coverage chaos clean
+.PHONY: sweep plan rehearse status cancel rerun-failed report tune power doctor publish keys notebooks lab test lint bench coverage chaos clean
 
 # Further options of a command, e.g. make plan ARGS='--set training.tokens=1e9 --gpu h200'; values without blanks.
 ARGS ?=
@@ -16,7 +16,7 @@ SET = $(filter --set=%,$(subst --set ,--set=,$(ARGS)))
 sweep: $(BIN)/.ready
 	@$(RUN) sweep $(SCALE) $(ARGS); code=$$?; case $$code$(filter-out 0,$(DRY_RUN)) in 0|1) $(RUN) report $(SCALE) $(SET) || code=$$?;; esac; exit $$code
 
-plan status cancel rerun-failed report tune power doctor: $(BIN)/.ready
+plan rehearse status cancel rerun-failed report tune power doctor: $(BIN)/.ready
 	@$(RUN) $@ $(SCALE) $(ARGS)
 
 # The table and the picture that we stand behind, of the full sweep; the README shows those of tiny.

@@ -13,13 +13,25 @@ import sys
 from importlib.metadata import entry_points
 
 from engram_sweep import __version__
-from engram_sweep.cli import data, doctor, export, inspect_ngrams, keys, plan, status, sweep, tune
+from engram_sweep.cli import (
+    data,
+    doctor,
+    export,
+    inspect_ngrams,
+    keys,
+    plan,
+    rehearse,
+    status,
+    sweep,
+    tune,
+)
 from engram_sweep.cli.parser import Parser
 from engram_sweep.errors import UserError, did_you_mean, printable
 
 COMMANDS = (
     data.register,
     plan.register,
+    rehearse.register,
     sweep.register,
     status.register,
     status.register_cancel,

@@ -38,9 +38,10 @@ def block_bytes(g: Geometry, block: int, precision: str) -> int:
 def work_bytes(g: Geometry) -> int:
     """Return the bytes per token that a block works in beside what it keeps, at its widest.
 
-    That is when the backward pass enters it, with the gradients of the streams that it writes.
+    That is when the backward pass enters it: what it writes, once as computed again, and gradients
+    of that and of the streams behind it.
     """
-    return 2 * stream_bytes(g)
+    return 3 * stream_bytes(g)
 
 
 def head_bytes(g: Geometry, precision: str) -> int:
@@ -49,12 +50,11 @@ def head_bytes(g: Geometry, precision: str) -> int:
 
 
 def logit_bytes(g: Geometry, precision: str) -> int:
-    """Return the bytes per token of the loss at its widest: logits and what is made of them.
+    """Return the bytes per token of the loss at its widest, in the backward pass.
 
-    The logits as the product gives them, in float32, their log-softmax, its gradient, and that of
-    the logits again as the product takes it.
+    The log-softmax and its gradient in float32, and that of the logits as the product takes it.
     """
-    return g.vocab_size * (2 * BYTES[precision] + 3 * FP32)
+    return g.vocab_size * (2 * FP32 + BYTES[precision])
 
 
 def _around_sublayer(g: Geometry) -> int:

@@ -7,7 +7,7 @@ again, activations of one micro-batch, logits of one chunk, the rows of a step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from engram_sweep.planning.activations import (
     work_bytes,
 )
 from engram_sweep.planning.kept_weights import WEIGHT_BYTES
-from engram_sweep.planning.ledger import BACKWARD, Entry
+from engram_sweep.planning.ledger import BACKWARD, Entry, Ledger
 from engram_sweep.planning.optimizers import state_bytes
 from engram_sweep.planning.plan import PlannedRun
 
@@ -88,8 +88,7 @@ def _moments(run: PlannedRun, placement: Placement) -> Iterator[MemoryBytes]:
     a = BYTES[precision]
     tokens = micro_windows(run, placement) * run.spec.training.window
     states = _states_of(run, placement)
-    blocks = by_block(e for e in run.allocation.ledger.entries if e.shape and e.part != "table")
-    _, root = blocks.pop(None)
+    root, blocks = by_block(run.allocation.ledger, g.n_layers)
     # Only what is cut is gathered, and is its gradient whole beside the cut one.
     whole = WEIGHT_BYTES * (placement.shards > 1)
     head = g.vocab_size * g.d_model
@@ -98,29 +97,40 @@ def _moments(run: PlannedRun, placement: Placement) -> Iterator[MemoryBytes]:
     # What lies before each block, and behind the last.
     before = _before_blocks(run, placement, tokens * stream_bytes(g), kept, blocks)
 
+    at_loss = before[-1] + tokens * (stream_bytes(g) + head_bytes(g, precision))
+    copy = a * head if a < WEIGHT_BYTES else 0
     yield replace(
         states,
-        gathered=whole * root,
-        # The product's copy of the head; its gradient as that gives it, in float32, and summed.
-        block_gradient=(2 * a if a < WEIGHT_BYTES else a) * head + 2 * GRADIENT_BYTES * head,
-        activations=before[-1] + tokens * (stream_bytes(g) + head_bytes(g, precision)),
+        gathered=whole * root + copy,
+        block_gradient=GRADIENT_BYTES * head,
+        activations=at_loss,
         logits=chunk * logit_bytes(g, precision),
     )
-    for block, (routed, dense) in blocks.items():
-        copies = a * dense if a < WEIGHT_BYTES else 0
+    # A chunk's gradient of the head, as its product gives it and in float32, beside the others'.
+    yield replace(
+        states,
+        gathered=whole * root + copy,
+        block_gradient=copy + 2 * GRADIENT_BYTES * head,
+        activations=at_loss,
+        logits=chunk * a * g.vocab_size,
+    )
+    for block, own in enumerate(blocks):
+        # Under autocast products take copies; gathered experts are none that come on top.
+        copies = a * own.dense if a < WEIGHT_BYTES else 0
+        experts = a * own.routed if whole or a < WEIGHT_BYTES else 0
         yield replace(
             states,
-            gathered=whole * (root + dense) + a * routed + copies,
+            gathered=whole * (root + own.dense) + experts + copies,
             block_gradient=whole * head,
             activations=before[block] + kept[block] + tokens * work_bytes(g),
         )
         yield replace(
             states,
-            gathered=whole * (root + dense) + copies,
+            gathered=whole * (root + own.dense) + copies,
             # As products give them, in float32 to be summed, and the part that comes back.
-            block_gradient=whole * (head + dense)
-            + (a + GRADIENT_BYTES) * routed
-            + GRADIENT_BYTES * routed // placement.shards,
+            block_gradient=whole * (head + own.dense)
+            + (a + GRADIENT_BYTES) * own.routed
+            + GRADIENT_BYTES * own.routed // placement.shards,
             activations=before[block] + int(LEFT_AT_GRADIENT * kept[block]),
         )
     yield replace(states, gathered=whole * root, block_gradient=2 * whole * root)
@@ -149,7 +159,7 @@ def _before_blocks(
     placement: Placement,
     inputs: int,
     kept: list[int],
-    blocks: dict[int | None, tuple[int, int]],
+    blocks: list[BlockNumbers],
 ) -> list[int]:
     """Return what the forward pass has kept before each block, and behind the last.
 
@@ -158,11 +168,10 @@ def _before_blocks(
     """
     a = BYTES[run.spec.training.precision]
     found = [0]
-    for block, bytes_kept in enumerate(kept):
-        routed, dense = blocks[block]
-        copied = dense + routed * (placement.shards == 1)
-        own = bytes_kept + (a * copied if a < WEIGHT_BYTES else 0)
-        found.append(found[-1] + (inputs if placement.recompute else own))
+    for numbers, bytes_kept in zip(blocks, kept, strict=True):
+        copied = numbers.dense + numbers.routed * (placement.shards == 1)
+        whole = bytes_kept + (a * copied if a < WEIGHT_BYTES else 0)
+        found.append(found[-1] + (inputs if placement.recompute else whole))
     return found
 
 
@@ -191,21 +200,35 @@ def host_bytes(run: PlannedRun, placement: Placement) -> int:
     return table_bytes(run, placement.processes) if placement.tables == "host" else 0
 
 
-def block_of(entry: Entry) -> int | None:
-    """Return the block that a tensor lies in; None for embedding, head and what is beside them."""
-    words = entry.name.split(".")
-    return int(words[1]) if words[0] == "blocks" else None
+@dataclass(frozen=True)
+class BlockNumbers:
+    """How many numbers lie in one block, by how they are gathered."""
+
+    routed: int = 0
+    """In stacked experts: gathered as products take them."""
+    dense: int = 0
+    """In all else but tables: gathered in float32."""
 
 
-def by_block(entries: Iterable[Entry]) -> dict[int | None, tuple[int, int]]:
-    """Return, by block, the numbers in its routed experts and in all its other tensors."""
-    found: dict[int | None, tuple[int, int]] = {}
-    for entry in entries:
-        routed, dense = found.get(block_of(entry), (0, 0))
-        mine = entry.count
-        is_routed = entry.part == "routed"
-        found[block_of(entry)] = (routed + mine * is_routed, dense + mine * (not is_routed))
-    return found
+def by_block(ledger: Ledger, blocks: int) -> tuple[int, list[BlockNumbers]]:
+    """Return the numbers outside of all blocks (embedding, head), and those of each block.
+
+    Args:
+        ledger: of the model; its tables are left out.
+        blocks: how many it has.
+    """
+    root, found = 0, [BlockNumbers()] * blocks
+    for entry in ledger.entries:
+        words = entry.name.split(".")
+        if words[0] != "blocks":
+            root += entry.count * (entry.part != "table")
+        elif entry.part == "routed":
+            own = found[int(words[1])]
+            found[int(words[1])] = replace(own, routed=own.routed + entry.count)
+        elif entry.part != "table":
+            own = found[int(words[1])]
+            found[int(words[1])] = replace(own, dense=own.dense + entry.count)
+    return root, found
 
 
 def rows_per_process(run: PlannedRun, placement: Placement) -> int:

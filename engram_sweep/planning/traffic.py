@@ -89,19 +89,18 @@ def step_traffic(run: PlannedRun, placement: Placement, shape: Shape) -> StepTra
         shape: their nodes.
     """
     entries = [e for e in run.allocation.ledger.entries if e.shape and e.part != "table"]
-    blocks = by_block(entries)
-    routed = sum(routed for routed, _ in blocks.values())
-    dense = sum(dense for _, dense in blocks.values())
+    root, blocks = by_block(run.allocation.ledger, run.spec.geometry.n_layers)
+    routed = sum(block.routed for block in blocks)
+    dense = sum(block.dense for block in blocks)
     a = BYTES[run.spec.training.precision]
     # Embedding and head stay whole between the two passes.
-    _, root = blocks[None]
-    gathered = GATHERS * (a * routed + WEIGHT_BYTES * (dense - root)) + WEIGHT_BYTES * root
-    summed = GRADIENT_BYTES * (routed + dense)
+    gathered = GATHERS * (a * routed + WEIGHT_BYTES * dense) + WEIGHT_BYTES * root
+    summed = GRADIENT_BYTES * (routed + dense + root)
     shards, in_node = placement.shards, shape.devices
     micro = collective(gathered + summed, shards, in_node)
     # Copies lie on the same place of their nodes, or of a node if it holds several.
     apart = max(1, in_node // shards)
-    own = GRADIENT_BYTES * (routed + dense) / shards
+    own = summed / shards
     copies = collective(2 * own, placement.replicas, apart)
     matrices = 0
     if OPTIMIZERS[run.spec.training.optimizer].matrix_bytes is not None:

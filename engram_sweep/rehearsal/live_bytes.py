@@ -79,8 +79,8 @@ class LiveBytes(TorchDispatchMode):
                 self._resized(storage._cdata, storage.nbytes())
             return result
 
-        torch.UntypedStorage.resize_ = resize_and_count
+        setattr(torch.UntypedStorage, "resize_", resize_and_count)  # noqa: B010
         try:
             yield
         finally:
-            torch.UntypedStorage.resize_ = resize
+            setattr(torch.UntypedStorage, "resize_", resize)  # noqa: B010

@@ -33,13 +33,13 @@ from engram_sweep.model import engram
 from engram_sweep.model.transformer import Transformer
 from engram_sweep.placement import Placement
 from engram_sweep.rehearsal.live_bytes import LiveBytes
+from engram_sweep.rehearsal.mesh import ASK, TRACE
 from engram_sweep.spec import RunSpec, from_json
 from engram_sweep.training import sharding
 from engram_sweep.training.cuts import local
 from engram_sweep.training.layout import Layout, owned
 from engram_sweep.training.optimizers import make_optimizers
 
-ASK, TRACE = "ask.json", "trace.json"
 MICRO_BATCHES = 2
 """Of the first no sum over copies is taken, of the last it is."""
 
@@ -50,6 +50,8 @@ class MeshTrace:
 
     weights: int
     """Without tables."""
+    gradients: int
+    """As they lie here after the last micro-batch."""
     optimizer: int
     """States of the optimizers, without those of tables."""
     tables: int
@@ -83,6 +85,7 @@ def trace(spec: RunSpec, placement: Placement) -> MeshTrace:
             live.count(parameter)
         _train(model, spec, placement, len(rows), live)
         peak, calls, moved = live.peak, dict(live.calls), dict(live.moved)
+        gradients = sum(_size(p.grad) for p in model.parameters() if p.grad is not None)
         live.peak = live.now
         optimizers = make_optimizers(model, spec.training)
         with live:
@@ -90,6 +93,7 @@ def trace(spec: RunSpec, placement: Placement) -> MeshTrace:
                 optimizer.step()
         return MeshTrace(
             weights=sum(map(_size, model.parameters())),
+            gradients=gradients,
             optimizer=sum(_size(value) for o in optimizers for value in _states(o)),
             tables=_table_bytes(spec, rows, placement.processes),
             peak=peak,

@@ -19,10 +19,10 @@ from engram_sweep.planning.plan import Plan, make_plan
 
 SIDE = 2
 """Copies of the weights, and processes that each is cut over, if the sweep has several of both."""
-STEPS = 12
-WINDOW = 64
+STEPS = 10
+WINDOW = 32
 MICRO_WINDOWS = 1
-LOSS_CHUNK = 48
+LOSS_CHUNK = 24
 """No divisor of a micro-batch's tokens, as in a run there may be."""
 SMALL = {"d_model": 64, "expert_width": 16, "init_std": 0.1, "n_heads": 2}
 MLA = {"kv_lora_rank": 16, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 16}

@@ -66,7 +66,7 @@ def test_a_plan_names_mesh_memory_and_what_bounds_a_step(
     plan_view.print_plan(large, estimate)
     text = printed(capsys)
     assert "mesh: 4 x 8 GPUs" in text
-    assert "a step of 3 micro-batches of 5 windows a GPU; blocks computed again" in text
+    assert "a step of 1 micro-batch of 15 windows a GPU; blocks computed again" in text
     assert f"memory: {estimate['memory']['total'] / 1e9:.1f} GB of 72.0 GB per GPU" in text
     assert "bound by compute" in text
     assert "compute bounds it from micro-batches of 2 windows on" in text
@@ -75,9 +75,9 @@ def test_a_plan_names_mesh_memory_and_what_bounds_a_step(
 
 def test_what_does_not_fit_says_what_would(capsys: pytest.CaptureFixture[str]) -> None:
     plan = make_plan(load("engram-40B"))
-    plan_view.print_plan(plan, cost(plan, price_of(plan.scale.launch), Shape(2, 8, 8)))
+    plan_view.print_plan(plan, cost(plan, price_of(plan.scale.launch), Shape(1, 8, 8)))
     wanted = (
-        "DOES NOT FIT: the smallest mesh that would do is launch.gpus: 32 with launch.shard: 16"
+        "DOES NOT FIT: the smallest mesh that would do is launch.gpus: 16 with launch.shard: 16"
     )
     assert wanted in printed(capsys)
 

@@ -63,7 +63,7 @@ def test_the_paper_s_sweep(
 def test_what_a_launch_would_refuse_is_not_to_be_submitted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["sweep", "engram-40B", "--set", "launch.gpus=16", "--dry-run"]
+    words = ["sweep", "engram-40B", "--set", "launch.gpus=8", "--dry-run"]
     assert main([*words, "--sweeps", str(SWEEPS), "--results", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "a launch would be refused: expected runs that fit into 72 of the 80 GB" in out

@@ -41,12 +41,12 @@ def test_a_bill_is_of_the_run_that_needs_most_and_the_step_that_is_longest(large
 
 def test_what_does_not_fit_is_billed_at_its_least_and_says_what_would() -> None:
     plan = make_plan(load("engram-40B"))
-    found = cost(plan, price_of(plan.scale.launch), Shape(2, 8, 8))
+    found = cost(plan, price_of(plan.scale.launch), Shape(1, 8, 8))
     assert not found["fits"]
     assert found["placement"]["micro_windows"] == 1
     assert found["placement"]["recompute"]
-    assert found["smallest_mesh"] == {"gpus": 32, "shards": 16}
-    assert "the smallest mesh that would do is launch.gpus: 32" in too_large(found)
+    assert found["smallest_mesh"] == {"gpus": 16, "shards": 16}
+    assert "the smallest mesh that would do is launch.gpus: 16" in too_large(found)
     assert "no mesh of these GPUs would do" in too_large(found | {"smallest_mesh": None})
 
 

@@ -132,11 +132,11 @@ def test_what_does_not_fit_names_the_smallest_mesh_that_would():
     with pytest.raises(
         UserError,
         match=r"expected runs that fit into 72 of the 80 GB of one H100 SXM, the largest takes "
-        r"\d+ GB on 1 x 16 of them; the smallest mesh that would do is launch\.gpus: 32 with "
+        r"\d+ GB on 1 x 8 of them; the smallest mesh that would do is launch\.gpus: 16 with "
         r"launch\.shard: 16; nothing was launched",
     ):
-        placement_of(plan, Shape(2, 8, 8))
-    assert placement_of(plan, Shape(4, 8, 8)).shards == 16
+        placement_of(plan, Shape(1, 8, 8))
+    assert placement_of(plan, Shape(4, 8, 8)).shards == 8
 
 
 def test_what_one_window_does_not_fit_no_mesh_holds():

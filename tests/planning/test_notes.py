@@ -56,6 +56,6 @@ def test_what_a_launch_refuses_is_told_and_nothing_else() -> None:
     large = make_plan(load("engram-40B"))
     price = price_of(large.scale.launch)
     assert launch_refusal(large, cost(large, price)) is None
-    refusal = launch_refusal(large, cost(large, price, Shape(2, 8, 8)))
+    refusal = launch_refusal(large, cost(large, price, Shape(1, 8, 8)))
     assert refusal is not None
     assert "fit into 72 of the 80 GB of one H100 SXM" in refusal

@@ -20,6 +20,7 @@ from engram_sweep.planning.placement import (
     smallest_mesh,
 )
 from engram_sweep.planning.plan import Plan, make_plan
+from engram_sweep.planning.step_time import step_time
 from tests.examples import load, scale
 
 H100 = GPUS["h100"]
@@ -77,12 +78,13 @@ def test_the_paper_s_sweep_computes_blocks_again_in_the_largest_micro_batches_th
     plan = make_plan(load("10B"))
     found = place(plan, shape_of(plan.scale))
     assert found is not None
-    assert (found.replicas, found.shards, found.micro_windows, found.recompute) == (4, 8, 5, True)
+    assert (found.replicas, found.shards, found.micro_windows, found.recompute) == (4, 8, 15, True)
     assert fits(plan, found, H100)
-    # The next larger one, and this one without recomputation, do not.
-    for micro, recompute in ((15, True), (5, False)):
-        other = Placement(4, 8, micro, recompute, found.loss_chunk)
-        assert needs(plan, other).total > 72e9
+    # Without recomputation only micro-batches fit that NVLink bounds.
+    assert needs(plan, Placement(4, 8, 3, False, found.loss_chunk)).total > 72e9
+    assert needs(plan, Placement(4, 8, 1, False, found.loss_chunk)).total < 72e9
+    time = step_time(plan.runs[0], Placement(4, 8, 1), Shape(4, 8, 8), H100, 0.22)
+    assert time.bound == "nvlink"
 
 
 def test_what_the_scale_says_is_not_chosen_otherwise() -> None:
@@ -106,9 +108,9 @@ def test_the_smallest_mesh_fits_and_half_of_it_does_not() -> None:
     found = smallest_mesh(plan, Shape(8, 8, 8), H100)
     assert found is not None
     shape, placement = found
-    assert (shape.processes, placement.shards) == (32, 16)
+    assert (shape.processes, placement.shards) == (16, 16)
     assert fits(plan, placement, H100)
-    for replicas, shards in ((1, 16), (2, 8), (4, 8)):
+    for replicas, shards in ((1, 8), (2, 8), (4, 4)):
         smaller = Placement(replicas, shards, 1, True, placement.loss_chunk)
         assert not fits(plan, smaller, H100)
 
