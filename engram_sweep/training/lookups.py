@@ -46,6 +46,9 @@ class WholeLookups:
             e.backward(gradient)
         self.found = []
 
+    def close(self) -> None:
+        """Nothing is under way."""
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -162,6 +165,12 @@ class ExchangedLookups:
                 is_coalesced=True,
                 check_invariants=False,
             )
+
+    def close(self) -> None:
+        """Wait for the plan that is under way: the processes part after that."""
+        if self.ahead is not None:
+            self.ahead[1].exception()
+            self.ahead = None
 
     def _send(self, rows: Tensor, out: list[int], back: list[int]) -> Tensor:
         """Return the rows that come in return for (sum of out, D) rows, on the model's device."""
