@@ -174,7 +174,9 @@ class ExchangedLookups:
 
     def _send(self, rows: Tensor, out: list[int], back: list[int]) -> Tensor:
         """Return the rows that come in return for (sum of out, D) rows, on the model's device."""
-        rows = rows.to(self.device, non_blocking=True)
+        if rows.device != self.device:
+            # Pinned, so that the copy does not wait for what the device is doing.
+            rows = rows.pin_memory().to(self.device, non_blocking=True)
         if self.group is None:
             return rows
         got = rows.new_empty(sum(back), rows.shape[1])
