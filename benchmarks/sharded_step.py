@@ -12,6 +12,7 @@ the same. NVLink and NCCL move more in less time, and beside the arithmetic.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import socket
 import statistics
@@ -22,8 +23,8 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
 from torch import Tensor
+from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
 
 from engram_sweep.config.scale import load_scale
@@ -140,13 +141,12 @@ def main() -> None:
         port = free.getsockname()[1]
     with multiprocessing.Manager() as manager:
         medians = manager.dict()
-        multiprocessing.spawn(work, (port, spec, options.steps, medians), RANKS)
+        spawn(work, (port, spec, options.steps, medians), RANKS)
         found = dict(medians)
     base = found["data parallel"]
     for name, seconds in found.items():
-        print(
-            f"{name:16s} {1e3 * seconds:8.1f} ms of CPU a step, {seconds / base:.3f} x data parallel"
-        )
+        times = seconds / base
+        print(f"{name:16s} {1e3 * seconds:8.1f} ms of CPU a step, {times:.3f} x data parallel")
 
 
 if __name__ == "__main__":
