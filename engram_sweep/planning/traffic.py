@@ -14,9 +14,10 @@ from engram_sweep.placement import Placement
 from engram_sweep.planning.activations import BYTES
 from engram_sweep.planning.gpus import SUSTAINED, Gpu
 from engram_sweep.planning.kept_weights import WEIGHT_BYTES
+from engram_sweep.planning.ledger import Entry
 from engram_sweep.planning.memory import (
     GRADIENT_BYTES,
-    by_block,
+    largest_part,
     micro_windows,
     rows_per_process,
     windows_of_process,
@@ -89,9 +90,13 @@ def step_traffic(run: PlannedRun, placement: Placement, shape: Shape) -> StepTra
         shape: their nodes.
     """
     entries = [e for e in run.allocation.ledger.entries if e.shape and e.part != "table"]
-    root, blocks = by_block(run.allocation.ledger, run.spec.geometry.n_layers)
-    routed = sum(block.routed for block in blocks)
-    dense = sum(block.dense for block in blocks)
+
+    def numbers(*parts: str) -> int:
+        """Sum what travels of tensors: parts of equal size, the last ones filled up."""
+        own = [e for e in entries if _place(e) in parts]
+        return sum(largest_part(entry, placement.shards) * placement.shards for entry in own)
+
+    routed, dense, root = numbers("routed"), numbers("dense"), numbers("root")
     a = BYTES[run.spec.training.precision]
     # Embedding and head stay whole between the two passes.
     gathered = GATHERS * (a * routed + WEIGHT_BYTES * dense) + WEIGHT_BYTES * root
@@ -112,6 +117,13 @@ def step_traffic(run: PlannedRun, placement: Placement, shape: Shape) -> StepTra
         rows=_rows(run, placement, in_node),
         matrices=collective(2 * WEIGHT_BYTES * matrices / shards, shards, in_node),
     )
+
+
+def _place(entry: Entry) -> str:
+    """Return how a tensor is gathered: `routed`, `dense` of a block, or `root` outside of all."""
+    if not entry.name.startswith("blocks."):
+        return "root"
+    return "routed" if entry.part == "routed" else "dense"
 
 
 def collective(size: float, processes: int, in_node: int) -> Traffic:

@@ -14,7 +14,7 @@ from engram_sweep.config.slurm import Shape
 from engram_sweep.errors import UserError
 from engram_sweep.placement import Placement
 from engram_sweep.planning.kept_weights import WEIGHT_BYTES
-from engram_sweep.planning.memory import MemoryBytes, largest_part, memory_bytes
+from engram_sweep.planning.memory import MemoryBytes, largest_part, memory_bytes, micro_windows
 from engram_sweep.planning.placement import largest_run
 from engram_sweep.planning.plan import Plan, PlannedRun
 from engram_sweep.planning.traffic import step_traffic
@@ -64,7 +64,7 @@ class MeshRehearsal:
 
 
 def runs_to_trace(plan: Plan, placement: Placement) -> list[PlannedRun]:
-    """Return the run that needs most memory and the one with the largest tables, or one for both."""
+    """Return the run that needs most memory and the one with the largest tables; it may be one."""
     most_rows = max(plan.runs, key=lambda run: run.allocation.ledger.params_table)
     found = {run.run_id: run for run in (largest_run(plan, placement), most_rows)}
     return list(found.values())
@@ -112,7 +112,8 @@ def _held(run: PlannedRun, placement: Placement, shape: Shape, trace: dict) -> I
     yield Held("gradients", bill.gradients, trace["gradients"], 0)
     yield Held("optimizer states", bill.optimizer, trace["optimizer"], 0)
     yield Held("rows of tables", rows, trace["tables"], 0)
-    yield Held("fullest moment of a micro-batch", _moment(bill), trace["peak"], MAX_OFF)
+    moment = _moment(bill) + _handed_in(run, placement)
+    yield Held("fullest moment of a micro-batch", moment, trace["peak"], MAX_OFF)
     at_step = bill.total - bill.rows - bill.tables
     yield Held("fullest moment of the optimizers' step", at_step, trace["step_peak"], float("inf"))
     if placement.processes > 1:
@@ -122,6 +123,15 @@ def _held(run: PlannedRun, placement: Placement, shape: Shape, trace: dict) -> I
 def _moment(bill: MemoryBytes) -> int:
     """Return the bytes of the fullest moment that a trace has: no states of optimizers, no rows."""
     return bill.total - bill.optimizer - bill.tables - bill.rows
+
+
+def _handed_in(run: PlannedRun, placement: Placement) -> int:
+    """Return the bytes of rows that a trace is given for a micro-batch, and of their gradients."""
+    memory = run.spec.geometry.memory
+    if memory is None:
+        return 0
+    tokens = micro_windows(run, placement) * run.spec.training.window
+    return 2 * WEIGHT_BYTES * tokens * memory.d_memory * len(memory.rows)
 
 
 def _held_traffic(

@@ -40,7 +40,8 @@ def as_page(
         "",
         f"{len(plan.runs)} runs of {bill.shape.processes} {gpu.name}: {placement.replicas} copies "
         f"x {placement.shards} GPUs, {bill.micro_batches} x {placement.micro_windows} windows a "
-        f"GPU and step, {'blocks' if placement.recompute else 'nothing'} computed twice, logits of {placement.loss_chunk:,} tokens at once, tables on the {placement.tables}. "
+        f"GPU and step, {'blocks' if placement.recompute else 'nothing'} computed twice, logits "
+        f"of {placement.loss_chunk:,} tokens at once, tables on the {placement.tables}. "
         f"{_gigabytes(bill.memory.total)} of {_gigabytes(row['room_bytes'])} a GPU; "
         f"{bill.time.seconds:.2g} s a step on paper, bound by {bill.time.bound}.",
         "",
@@ -75,8 +76,8 @@ def as_page(
         "## The twin, trained",
         "",
         "The same layers, experts, streams, arms, optimizers and launcher with small widths, on "
-        "CPU processes. The last run of each launcher was killed in the middle and came back from its "
-        "checkpoint. Off: the largest difference of a training loss from one process, nats/token "
+        "CPU processes. The last run of each launcher was killed in the middle and came back from "
+        "its checkpoint. Off: the largest difference of a training loss from one process, nats/token "
         f"(allowed: {TOLERANCE[plan.scale.training.precision]:g}).",
         "",
         "| launcher | mesh | arm | rho | steps | attempts | killed | off | |",

@@ -61,16 +61,19 @@ def all_well(doing: str) -> Iterator[None]:
         doing: what the lines inside do, for those who did it well.
 
     Raises:
-        OSError: in every process, if the lines inside raised anything in one.
+        OSError: the lines inside raised something in another process; in that one it goes on its
+            way.
     """
     problem: Exception | None = None
     try:
         yield
     except Exception as error:
         problem = error
-    if any_of([problem is not None])[0]:
-        text = f"{doing}: another process of the run failed" if problem is None else str(problem)
-        raise OSError(text) from problem
+    failed = any_of([problem is not None])[0]
+    if problem is not None:
+        raise problem
+    if failed:
+        raise OSError(f"{doing}: another process of the run failed")
 
 
 def gather(values: Sequence[float]) -> list[float]:

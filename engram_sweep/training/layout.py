@@ -118,7 +118,7 @@ def new_plans_group() -> dist.ProcessGroup:
 
 
 def leave() -> None:
-    """Part from the other processes; all have nothing more to say."""
+    """Part from the other processes of the run, if there are any; all have no more to say."""
     if dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()

@@ -46,6 +46,9 @@ class WholeLookups:
             e.backward(gradient)
         self.found = []
 
+    def close(self) -> None:
+        """Nothing is under way."""
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -163,9 +166,17 @@ class ExchangedLookups:
                 check_invariants=False,
             )
 
+    def close(self) -> None:
+        """Wait for the plan that is under way: the processes part after that."""
+        if self.ahead is not None:
+            self.ahead[1].exception()
+            self.ahead = None
+
     def _send(self, rows: Tensor, out: list[int], back: list[int]) -> Tensor:
         """Return the rows that come in return for (sum of out, D) rows, on the model's device."""
-        rows = rows.to(self.device, non_blocking=True)
+        if rows.device != self.device:
+            # Pinned, so that the copy does not wait for what the device is doing.
+            rows = rows.pin_memory().to(self.device, non_blocking=True)
         if self.group is None:
             return rows
         got = rows.new_empty(sum(back), rows.shape[1])

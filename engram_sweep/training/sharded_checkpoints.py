@@ -16,6 +16,7 @@ import os
 import pickle
 import shutil
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ import torch
 import torch.distributed as dist
 import xxhash
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.metadata import Metadata, StorageMeta, TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load
@@ -70,7 +72,7 @@ def save_folder(writing: Path, name: str, tensors: dict[str, Tensor], rest: dict
         if rank() == 0:
             shutil.rmtree(writing, ignore_errors=True)
             writing.mkdir(mode=0o700)
-    with all_well(f"checkpoint {name}"), _quiet():
+    with all_well(f"checkpoint {name}"), _as_usual():
         save(tensors, storage_writer=FileSystemWriter(writing, overwrite=False))
     with all_well(f"checkpoint {name}"):
         # Each process reads back what it wrote.
@@ -128,7 +130,7 @@ def shapes_in(folder: Path) -> dict[str, tuple[torch.Size, torch.dtype]]:
 
 def load_into(folder: Path, tensors: dict[str, Tensor]) -> None:
     """Fill tensors, wherever their rows lie now; all processes call it."""
-    with _quiet():
+    with _as_usual():
         load(tensors, storage_reader=_Reader(folder), no_dist=not dist.is_initialized())
 
 
@@ -157,11 +159,16 @@ class _Unpickler(pickle.Unpickler):
 
 
 @contextmanager
-def _quiet():
-    """Silence a warning that a run of one process reads what several wrote: it is meant."""
+def _as_usual() -> Iterator[None]:
+    """Let torch's checkpoints fail by an OSError, and read alone what several wrote unwarned."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*torch.distributed is disabled, unavailable.*")
-        yield
+        try:
+            yield
+        except CheckpointException as error:
+            # It is no Exception, and holds one of every process that failed.
+            why = [problem for problem, _ in error.failures.values()]
+            raise OSError(str(why[0])) from error
 
 
 def _sync(path: Path) -> None:

@@ -10,7 +10,7 @@ import math
 import platform
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +20,19 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.strategies import ModelParallelStrategy
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader
 
 from engram_sweep.corpus.shards import Shards
-from engram_sweep.corpus.windows import train_batch, validation_windows
 from engram_sweep.placement import Placement
 from engram_sweep.spec import RunSpec
+from engram_sweep.training.batches import Batches, HeldOut
 from engram_sweep.training.checkpoints import Checkpoints
+from engram_sweep.training.distributed import all_well
 from engram_sweep.training.layout import BACKEND, TIMEOUT, Place, join, leave
 from engram_sweep.training.lightning_module import Diverged, RunModule
 from engram_sweep.training.observed import Progress
 from engram_sweep.training.run_state import RunState
-from engram_sweep.training.signals import StopFlag
+from engram_sweep.training.signals import Interrupted, StopFlag
 from engram_sweep.training.weights import FILE_NAME, save_weights
 
 
@@ -55,46 +56,6 @@ class RunResult:
     tokens_per_second: float
     device: str
     """The accelerator, or the processor and its vector instructions, e.g. "AMD EPYC, AVX512"."""
-
-
-class _Batches(Dataset):
-    """Index from the first step on -> this process's share of the step's batch."""
-
-    def __init__(self, spec: RunSpec, tokens: np.ndarray, place: Place) -> None:
-        self.spec, self.tokens = spec, tokens
-        self.first = 0
-        """Step at index 0."""
-        share = spec.training.batch_windows // place.ranks
-        self.mine = slice(place.rank * share, (place.rank + 1) * share)
-
-    def __len__(self) -> int:
-        return self.spec.training.steps - self.first
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        if index >= len(self):
-            raise IndexError(index)
-        return self.at(self.first + index)
-
-    def at(self, step: int) -> torch.Tensor:
-        """Return the windows (B, T + 1) of a step, counted from the start of the run."""
-        t = self.spec.training
-        batch = train_batch(self.tokens, self.spec.seed, step, t.batch_windows, t.window)
-        return torch.from_numpy(batch[self.mine])
-
-
-class _HeldOut(IterableDataset):
-    """Held-out windows of this process, and whether they count."""
-
-    def __init__(self, spec: RunSpec, tokens: np.ndarray, place: Place) -> None:
-        self.spec, self.tokens, self.place = spec, tokens, place
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, bool]]:
-        t, place = self.spec.training, self.place
-        batches = validation_windows(
-            self.tokens, 2 * t.batch_windows, t.window, place.rank, place.ranks
-        )
-        for windows, counts in batches:
-            yield torch.from_numpy(windows), counts
 
 
 def train(
@@ -143,7 +104,7 @@ def train(
     _check(placement, place, spec)
     _quieten()
     layout = join(place, placement) if place.ranks > 1 else None
-    batches = _Batches(spec, shards.train, place)
+    batches = Batches(spec, shards.train, place)
     module = RunModule(
         spec,
         torch.from_numpy(shards.compression),
@@ -178,19 +139,24 @@ def train(
         log_every_n_steps=module.every,
         use_distributed_sampler=False,
     )
-    held_out = DataLoader(_HeldOut(spec, shards.validation, place), batch_size=None)
-    if module.first_step == spec.training.steps:
-        trainer.validate(module, held_out, verbose=False)
-    else:
-        batches.first = module.first_step
-        _fit(trainer, module, DataLoader(batches, batch_size=None), held_out)
+    held_out = DataLoader(HeldOut(spec, shards.validation, place), batch_size=None)
+    try:
+        if module.first_step == spec.training.steps:
+            trainer.validate(module, held_out, verbose=False)
+        else:
+            batches.first = module.first_step
+            _fit(trainer, module, DataLoader(batches, batch_size=None), held_out)
+    except Interrupted:
+        # Processes stop together, so they part as after the last step.
+        _part(module)
+        raise
     result = _result(module)
     if keep_weights is not None and result.outcome == "ok":
         tensors = RunState(module.model, module.cuts).gathered()
-        if place.rank == 0:
-            save_weights(keep_weights / FILE_NAME, tensors, spec, module.compression)
-    if layout is not None:
-        leave()
+        with all_well(FILE_NAME):
+            if place.rank == 0:
+                save_weights(keep_weights / FILE_NAME, tensors, spec, module.compression)
+    _part(module)
     return result
 
 
@@ -234,6 +200,12 @@ def _fit(trainer: Trainer, module: RunModule, batches: DataLoader, held_out: Dat
     # it diverged.
     with suppress(Diverged):
         trainer.fit(module, batches, held_out)
+
+
+def _part(module: RunModule) -> None:
+    """Leave the other processes of the run, if there are any."""
+    module.lookups.close()
+    leave()
 
 
 def _result(module: RunModule) -> RunResult:

@@ -30,10 +30,13 @@ from engram_sweep.training.table_adam import TableAdam
 TIMEOUT_SECONDS = 240
 
 
-def on_ranks(ranks: int, check: Callable[..., Any], *arguments: Any) -> list[Any]:
+def on_ranks(
+    ranks: int, check: Callable[..., Any], *arguments: Any, gpu: bool = False
+) -> list[Any]:
     """Call `check(place, *arguments)` in every one of some processes; return what each returned.
 
-    They are forked from a server that has imported all of this, and so start at once.
+    They are forked from a server that has imported all of this, and so start at once. They see no
+    GPU unless they are to.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.training.ranks", "engram_sweep.training.train"])
@@ -43,7 +46,9 @@ def on_ranks(ranks: int, check: Callable[..., Any], *arguments: Any) -> list[Any
     answers = context.Queue()
     processes = [
         context.Process(
-            target=_work, args=(answers, Place(1, ranks, rank), port, check, arguments), daemon=True
+            target=_work,
+            args=(answers, Place(1, ranks, rank), port, gpu, check, arguments),
+            daemon=True,
         )
         for rank in range(ranks)
     ]
@@ -65,12 +70,16 @@ def on_ranks(ranks: int, check: Callable[..., Any], *arguments: Any) -> list[Any
     return [found[rank] for rank in range(ranks)]
 
 
-def _work(answers: Any, place: Place, port: int, check: Callable[..., Any], arguments: Any) -> None:
+def _work(
+    answers: Any, place: Place, port: int, gpu: bool, check: Callable[..., Any], arguments: Any
+) -> None:
     os.environ |= {
         "LOCAL_RANK": str(place.rank),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
+    if not gpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     torch.set_num_threads(1)
     try:
         # As bytes: a tensor would be shared with a process that is gone when it is read.
@@ -86,7 +95,8 @@ def _work(answers: Any, place: Place, port: int, check: Callable[..., Any], argu
 def whole(tensor: Tensor) -> Tensor:
     """All rows of a tensor, dense."""
     tensor = tensor.to_dense() if tensor.is_sparse else tensor
-    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach().clone()
+    full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return full.detach().cpu().clone()
 
 
 def steps_of(
@@ -101,7 +111,7 @@ def steps_of(
     Returns:
         `losses` of the steps, `gradients` of the first step and `weights` of the end by name,
         `start` the initial values, `load` of every router in the first step, `bytes` that lie in
-        this process of parameters and optimizer states.
+        this process of parameters and optimizer states, and on which kind of `devices`.
     """
     layout = join(place, placement) if place.ranks > 1 else None
     return train_by_hand(layout, place, spec, placement, batches, compression)
@@ -116,6 +126,9 @@ def train_by_hand(
     compression: Tensor | None = None,
 ) -> dict[str, Any]:
     model, cuts, lookups = assemble(spec, compression, placement, layout)
+    if layout is None and torch.cuda.is_available():
+        model.to("cuda")
+    device = layout.device if layout is not None else model.head.weight.device
     model.train()
     optimizers = make_optimizers(model, spec.training)
     tables = {id(table) for table in model.tables()}
@@ -141,10 +154,10 @@ def train_by_hand(
         set_learning_rates(optimizers, schedule_factor(spec.training, step))
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=spec.training.precision == "bf16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=spec.training.precision == "bf16"):
             loss = accumulate(
                 model,
-                batch[mine],
+                batch[mine].to(device),
                 lookups,
                 Tensor.backward,
                 placement.micro_windows,
@@ -160,7 +173,7 @@ def train_by_hand(
         for router in model.routers():
             sum_(router.load)
             if not step:
-                load.append(router.load.clone())
+                load.append(router.load.cpu())
             router.rebalance(spec.training.balance_rate)
         losses.append(float(mean_(loss)))
     for optimizer in optimizers:
@@ -176,6 +189,7 @@ def train_by_hand(
         "gradients": gradients,
         "load": load,
         "weights": gathered(lambda p: p),
+        "devices": {name: t.device.type for name, t in held.items()},
         "bytes": {name: t.numel() * t.element_size() for name, t in held.items()},
     }
 
@@ -192,3 +206,10 @@ def many_steps_of(
         layout = join(place, placement)
         found[name] = train_by_hand(layout, place, spec, placement, batches, compression)
     return found
+
+
+def plainly(
+    place: Place, spec: RunSpec, batches: list[Tensor], compression: Tensor | None
+) -> dict[str, Any]:
+    """`steps_of` in one process without a mesh, on its device if it sees one."""
+    return train_by_hand(None, place, spec, Placement(), batches, compression)

@@ -56,7 +56,7 @@ class Memories(Transformer):
         nn.Module.__init__(self)
         self.table, self.rows = table, Identity()
 
-    def memories(self):
+    def memories(self):  # type: ignore[override]  # it stands for its one memory
         return [self]
 
 

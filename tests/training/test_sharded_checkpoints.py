@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import pickle
 import shutil
+from contextlib import redirect_stderr
 from dataclasses import asdict
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from engram_sweep.corpus.shards import load, prepare
 from engram_sweep.placement import Placement
 from engram_sweep.planning.plan import Plan
 from engram_sweep.spec import RunSpec, run_id
+from engram_sweep.training import sharded_checkpoints
 from engram_sweep.training.checkpoints import Checkpoints
 from engram_sweep.training.layout import Place
 from engram_sweep.training.sharded_checkpoints import shapes_in
@@ -112,6 +116,29 @@ def test_a_damaged_part_falls_back_to_the_one_before(folder, spec, whole, tmp_pa
     part.write_bytes(data)
     resumed = on_ranks(2, run, spec, folder / "corpus", there)
     assert repr(resumed) == repr(whole)
+
+
+def run_on_a_full_disk(place: Place, *arguments: Any) -> Any:
+    """`run`, with the disk of the second process full."""
+
+    def write_data(*words: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if place.rank == 1:
+        setattr(sharded_checkpoints.FileSystemWriter, "write_data", write_data)  # noqa: B010
+    said = StringIO()
+    with redirect_stderr(said):
+        got = run(place, *arguments)
+    return got, said.getvalue()
+
+
+def test_a_full_disk_costs_the_checkpoint_not_the_run(folder, spec, whole, tmp_path) -> None:
+    arguments = (spec, folder / "corpus", tmp_path)
+    for (got, said), wanted in zip(on_ranks(2, run_on_a_full_disk, *arguments), whole, strict=True):
+        assert repr(got) == repr(wanted)
+        assert f"no checkpoint at step {STEPS}: " in said
+        assert "No space left on device" in said
+    assert not list((tmp_path / "checkpoints").iterdir()), "nothing half written"
 
 
 @pytest.mark.parametrize("what", ["digests.json", "rest.pt", ".metadata", "__0_0.distcp"])
