@@ -29,7 +29,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from engram_sweep.atomic_files import write_json
-from engram_sweep.model import engram
+from engram_sweep.model import engram, grouped_mm, moe
 from engram_sweep.model.transformer import Transformer
 from engram_sweep.placement import Placement
 from engram_sweep.rehearsal.live_bytes import LiveBytes
@@ -76,6 +76,9 @@ def trace(spec: RunSpec, placement: Placement) -> MeshTrace:
     layout = _layout(placement)
     rows = sharding.table_sizes(spec)
     _leave_out_values()
+    if spec.training.precision == "fp32":
+        # The built-in product's shape function takes bf16 only; compiled models use this one.
+        moe.grouped_mm = grouped_mm._rows
     live = LiveBytes()
     with FakeTensorMode(allow_non_fake_inputs=True), live.following_sizes():
         with live:

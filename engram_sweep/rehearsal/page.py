@@ -77,7 +77,7 @@ def as_page(
         "",
         "The same layers, experts, streams, arms, optimizers and launcher with small widths, on "
         "CPU processes. The last run of each launcher was killed in the middle and came back from "
-        "its checkpoint. Off: the largest difference of a training loss from one process, nats/token "
+        "its checkpoint. Off: largest difference of a training loss from one process, nats/token "
         f"(allowed: {TOLERANCE[plan.scale.training.precision]:g}).",
         "",
         "| launcher | mesh | arm | rho | steps | attempts | killed | off | |",

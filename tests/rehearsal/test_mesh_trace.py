@@ -29,7 +29,7 @@ def test_shards_divide_states_and_a_smaller_part_of_the_step_takes_less(tmp_path
     whole = trace(tmp_path, Placement(1, 2, 4), **batch)
     less = trace(tmp_path, Placement(1, 4, 1, True, 16), **batch)
     for key in ("weights", "gradients", "optimizer", "tables"):
-        assert 0.5 * whole[key] <= less[key] <= 0.52 * whole[key]
+        assert 0.5 * whole[key] <= less[key] <= 0.55 * whole[key]
     assert less["peak"] < whole["peak"]
     # Recomputed blocks are gathered as often: before the forward, and before the backward pass.
     assert less["calls"]["_reduce_scatter_base_"] == whole["calls"]["_reduce_scatter_base_"]
