@@ -27,7 +27,7 @@ BATCHES = [tokens(8, 13, seed=seed) for seed in range(STEPS)]
 # Rows of a table that no 4 processes share evenly, and a table with fewer rows than processes.
 UNEVEN = replace(ENGRAM, expert_width=8)
 FEW_ROWS = replace(ENGRAM, memory=replace(MEMORY, heads=1, rows=(((1,), (1,)),) * 2))
-ONE_EXPERT = replace(ENGRAM, routed_experts=1, top_k=1)
+FEW_EXPERTS = replace(ENGRAM, routed_experts=3)
 DENSE = replace(GEOMETRIES["dense"], shared_width=(12, 8, 4))
 
 Case = tuple[Geometry, dict[str, Any], Placement]
@@ -54,7 +54,7 @@ FOUR: dict[str, Case] = {
     "muon": (UNEVEN, MUON, Placement(shards=4)),
     "mesh": (UNEVEN, MUON, Placement(2, 2, micro_windows=1, recompute=True, loss_chunk=5)),
     "fewer rows than processes": (FEW_ROWS, {}, Placement(shards=4)),
-    "one expert": (ONE_EXPERT, MUON, Placement(shards=4)),
+    "fewer experts than processes": (FEW_EXPERTS, MUON, Placement(shards=4)),
     "mla, streams": (GEOMETRIES["mla_streams"], MUON, Placement(shards=4, tables="host")),
     "dense": (DENSE, MUON, Placement(2, 2)),
 }
@@ -154,7 +154,7 @@ def test_a_mesh_repeats_itself_bit_by_bit(trained_on, smoke_plan: Plan) -> None:
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_every_arm_optimizer_and_backbone(smoke_plan: Plan, ranks: int) -> None:
     cases: dict[str, Case] = {}
-    geometries = {**GEOMETRIES, "dense": DENSE, "few rows": FEW_ROWS, "one expert": ONE_EXPERT}
+    geometries = {**GEOMETRIES, "dense": DENSE, "few rows": FEW_ROWS, "few experts": FEW_EXPERTS}
     for kind, geometry in geometries.items():
         for optimizer in ("adamw", "muon"):
             for replicas in {1, 2, ranks}:
