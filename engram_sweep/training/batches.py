@@ -39,15 +39,24 @@ class Batches(Dataset):
 
 
 class HeldOut(IterableDataset):
-    """Held-out windows of this process, and whether they count."""
+    """Held-out windows of this process, and whether they count.
 
-    def __init__(self, spec: RunSpec, tokens: np.ndarray, place: Place) -> None:
+    Args:
+        spec: the run.
+        tokens: its held-out text.
+        place: this process among those of the run.
+        micro_windows: windows of a micro-batch, which fit; 0 if a whole step does, and twice as
+            many windows do without a backward pass.
+    """
+
+    def __init__(
+        self, spec: RunSpec, tokens: np.ndarray, place: Place, micro_windows: int = 0
+    ) -> None:
         self.spec, self.tokens, self.place = spec, tokens, place
+        self.size = micro_windows or 2 * spec.training.batch_windows
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, bool]]:
         t, place = self.spec.training, self.place
-        batches = validation_windows(
-            self.tokens, 2 * t.batch_windows, t.window, place.rank, place.ranks
-        )
+        batches = validation_windows(self.tokens, self.size, t.window, place.rank, place.ranks)
         for windows, counts in batches:
             yield torch.from_numpy(windows), counts

@@ -139,7 +139,9 @@ def train(
         log_every_n_steps=module.every,
         use_distributed_sampler=False,
     )
-    held_out = DataLoader(HeldOut(spec, shards.validation, place), batch_size=None)
+    held_out = DataLoader(
+        HeldOut(spec, shards.validation, place, placement.micro_windows), batch_size=None
+    )
     try:
         if module.first_step == spec.training.steps:
             trainer.validate(module, held_out, verbose=False)

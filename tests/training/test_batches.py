@@ -34,3 +34,13 @@ def test_held_out_windows_say_whether_they_count(smoke_plan: Plan) -> None:
     counted = [windows for each in dealt for windows, counts in each if counts]
     targets = torch.cat([windows[:, 1:].flatten() for windows in counted])
     assert targets.tolist() == list(range(1, 5000))
+
+
+def test_held_out_windows_come_in_batches_that_fit(smoke_plan: Plan) -> None:
+    """A step that is trained in micro-batches does not fit at once without them either."""
+    spec = short_spec(smoke_plan, 1.0)
+    sizes = [len(windows) for windows, _ in HeldOut(spec, TOKENS, Place(), micro_windows=3)]
+    assert max(sizes) == 3
+    assert sum(sizes) == -(-4999 // spec.training.window)
+    whole = [len(windows) for windows, _ in HeldOut(spec, TOKENS, Place())]
+    assert max(whole) == 2 * spec.training.batch_windows
