@@ -55,7 +55,7 @@ def test_a_dry_run_s_script_starts_the_twin(cluster: Cluster, tmp_path: Path) ->
         ["sbatch", "--test-only", folder / "array-0.sh"], capture_output=True, text=True
     )
     assert asked.returncode == 0, asked.stderr
-    assert wait_for(lambda: not cluster.jobs(), 60) is None
+    wait_for(lambda: not cluster.jobs(), 60)
     plan = make_plan(
         load_scale("10B-twin", tmp_path / "sweeps", ["sweep.rho=[1.0]", "training.tokens=512"])
     )
