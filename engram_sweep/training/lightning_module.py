@@ -16,6 +16,7 @@ from engram_sweep.model.transformer import Transformer
 from engram_sweep.placement import Placement
 from engram_sweep.spec import RunSpec, run_id
 from engram_sweep.training.checkpoints import Checkpoints
+from engram_sweep.training.compilation import compile_model, eagerly, is_compiled
 from engram_sweep.training.distributed import (
     any_of,
     gather,
@@ -74,8 +75,9 @@ class RunModule(LightningModule):
             self.model.measure_balance()
         self.model.recompute = placement.recompute
         self.model.loss_chunk = placement.loss_chunk
-        if spec.training.compile:
-            self.model.compile(by_block=placement.recompute or placement.loss_chunk > 0)
+        self.compiled = is_compiled(spec.training)
+        if self.compiled:
+            compile_model(self.model)
         self.lookups = WholeLookups(self.model)
         tables = {id(table) for table in self.model.tables()}
         self.dense = [p for p in self.model.parameters() if id(p) not in tables]
@@ -274,7 +276,8 @@ class RunModule(LightningModule):
         seen = self.observed
         targets = batch[:, 1:]
         looked_up = self.lookups.look_up(batch[:, :-1])
-        seen.window_losses += self.model(batch[:, :-1], looked_up, targets).tolist()
+        with eagerly(self.compiled):
+            seen.window_losses += self.model(batch[:, :-1], looked_up, targets).tolist()
         seen.window_tokens += [targets.shape[1]] * len(targets)
         gates = [gate * targets.numel() for gate in self.model.gate_means()]
         seen.gate_sums = (

@@ -29,6 +29,7 @@ from engram_sweep.corpus.windows import train_batch, validation_windows
 from engram_sweep.placement import Placement
 from engram_sweep.spec import RunSpec
 from engram_sweep.training.checkpoints import Checkpoints
+from engram_sweep.training.compilation import is_compiled
 from engram_sweep.training.lightning_module import Diverged, RunModule
 from engram_sweep.training.observed import Progress
 from engram_sweep.training.signals import StopFlag
@@ -255,18 +256,22 @@ def _result(module: RunModule) -> RunResult:
         dead_experts=sum(int((load == 0).sum()) for load in seen.late_load),
         gate_mean=[total / weights.sum() for total in seen.gate_sums],
         tokens_per_second=tokens / seen.training_seconds if seen.training_seconds else math.nan,
-        device=_device(),
+        device=_device(module.spec),
     )
 
 
-def _device() -> str:
+def _device(spec: RunSpec) -> str:
     """Return what a run's bits depend on beside its spec: runs are bit-equal on one kind only.
 
-    Vector instructions choose torch's kernels, and wider ones add numbers in another order.
+    Vector instructions choose torch's kernels, and wider ones add numbers in another order; so do
+    compiled blocks.
     """
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"
+    words = (
+        [torch.cuda.get_device_name()]
+        if torch.cuda.is_available()
+        else [_processor(), torch.backends.cpu.get_cpu_capability()]
+    )
+    return ", ".join([*words, "compiled"] if is_compiled(spec.training) else words)
 
 
 def _processor() -> str:
