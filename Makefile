@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan status cancel rerun-failed report tune power doctor publish keys notebooks lab test lint bench coverage chaos clean
+.PHONY: sweep plan status cancel rerun-failed report tune power doctor publish keys notebooks lab test test-gpu lint bench coverage chaos clean
 
 # Further options of a command, e.g. make plan ARGS='--set training.tokens=1e9 --gpu h200'; values without blanks.
 ARGS ?=
@@ -45,6 +45,10 @@ lab: $(BIN)/.ready
 test: $(BIN)/.ready
 	$(BIN)/pytest -n auto --dist loadgroup
 
+# On a machine with CUDA devices; fails where there are none. docs/lab-notebook.md says when it last ran.
+test-gpu: $(BIN)/.ready
+	$(BIN)/pytest -m gpu tests/gpu
+
 lint: $(BIN)/.ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -67,6 +71,8 @@ bench: $(BIN)/.ready
 	$(BIN)/python -m benchmarks.data_prepare
 	$(BIN)/python -m benchmarks.many_runs
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.checks
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.offload
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.sharded_step
 
 # torch first: by itself, from the pins, it is the CPU build where there is one.
 $(BIN)/.ready: pyproject.toml constraints.txt

@@ -21,11 +21,14 @@ from pathlib import Path
 
 from engram_sweep.job_environment import place_of, rank_of, requeue
 from engram_sweep.own_folders import private_files
-from engram_sweep.runs.failures import FailureKind, NodeError, kind_of, tries_allowed
+from engram_sweep.runs.failures import FailureKind, NodeError, kind_of, lost_peer, tries_allowed
 from engram_sweep.runs.folder import Busy, RunFolder, home_of
 from engram_sweep.runs.provenance import code_state, gpu_driver_version, versions
 from engram_sweep.runs.records import write_record
 from engram_sweep.training.signals import SIGNALS, Interrupted, StopFlag
+
+PATIENCE_SECONDS = 2.0
+"""How long a process that lost another one lets it say why."""
 
 
 def run(folder: str, inline: bool = False) -> None:
@@ -95,6 +98,9 @@ def _attempt(here: RunFolder, rank: int, several: bool, stop: StopFlag, inline: 
         traceback.print_exc()
         sys.stderr.flush()
         kind = kind_of(error)
+        if lost_peer(error):
+            # The peer may be about to say why it went.
+            time.sleep(PATIENCE_SECONDS)
         message = f"{type(error).__name__}: {error}".splitlines()[0]
     # A full disk takes no last words either; the driver then finds a worker that vanished.
     with suppress(OSError):

@@ -66,6 +66,8 @@ class Transformer(nn.Module):
         super().__init__()
         g = geometry
         self.streams = g.streams
+        self.compiled = False
+        """Whether blocks and losses run through `torch.compile`."""
         self.recompute = False
         """Whether the inside of a block is computed again in the backward pass, not kept."""
         self.loss_chunk = 0

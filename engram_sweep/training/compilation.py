@@ -28,11 +28,16 @@ MIN_TOKENS = 1_000_000
 """Shorter runs are not compiled by `auto`: loading what is compiled takes about five seconds."""
 
 
-def is_compiled(training: TrainingSpec) -> bool:
-    """Return whether a run is compiled here, if its spec leaves that to the machine."""
+def is_compiled(training: TrainingSpec, several: bool = False) -> bool:
+    """Return whether a run is compiled here.
+
+    Args:
+        training: its recipe.
+        several: its model is cut over processes; `auto` leaves that uncompiled.
+    """
     if training.compile != "auto":
         return training.compile == "on"
-    return training.tokens >= MIN_TOKENS and compiler_is_missing() is None
+    return not several and training.tokens >= MIN_TOKENS and compiler_is_missing() is None
 
 
 def compiler_is_missing() -> str | None:
@@ -67,6 +72,7 @@ def compile_model(model: Transformer, **options: Any) -> None:
             torch._dynamo.maybe_mark_dynamic(tensor, dimension)
     for block in model.blocks:
         block.compile(**options)
+    model.compiled = True
     model.losses = torch.compile(model.losses, **options)  # type: ignore[method-assign]
 
 

@@ -27,9 +27,12 @@ from engram_sweep.training.weights import load_trained
 from tests.examples import work_order
 
 
-def lay_out(run: PlannedRun, folder: Path, corpora: Path, devices: int) -> RunFolder:
+def lay_out(
+    run: PlannedRun, folder: Path, corpora: Path, devices: int, **changes: Any
+) -> RunFolder:
     here = RunFolder(folder / run.run_id)
-    here.write_work_order(work_order(run, prepare(run.spec.corpus, corpora), devices))
+    shards = prepare(run.spec.corpus, corpora)
+    here.write_work_order(work_order(run, shards, devices, **changes))
     return here
 
 
@@ -120,3 +123,42 @@ def test_when_one_process_fails_both_end_and_the_reason_is_kept(
     assert failure is not None
     assert failure["kind"] == "node"
     assert "logs" in failure["message"]
+
+
+def rank_process(job: submitit.Job, rank: int) -> int:
+    """The process id of one rank of a job on this machine; waits until it is there."""
+    wanted = f"SUBMITIT_LOCAL_GLOBALID={rank}".encode()
+    while True:
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                variables = (folder / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if wanted in variables and f"SUBMITIT_LOCAL_JOB_ID={job.job_id}".encode() in variables:
+                return int(folder.name)
+        time.sleep(0.05)
+
+
+def test_a_killed_process_ends_the_job_and_the_run_goes_on(
+    smoke_plan: Plan, runs, tmp_path: Path
+) -> None:
+    """In the middle of whatever the processes were doing together."""
+    run = next(run for run in smoke_plan.runs if run.allocation.rho_asked == 0.5)
+    corpora = runs["one"][0].path.parent.parent / "corpora"
+    here = lay_out(run, tmp_path, corpora, 2, checkpoint_minutes=0.0)
+    job = start(here, 2)
+    victim = rank_process(job, 1)
+    while here.progress().get("step", 0) < 3:
+        time.sleep(0.005)
+    os.kill(victim, signal.SIGKILL)
+    killed = time.monotonic()
+    wait(job)
+    assert time.monotonic() - killed < 60
+    failure = here.failure()
+    assert failure is not None
+    assert failure["kind"] == "node", "such a run starts again"
+    assert here.checkpoint_step() >= 2
+    finish(start(here, 2), here)
+    record = read_parquet(here.record).iloc[0]
+    for name in ("validation_loss", "window_losses", "curve_losses", "expert_load"):
+        assert repr(record[name]) == repr(runs["two"][1][name]), name
