@@ -66,7 +66,7 @@ chaos: $(BIN)/.ready
 # Against a peer, installed beside; never part of the tests.
 bench: $(BIN)/.ready
 	$(BIN)/pip install --quiet -c constraints.txt -r benchmarks/requirements.txt
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/train_step.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.train_step --keep
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/commands.py
 	$(BIN)/python -m benchmarks.data_prepare
 	$(BIN)/python -m benchmarks.many_runs

@@ -165,10 +165,10 @@ class TrainingSpec:
     """`adam`: every row as under dense Adam. `lazy_adam`: rows rest in steps that miss them."""
     precision: str
     """`fp32`, or `bf16`: autocast, with weights, tables, routers and stream maps in fp32."""
-    compile: bool
-    """Run the model through torch.compile.
+    compile: str
+    """`on` runs the blocks through torch.compile, `off` does not, `auto` does if it can and pays.
 
-    Part of the identity: it changes rounding, and pairs differ by little."""
+    Part of the identity: it changes rounding. What `auto` did is in the record's `device`."""
 
     @property
     def steps(self) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -67,7 +66,8 @@ class Transformer(nn.Module):
         super().__init__()
         g = geometry
         self.streams = g.streams
-        self.compiled_decode: Callable[[Tensor, list[Tensor]], Tensor] | None = None
+        self.compiled = False
+        """Whether blocks and losses run through `torch.compile`."""
         self.recompute = False
         """Whether the inside of a block is computed again in the backward pass, not kept."""
         self.loss_chunk = 0
@@ -97,42 +97,25 @@ class Transformer(nn.Module):
         """
         if looked_up is None:
             looked_up = [memory.look_up(tokens) for memory in self.memories()]
-        if targets is not None and self.loss_chunk:
-            return self._losses_in_chunks(self.hidden(tokens, looked_up), targets)
-        logits = (self.compiled_decode or self.decode)(tokens, looked_up)
-        return logits if targets is None else window_losses(logits, targets)
+        h = self.hidden(tokens, looked_up)
+        if targets is None:
+            return self.head(h)
+        return self._losses_in_chunks(h, targets) if self.loss_chunk else self.losses(h, targets)
 
-    def compile(self, *options: Any, by_block: bool = False, **named_options: Any) -> None:
-        """Run everything but the lookups through `torch.compile`.
+    def losses(self, h: Tensor, targets: Tensor) -> Tensor:
+        """Return `window_losses` of what `hidden` returned."""
+        return window_losses(self.head(h), targets)
 
-        Its default backend knows no sparse gradients.
-
-        Args:
-            options: passed on.
-            by_block: compile each block by itself, so that hooks, recomputation and chunks of the
-                loss stay between them.
-            named_options: passed on.
-        """
-        if by_block:
-            for block in self.blocks:
-                block.compile(*options, **named_options)
-        else:
-            self.compiled_decode = torch.compile(self.decode, *options, **named_options)
-
-    def decode(self, tokens: Tensor, looked_up: list[Tensor]) -> Tensor:
-        """Return the model behind the lookups.
+    def hidden(self, tokens: Tensor, looked_up: list[Tensor]) -> Tensor:
+        """Return what the LM head reads, the model behind the lookups.
 
         Args:
             tokens: (B, T) int64.
             looked_up: what each of `memories` looked up.
 
         Returns:
-            (B, T, V) logits.
+            (B, T, D).
         """
-        return self.head(self.hidden(tokens, looked_up))
-
-    def hidden(self, tokens: Tensor, looked_up: list[Tensor]) -> Tensor:
-        """Return what the LM head reads, (B, T, D), for the arguments of `decode`."""
         rows = iter(looked_up)
         h = F.embedding(tokens, self.embedding.weight)
         if self.over_encoding is not None:

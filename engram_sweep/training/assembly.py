@@ -8,6 +8,7 @@ from torch import Tensor
 from engram_sweep.model.transformer import Transformer
 from engram_sweep.placement import Placement
 from engram_sweep.spec import RunSpec
+from engram_sweep.training.compilation import compile_model, is_compiled
 from engram_sweep.training.cuts import Cuts
 from engram_sweep.training.layout import Layout
 from engram_sweep.training.lookups import ExchangedLookups, Lookups, WholeLookups
@@ -35,8 +36,8 @@ def assemble(
         model, cuts = sharded_model(spec, compression, layout)
     else:
         model, cuts = whole_model(spec, compression, host)
-        if spec.training.compile:
-            model.compile(by_block=placement.recompute or placement.loss_chunk > 0)
+        if is_compiled(spec.training):
+            compile_model(model)
     if spec.training.balance_loss:
         model.measure_balance()
     model.recompute, model.loss_chunk = placement.recompute, placement.loss_chunk

@@ -16,6 +16,7 @@ from engram_sweep.spec import RunSpec, run_id
 from engram_sweep.training.assembly import assemble
 from engram_sweep.training.checkpoints import Checkpoints
 from engram_sweep.training.clipping import clip_
+from engram_sweep.training.compilation import eagerly
 from engram_sweep.training.distributed import any_of, gather, mean_, sum_, world_size
 from engram_sweep.training.layout import Layout
 from engram_sweep.training.micro_batches import accumulate
@@ -249,7 +250,8 @@ class RunModule(LightningModule):
         if any_of([self.stop.asked])[0]:
             raise Interrupted(f"asked to stop in validation, after step {self.observed.steps}")
         inputs, targets = windows[:, :-1], windows[:, 1:]
-        losses = self.model(inputs, self.lookups.look_up(inputs), targets)
+        with eagerly(self.model.compiled):
+            losses = self.model(inputs, self.lookups.look_up(inputs), targets)
         if not counts:
             return
         seen = self.observed

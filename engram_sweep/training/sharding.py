@@ -19,6 +19,7 @@ from engram_sweep.model.initialization import initialise
 from engram_sweep.model.moe import RoutedExperts
 from engram_sweep.model.transformer import Transformer
 from engram_sweep.spec import RunSpec
+from engram_sweep.training.compilation import compile_model, is_compiled
 from engram_sweep.training.cuts import Cuts
 from engram_sweep.training.layout import Layout, owned
 
@@ -80,8 +81,9 @@ def sharded_model(
         memory.table.weight = nn.Parameter(memory.table.weight[first:last])
     if layout.placement.tables == "host":
         _to_host(model)
-    if spec.training.compile:
-        model.compile(by_block=True)
+    if is_compiled(spec.training, several=True):
+        # Before FSDP puts its hooks around the blocks.
+        compile_model(model)
     _fully_shard(model, layout, half=spec.training.precision == "bf16")
     # Hash constants were never without storage; routers' counts and biases start at zero.
     model._apply(lambda t: torch.zeros_like(t, device=layout.device) if t.is_meta else t)

@@ -231,18 +231,22 @@ def _result(module: RunModule) -> RunResult:
         dead_experts=sum(int((load == 0).sum()) for load in seen.late_load),
         gate_mean=[total / weights.sum() for total in seen.gate_sums],
         tokens_per_second=tokens / seen.training_seconds if seen.training_seconds else math.nan,
-        device=_device(),
+        device=device_name(module.model.compiled),
     )
 
 
-def _device() -> str:
+def device_name(compiled: bool) -> str:
     """Return what a run's bits depend on beside its spec: runs are bit-equal on one kind only.
 
-    Vector instructions choose torch's kernels, and wider ones add numbers in another order.
+    Vector instructions choose torch's kernels, and wider ones add numbers in another order; so do
+    compiled blocks.
     """
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"
+    words = (
+        [torch.cuda.get_device_name()]
+        if torch.cuda.is_available()
+        else [_processor(), torch.backends.cpu.get_cpu_capability()]
+    )
+    return ", ".join([*words, "compiled"] if compiled else words)
 
 
 def _processor() -> str:

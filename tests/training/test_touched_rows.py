@@ -16,6 +16,7 @@ from engram_sweep.model.initialization import named_normal
 from engram_sweep.planning.allocation import allocate
 from engram_sweep.planning.plan import Plan, make_plan
 from engram_sweep.spec import RunSpec, run_id
+from engram_sweep.training import touched_rows
 from engram_sweep.training.checkpoints import Checkpoints
 from engram_sweep.training.touched_rows import rows_touched, table_rows
 from engram_sweep.training.train import train
@@ -77,6 +78,17 @@ def test_without_a_memory_there_is_nothing_to_count():
     spec = replace(SPEC, geometry=GEOMETRIES["moe"])
     assert rows_touched(spec, np.zeros(20, int), CLASSES.numpy(), 3) == []
     assert table_rows(spec) == []
+
+
+def test_long_runs_count_what_their_first_tokens_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = replace(SPEC, geometry=GEOMETRIES["engram"])
+    text = np.random.default_rng(0).integers(0, 40, 200)
+    whole = rows_touched(spec, text, CLASSES.numpy(), 9)
+    tokens = spec.training.batch_windows * spec.training.window
+    monkeypatch.setattr(touched_rows, "MAX_TOKENS", 4 * tokens + 1)
+    assert rows_touched(spec, text, CLASSES.numpy(), 9) == by_hand(spec, text, 4)
+    assert whole == by_hand(spec, text, 9)
+    assert whole != by_hand(spec, text, 4)
 
 
 @pytest.mark.parametrize("arm", ["engram", "over_encoding"])
