@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan status cancel rerun-failed report tune power doctor publish keys notebooks lab test lint bench coverage chaos clean
+.PHONY: sweep plan rehearse status cancel rerun-failed report tune power doctor publish keys notebooks lab test test-gpu lint bench coverage chaos clean
 
 # Further options of a command, e.g. make plan ARGS='--set training.tokens=1e9 --gpu h200'; values without blanks.
 ARGS ?=
@@ -16,7 +16,7 @@ SET = $(filter --set=%,$(subst --set ,--set=,$(ARGS)))
 sweep: $(BIN)/.ready
 	@$(RUN) sweep $(SCALE) $(ARGS); code=$$?; case $$code$(filter-out 0,$(DRY_RUN)) in 0|1) $(RUN) report $(SCALE) $(SET) || code=$$?;; esac; exit $$code
 
-plan status cancel rerun-failed report tune power doctor: $(BIN)/.ready
+plan rehearse status cancel rerun-failed report tune power doctor: $(BIN)/.ready
 	@$(RUN) $@ $(SCALE) $(ARGS)
 
 # The table and the picture that we stand behind, of the full sweep; the README shows those of tiny.
@@ -45,6 +45,10 @@ lab: $(BIN)/.ready
 test: $(BIN)/.ready
 	$(BIN)/pytest -n auto --dist loadgroup
 
+# On a machine with CUDA devices; fails where there are none. docs/lab-notebook.md says when it last ran.
+test-gpu: $(BIN)/.ready
+	$(BIN)/pytest -m gpu tests/gpu
+
 lint: $(BIN)/.ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -62,11 +66,13 @@ chaos: $(BIN)/.ready
 # Against a peer, installed beside; never part of the tests.
 bench: $(BIN)/.ready
 	$(BIN)/pip install --quiet -c constraints.txt -r benchmarks/requirements.txt
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/train_step.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.train_step --keep
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/commands.py
 	$(BIN)/python -m benchmarks.data_prepare
 	$(BIN)/python -m benchmarks.many_runs
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.checks
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.offload
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.sharded_step
 
 # torch first: by itself, from the pins, it is the CPU build where there is one.
 $(BIN)/.ready: pyproject.toml constraints.txt

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from engram_sweep.runs.work_order import WorkOrder
 
 if TYPE_CHECKING:
-    from engram_sweep.training.train import Place
+    from engram_sweep.training.layout import Place
 
 TIMEOUT_SECONDS = 60
 """A SLURM client that has not answered for so long is given up."""
@@ -36,7 +36,7 @@ def place_of(order: WorkOrder) -> Place:
 
     On one machine without SLURM this also sets LOCAL_RANK, MASTER_ADDR and MASTER_PORT.
     """
-    from engram_sweep.training.train import Place
+    from engram_sweep.training.layout import Place
 
     if order.processes == 1:
         return Place()

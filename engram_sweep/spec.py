@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import xxhash
 
@@ -165,10 +165,10 @@ class TrainingSpec:
     """`adam`: every row as under dense Adam. `lazy_adam`: rows rest in steps that miss them."""
     precision: str
     """`fp32`, or `bf16`: autocast, with weights, tables, routers and stream maps in fp32."""
-    compile: bool
-    """Run the model through torch.compile.
+    compile: str
+    """`on` runs the blocks through torch.compile, `off` does not, `auto` does if it can and pays.
 
-    Part of the identity: it changes rounding, and pairs differ by little."""
+    Part of the identity: it changes rounding. What `auto` did is in the record's `device`."""
 
     @property
     def steps(self) -> int:
@@ -255,6 +255,10 @@ def _coerce(hint: Any, value: Any) -> Any:
         return tuple(from_json(args[0], v) for v in value)
     if origin is dict and isinstance(value, dict):
         return {key: from_json(args[1], v) for key, v in value.items()}
+    if origin is Literal:
+        if value not in args:
+            raise TypeError(f"expected one of {list(args)}, found {value!r:.80}")
+        return value
     if hint is float and type(value) is int and abs(value) < 2**53:
         return float(value)
     if type(value) is not hint:

@@ -8,6 +8,7 @@ writes; the others train.
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import time
@@ -20,11 +21,14 @@ from pathlib import Path
 
 from engram_sweep.job_environment import place_of, rank_of, requeue
 from engram_sweep.own_folders import private_files
-from engram_sweep.runs.failures import FailureKind, NodeError, kind_of, tries_allowed
-from engram_sweep.runs.folder import Busy, RunFolder
+from engram_sweep.runs.failures import FailureKind, NodeError, kind_of, lost_peer, tries_allowed
+from engram_sweep.runs.folder import Busy, RunFolder, home_of
 from engram_sweep.runs.provenance import code_state, gpu_driver_version, versions
 from engram_sweep.runs.records import write_record
 from engram_sweep.training.signals import SIGNALS, Interrupted, StopFlag
+
+PATIENCE_SECONDS = 2.0
+"""How long a process that lost another one lets it say why."""
 
 
 def run(folder: str, inline: bool = False) -> None:
@@ -94,6 +98,9 @@ def _attempt(here: RunFolder, rank: int, several: bool, stop: StopFlag, inline: 
         traceback.print_exc()
         sys.stderr.flush()
         kind = kind_of(error)
+        if lost_peer(error):
+            # The peer may be about to say why it went.
+            time.sleep(PATIENCE_SECONDS)
         message = f"{type(error).__name__}: {error}".splitlines()[0]
     # A full disk takes no last words either; the driver then finds a worker that vanished.
     with suppress(OSError):
@@ -124,6 +131,8 @@ def _stopped(here: RunFolder, message: str, seconds: float) -> None:
 
 
 def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline: bool) -> None:
+    order = here.read_work_order()
+    _keep_compiled_code(here, order.threads)
     # torch takes seconds to import; a worker that finds its run done or taken does not pay for it.
     import torch
 
@@ -132,7 +141,6 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
     from engram_sweep.training.touched_rows import rows_touched, table_rows
     from engram_sweep.training.train import train
 
-    order = here.read_work_order()
     torch.set_num_threads(order.threads)
     if order.gpus_per_node and torch.cuda.device_count() < order.devices:
         raise NodeError(
@@ -152,6 +160,7 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
         place=place,
         progress_bar=inline and sys.stderr.isatty(),
         keep_weights=here.path if order.keep_weights else None,
+        placement=order.placement,
     )
     if place.rank:
         return
@@ -188,3 +197,17 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
     with suppress(OSError):
         here.end_attempt("done", seconds(), result.steps)
         checkpoints.clear()
+
+
+def _keep_compiled_code(here: RunFolder, threads: int) -> None:
+    """Let all runs of a sweep share what torch compiles, below a folder that is the user's own.
+
+    Torch's own choice, which it makes when it is imported, is a path in /tmp that everybody knows,
+    and what lies there is executed.
+
+    Args:
+        here: the run folder.
+        threads: of this worker. With one, C++ is compiled by this process, not by a pool.
+    """
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home_of(here.path) / "compiled"))
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(threads))

@@ -11,6 +11,7 @@ import yaml
 from engram_sweep.config.scale import Scale, load_scale
 from engram_sweep.corpus.shards import load as load_shards
 from engram_sweep.corpus.shards import stamp
+from engram_sweep.placement import Placement
 from engram_sweep.planning.plan import PlannedRun
 from engram_sweep.runs.work_order import WorkOrder
 
@@ -93,6 +94,7 @@ def work_order(run: PlannedRun, shards: Path, devices: int = 1, **changes: Any) 
         "keep_weights": True,
         "retries": {"preempted": 3},
         "group_readable": False,
+        "placement": Placement(shards=devices),
         "spec": run.spec,
     }
     return WorkOrder(**values | changes)

@@ -8,7 +8,7 @@ import pytest
 
 from engram_sweep.job_environment import in_slurm, place_of, rank_of, requeue
 from engram_sweep.planning.plan import Plan
-from engram_sweep.training.train import Place
+from engram_sweep.training.layout import Place
 from tests.examples import work_order
 
 

@@ -153,6 +153,7 @@ WITHOUT_BEHAVIOUR = {
     "analysis/levels.py",
     "engram_sweep/errors.py",
     "engram_sweep/launch/executors/protocol.py",
+    "engram_sweep/planning/gpus.py",
 }
 """Declarations only: there is nothing in them to test."""
 

@@ -21,6 +21,7 @@ from engram_sweep.cli import (
     inspect_ngrams,
     keys,
     plan,
+    rehearse,
     status,
     sweep,
     tune,
@@ -31,6 +32,7 @@ from engram_sweep.errors import UserError, did_you_mean, printable
 COMMANDS = (
     data.register,
     plan.register,
+    rehearse.register,
     sweep.register,
     status.register,
     status.register_cancel,

@@ -42,13 +42,18 @@ def register(commands) -> None:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from engram_sweep.planning.cost import components, cost, price_of
+    from engram_sweep.launch.executors.registry import choose
+    from engram_sweep.placement import Placement
+    from engram_sweep.planning.cost import cost, price_of
+    from engram_sweep.planning.memory import components
     from engram_sweep.planning.notes import plan_notes
 
     plan = plan_of(options)
     check_corpus(plan.scale, options)
     price = price_of(plan.scale.launch, options.gpu, options.mfu, options.gpus, options.price)
-    estimate, gpus = cost(plan, price), plan.scale.launch.gpus
+    occupied = choose(plan.scale.launch).resources(plan.scale).shape
+    estimate = cost(plan, price, occupied)
+    placement = Placement(**estimate["placement"]) if price else Placement()
     notes = plan_notes(plan, estimate, _text_tokens(plan, options))
     shown = None if options.ledger is None else _run_at(plan, options.ledger)
     if options.json:
@@ -60,7 +65,7 @@ def _plan(options: argparse.Namespace) -> int:
             "notes": notes,
         }
         if shown:
-            data["ledger"] = components(shown, gpus)
+            data["ledger"] = components(shown, placement)
         print(json.dumps(data))
         return 0
 
@@ -68,7 +73,7 @@ def _plan(options: argparse.Namespace) -> int:
 
     plan_view.print_plan(plan, estimate, notes)
     if shown:
-        plan_view.print_ledger(shown, gpus)
+        plan_view.print_ledger(shown, placement)
     return 0
 
 

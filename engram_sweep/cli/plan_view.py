@@ -10,14 +10,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from engram_sweep.cli.tables import Column, print_table
+from engram_sweep.placement import Placement
 from engram_sweep.planning.axes import AXES
-from engram_sweep.planning.cost import components
 from engram_sweep.planning.kept_weights import (
     MAX_KEPT_BYTES,
     keeps_weights,
     kept_bytes,
     weight_bytes,
 )
+from engram_sweep.planning.memory import components
 from engram_sweep.planning.plan import Plan, PlannedRun
 
 
@@ -102,7 +103,9 @@ def cost_lines(plan: Plan, cost: dict[str, Any]) -> list[str]:
         "(dense bf16)",
         f"wall-clock: {_duration(cost['wall_hours'])} on {_count(cost['gpus'], 'GPU')}, "
         f"{_count(slots, 'run')} of {cost['gpus_per_run']} at a time",
+        _mesh_line(cost),
         _memory_line(cost),
+        _step_line(cost),
         _weights_line(plan),
         f"disk: {_gigabytes(cost['disk_bytes'])} for the weights that are kept and two whole "
         "checkpoints of each run in flight",
@@ -112,21 +115,76 @@ def cost_lines(plan: Plan, cost: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _mesh_line(cost: dict[str, Any]) -> str:
+    """Return how a run lies on its GPUs and in how many parts a step is trained."""
+    mesh, placement = cost["mesh"], cost["placement"]
+    batches = f"{cost['micro_batches']} micro-batch{'es' * (cost['micro_batches'] != 1)}"
+    parts = [
+        f"mesh: {mesh['replicas']} x {mesh['shards']} GPUs (copies of the weights x GPUs that each "
+        f"is cut over; {_count(mesh['nodes'], 'node')} of {mesh['gpus_per_node']})",
+        f"a step of {batches} of {_count(placement['micro_windows'], 'window')} a GPU",
+        "blocks computed again in the backward pass" if placement["recompute"] else "",
+        f"logits of {placement['loss_chunk']:,} tokens at once",
+        f"tables in host memory, {_gigabytes(cost['host_bytes'])} a GPU"
+        if placement["tables"] == "host"
+        else "",
+    ]
+    return "; ".join(filter(None, parts))
+
+
+_PARTS = {
+    "weights": "weights",
+    "gradients": "gradients",
+    "optimizer": "optimizer",
+    "tables": "tables",
+    "gathered": "gathered blocks",
+    "block_gradient": "gradient of a block",
+    "activations": "activations",
+    "logits": "logits",
+    "rows": "rows",
+}
+"""Parts of the memory of a GPU, in words."""
+
+
 def _memory_line(cost: dict[str, Any]) -> str:
-    memory, room = cost["memory"], _gigabytes(cost["gpu_memory_bytes"])
+    memory = cost["memory"]
     parts = " + ".join(
-        f"{key} {_gigabytes(memory[key])}"
-        for key in ("weights", "gradients", "optimizer", "activations")
+        f"{word} {_gigabytes(memory[key])}" for key, word in _PARTS.items() if memory[key]
     )
-    line = f"memory: {_gigabytes(memory['total'])} of {room} per GPU at least ({parts})"
+    line = (
+        f"memory: {_gigabytes(memory['total'])} of {_gigabytes(cost['room_bytes'])} per GPU "
+        f"({_gigabytes(cost['gpu_memory_bytes'])} but for a reserve): {parts}"
+    )
     if cost["fits"]:
         return line
-    enough = cost["gpus_that_fit"]
+    smallest = cost["smallest_mesh"]
+    return f"{line}; DOES NOT FIT: " + (
+        f"the smallest mesh that would do is launch.gpus: {smallest['gpus']} with "
+        f"launch.shard: {smallest['shards']}"
+        if smallest
+        else "no mesh of these GPUs would do"
+    )
+
+
+def _step_line(cost: dict[str, Any]) -> str:
+    """Return what a step moves by link, the time that takes, and what bounds the step."""
+    step, moved = cost["step"], cost["traffic_bytes"]
+    links = [
+        f"{word} {_gigabytes(moved[key])} in {step[key]:.2g} s"
+        for key, word in (("nvlink", "NVLink"), ("network", "network"))
+        if moved[key]
+    ]
+    bound = {"compute": "compute", "nvlink": "NVLink", "network": "the network"}[step["bound"]]
+    enough = step["compute_bound_windows"]
+    from_when = (
+        f"compute bounds it from micro-batches of {_count(enough, 'window')} on"
+        if enough
+        else "links bound it with any micro-batch"
+    )
     return (
-        f"{line}; DOES NOT FIT: every GPU of a run holds the whole model. Experts and tables "
-        f"sharded over a run's GPUs would take {_gigabytes(cost['sharded_bytes'])}, and "
-        + (f"fit from launch.gpus: {enough}" if enough else "fit on no number of these GPUs")
-        + "; that is priced, not trained yet"
+        f"step: {step['seconds']:.2g} s a GPU on paper, bound by {bound} ({step['compute']:.2g} s)"
+        + (f"; {from_when}; moved beside it: {', '.join(links)}" if links else "")
+        + (f"; waited for: rows {step['rows']:.2g} s" if step["rows"] else "")
     )
 
 
@@ -146,9 +204,9 @@ def _weights_line(plan: Plan) -> str:
     return f"weights: {size} a run, not kept ({why})"
 
 
-def print_ledger(run: PlannedRun, gpus: int) -> None:
+def print_ledger(run: PlannedRun, placement: Placement) -> None:
     """One line per component of one model: parameters, FLOPs, bytes."""
-    rows = components(run, gpus)
+    rows, gpus = components(run, placement), placement.processes
     g = run.spec.geometry
     title = (
         f"ledger of {run.scale}: {run.spec.arm}, rho {run.spec.rho:.3f}, "
@@ -176,7 +234,7 @@ def print_ledger(run: PlannedRun, gpus: int) -> None:
         Column("weights", sizes(keys[0]), rank=4),
         Column("gradients", sizes(keys[1]), rank=6),
         Column("optimizer", sizes(keys[2]), rank=5),
-        Column("per GPU, sharded", list(map(_gigabytes, per_gpu))),
+        Column("per GPU", list(map(_gigabytes, per_gpu))),
     )
     print_table(console(), title, columns)
     ledger = run.allocation.ledger

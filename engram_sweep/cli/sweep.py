@@ -109,7 +109,7 @@ def _dry_run(plan: Plan, options: argparse.Namespace) -> int:
 
 
 def _check_price(plan: Plan, options: argparse.Namespace, only: set[str] | None) -> None:
-    """Refuse a sweep over the GPU-hour limit or too large for one GPU's memory.
+    """Refuse a sweep over the GPU-hour limit.
 
     Print the cost estimate first if the sweep cannot run here. Sweeps without GPUs pass.
 
@@ -118,7 +118,7 @@ def _check_price(plan: Plan, options: argparse.Namespace, only: set[str] | None)
     """
     from engram_sweep.launch.executors.registry import choose
     from engram_sweep.launch.status import sweep_status
-    from engram_sweep.planning.cost import check_gpu_hours, check_memory, cost, price_of
+    from engram_sweep.planning.cost import check_gpu_hours, cost, price_of
 
     price = price_of(plan.scale.launch)
     if price is None:
@@ -135,5 +135,3 @@ def _check_price(plan: Plan, options: argparse.Namespace, only: set[str] | None)
         sys.stdout.flush()
     left_plan = replace(plan, runs=tuple(left))
     check_gpu_hours(plan, cost(left_plan, price)["gpu_hours"], options.max_gpu_hours)
-    if not missing:
-        check_memory(left_plan, price)

@@ -44,13 +44,13 @@ def _tune(options: argparse.Namespace) -> int:
 
 
 def _check_price(trial: Plan, options: argparse.Namespace) -> None:
-    """Refuse trials over the GPU-hour limit or too large for one GPU's memory.
+    """Refuse trials over the GPU-hour limit.
 
     Raises:
         UserError: they are.
     """
     from engram_sweep.launch.executors.registry import choose
-    from engram_sweep.planning.cost import check_gpu_hours, check_memory, cost, price_of
+    from engram_sweep.planning.cost import check_gpu_hours, cost, price_of
 
     price = price_of(trial.scale.launch)
     missing = choose(trial.scale.launch, options.executor).what_is_missing(trial.scale)
@@ -59,4 +59,3 @@ def _check_price(trial: Plan, options: argparse.Namespace) -> None:
         return
     hours = options.trials * cost(trial, price)["gpu_hours"]
     check_gpu_hours(trial, hours, options.max_gpu_hours)
-    check_memory(trial, price)

@@ -249,8 +249,8 @@ class Training(Section):
     """`adam`: as under dense Adam (paper Appendix A); `lazy_adam` freezes rows between look-ups."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """`bf16` is autocast: products in bf16, weights and states in float32."""
-    compile: bool = False
-    """Whether torch compiles the model."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Whether torch compiles the blocks; `auto`: from a million tokens on, with a compiler."""
 
     @model_validator(mode="after")
     def _rows_come_to_rest(self) -> Training:

@@ -41,6 +41,14 @@ class _Loader(yaml.SafeLoader):
         return int(value) if math.isfinite(value) and value == int(value) else value
 
 
+# YAML 1.1 reads yes, no, on and off as truth values; people write them and mean words.
+_Loader.yaml_implicit_resolvers = {
+    first: [each for each in resolvers if each[0] != "tag:yaml.org,2002:bool"]
+    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 # YAML 1.1 wants "1.0e-3"; people write 3e-3 and mean a number.
 _Loader.add_implicit_resolver(

@@ -52,10 +52,11 @@ def train_batch(
 
 def validation_windows(
     tokens: np.ndarray, batch_windows: int, window: int, rank: int = 0, ranks: int = 1
-) -> Iterator[np.ndarray]:
-    """Predict every held-out token after the first exactly once.
+) -> Iterator[tuple[np.ndarray, bool]]:
+    """Predict every held-out token after the first exactly once, in batches that count.
 
-    Only the last window may be shorter.
+    Only the last window may be shorter. Every process of a run gets equally many batches, because
+    one that has none left would let the others wait: it repeats one, which does not count.
 
     Args:
         tokens: the validation shard.
@@ -65,14 +66,18 @@ def validation_windows(
         ranks: processes of the run.
 
     Yields:
-        (b, T + 1) int64 with b <= batch_windows; the shorter last window comes alone.
+        (b, T + 1) int64 with b <= batch_windows, and whether they count; the shorter last window
+        comes alone.
     """
     whole, rest = divmod(len(tokens) - 1, window)
     batches = [
         (start, min(start + batch_windows, whole)) for start in range(0, whole, batch_windows)
     ]
     batches += [(whole, whole + 1)] if rest else []
-    for start, end in batches[rank * len(batches) // ranks : (rank + 1) * len(batches) // ranks]:
-        yield np.stack(
-            [tokens[i * window : (i + 1) * window + 1] for i in range(start, end)]
-        ).astype(np.int64)
+    mine = batches[rank * len(batches) // ranks : (rank + 1) * len(batches) // ranks]
+    most = -(-len(batches) // ranks)
+    repeated = batches[:1] * (most - len(mine))
+    for start, end in mine + repeated:
+        windows = [tokens[i * window : (i + 1) * window + 1] for i in range(start, end)]
+        yield np.stack(windows).astype(np.int64), len(mine) > 0
+        mine = mine[1:]

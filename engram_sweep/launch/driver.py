@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from engram_sweep.config.scale import Retries
+from engram_sweep.config.launch import Retries
 from engram_sweep.launch.driver_lock import CancelMark, turn
 from engram_sweep.launch.executors.local import SIGNAL_SECONDS
 from engram_sweep.launch.executors.protocol import Executor, Refused

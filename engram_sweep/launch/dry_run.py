@@ -17,6 +17,7 @@ from engram_sweep.launch.executors.slurm import SlurmScheduler, chunks, request_
 from engram_sweep.launch.executors.slurm_clients import MAX_ARRAY_SIZE, max_array_size
 from engram_sweep.launch.status import folder_of, sweep_status
 from engram_sweep.own_folders import SHOWN, own_folder
+from engram_sweep.planning.placement import place
 from engram_sweep.planning.plan import Plan
 from engram_sweep.runs.provenance import code_state
 
@@ -43,10 +44,11 @@ def write(plan: Plan, results: Path, estimate: dict[str, Any]) -> Path:
         OSError: it cannot be written.
     """
     scale = plan.scale
-    placement = SlurmScheduler().placement(scale)
+    resources = SlurmScheduler().resources(scale)
+    placement = place(plan, resources.shape)
     home = results.resolve() / scale.name
     state = code_state()
-    request = request_of(scale, placement, home / "code" / snapshot.digest(snapshot.PACKAGE, state))
+    request = request_of(scale, resources, home / "code" / snapshot.digest(snapshot.PACKAGE, state))
     runs = [
         status.run for status in sweep_status(plan, results) if not (status.finished or status.live)
     ]
@@ -69,7 +71,8 @@ def write(plan: Plan, results: Path, estimate: dict[str, Any]) -> Path:
         folder / "plan.json",
         {
             "scale": scale.name,
-            "shape": asdict(placement.shape),
+            "shape": asdict(resources.shape),
+            "placement": asdict(placement) if placement else None,
             "time_limit_minutes": request.minutes,
             "code": state,
             "arrays": arrays,

@@ -9,7 +9,7 @@ from pathlib import Path
 from engram_sweep.corpus.shards import load, prepare, stamp
 from engram_sweep.errors import UserError
 from engram_sweep.launch.driver import Driver
-from engram_sweep.launch.executors.protocol import Placement
+from engram_sweep.launch.executors.protocol import Resources
 from engram_sweep.launch.executors.registry import choose
 from engram_sweep.launch.jobs import now
 from engram_sweep.launch.status import RunStatus, Survey, folder_of
@@ -21,6 +21,8 @@ from engram_sweep.own_folders import (
     private_files,
     show_to_group,
 )
+from engram_sweep.placement import Placement
+from engram_sweep.planning.cost import placement_of
 from engram_sweep.planning.kept_weights import keeps_weights
 from engram_sweep.planning.notes import too_short
 from engram_sweep.planning.plan import Plan
@@ -57,7 +59,7 @@ def sweep(
 
     Raises:
         UserError: the corpus is missing or another one, this machine is not what the scale asks
-            for, or the results folder cannot be written.
+            for, a run does not fit into its GPUs, or the results folder cannot be written.
         KeyboardInterrupt: stopped; workers of this driver were asked to stop.
     """
     check_path(results)
@@ -77,22 +79,23 @@ def sweep(
     # anywhere.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        placement = chosen.placement(plan.scale) if todo else None
+        resources = chosen.resources(plan.scale) if todo else None
+        placement = placement_of(plan, resources.shape) if resources else Placement()
         _refuse_foreign(plan, results, todo)
         orders: dict[str, WorkOrder] = {}
-        if placement is not None:
+        if resources is not None:
             shards = prepare(plan.runs[0].spec.corpus, results / "corpora", corpus)
             _check_vocabulary(plan, shards)
             _check_window(plan, shards)
-            orders = _work_orders(plan, todo, placement, shards)
+            orders = _work_orders(plan, todo, resources, placement, shards)
         _claim(plan, results)
         for status in todo:
             if not status.live:
                 _lay_out(results, orders[status.run.run_id])
         members = [run.run_id for run in plan.runs]
         write_members(plan.scale.name, members, results, plan.scale.changes)
-        if placement is not None:
-            start = chosen.start(plan.scale, placement, results / plan.scale.name)
+        if resources is not None:
+            start = chosen.start(plan.scale, resources, results / plan.scale.name)
             parallel = chosen.max_concurrent(launch)
             driver = Driver(
                 survey,
@@ -196,10 +199,14 @@ def _claim(plan: Plan, results: Path) -> None:
 
 
 def _work_orders(
-    plan: Plan, todo: list[RunStatus], placement: Placement, shards: Path
+    plan: Plan,
+    todo: list[RunStatus],
+    resources: Resources,
+    placement: Placement,
+    shards: Path,
 ) -> dict[str, WorkOrder]:
     """Return what to train, by run id."""
-    launch, shape, keep_weights = plan.scale.launch, placement.shape, keeps_weights(plan)
+    launch, shape, keep_weights = plan.scale.launch, resources.shape, keeps_weights(plan)
     fingerprint, stamped = load(shards).manifest.fingerprint, stamp(shards)
     return {
         run.run_id: WorkOrder(
@@ -215,12 +222,13 @@ def _work_orders(
             nodes=shape.nodes,
             devices=shape.devices,
             gpus_per_node=shape.gpus_per_node,
-            signal_seconds=placement.signal_seconds,
+            signal_seconds=resources.signal_seconds,
             timeout_minutes=launch.timeout_minutes,
             checkpoint_minutes=launch.checkpoint_minutes,
             keep_weights=keep_weights,
             retries=launch.retries.model_dump(),
             group_readable=plan.scale.results.group_readable,
+            placement=placement,
             spec=run.spec,
         )
         for run in (status.run for status in todo)

@@ -8,7 +8,7 @@ their common rows, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import prod
 
@@ -21,6 +21,9 @@ BLOCK_NUMBERS = 1 << 16
 """Numbers of a block, or those of one row if that has more; another value is another start."""
 MAX_DRAWN = 1 << 26
 """Numbers of a parameter that are drawn at a time, to bound what is held beside it."""
+
+Part = tuple[Tensor, tuple[int, ...], int]
+"""Rows of a parameter, the shape of the whole, the number of the first of these rows."""
 
 
 def rows_per_block(shape: tuple[int, ...]) -> int:
@@ -74,16 +77,20 @@ def named_normal(
     return torch.from_numpy(drawn).mul_(std)
 
 
-def _pieces(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """Yield the rows of a tensor in pieces of whole blocks, each of about MAX_DRAWN numbers."""
+def _pieces(shape: tuple[int, ...], first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Yield rows first..last of a tensor in pieces, each of about MAX_DRAWN numbers."""
     each = rows_per_block(shape)
     step = each * max(1, MAX_DRAWN // max(1, each * prod(shape[1:])))
-    for start in range(0, shape[0], step):
-        yield start, min(start + step, shape[0])
+    for start in range(first, last, step):
+        yield start, min(start + step, last)
+
+
+def _whole(parameter: nn.Parameter) -> Part:
+    return parameter, tuple(parameter.shape), 0
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, seed: int) -> None:
+def initialise(model: nn.Module, seed: int, part: Callable[[nn.Parameter], Part] = _whole) -> None:
     """Fill every parameter of a `Transformer` in place.
 
     Every module names the standard deviation of its own parameters in `init_std` (`{parameter name:
@@ -93,15 +100,18 @@ def initialise(model: nn.Module, seed: int) -> None:
     Args:
         model: the model, on any device, with its final parameter names.
         seed: the run's seed.
+        part: what lies in this process of a parameter: its rows, the shape of the whole, and the
+            number of the first row. Only these rows are drawn, with the values of the whole's.
     """
     for prefix, module in model.named_modules():
         stds: dict[str, float | Tensor] = getattr(module, "init_std", {})
         for name, parameter in module.named_parameters(prefix, recurse=False):
             std = stds[name.rpartition(".")[2]]
+            own, shape, first = part(parameter)
+            last = first + len(own)
             if isinstance(std, Tensor):
-                parameter.copy_(std)
+                own.copy_(std.expand(shape)[first:last])
                 continue
-            shape = tuple(parameter.shape)
-            for start, stop in _pieces(shape):
+            for start, stop in _pieces(shape, first, last):
                 drawn = named_normal(seed, name, shape, std, (start, stop))
-                parameter[start:stop].copy_(drawn)
+                own[start - first : stop - first].copy_(drawn)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def without_autocast(x: Tensor) -> torch.autocast:
+def without_autocast(x: Tensor) -> AbstractContextManager[Any]:
     """Return a context without autocast on the device of `x`: routing and mixing need fp32."""
+    if not torch.is_autocast_enabled(x.device.type):
+        # A compiled graph that enters a context is traced anew by every process.
+        return nullcontext()
     return torch.autocast(x.device.type, enabled=False)
 
 

@@ -36,6 +36,8 @@ class Router(nn.Module):
             "load", torch.zeros(geometry.routed_experts, dtype=torch.int64), persistent=False
         )
         self.measure_balance = False
+        self.recomputing = False
+        """Whether this pass repeats one that was counted (activation checkpointing)."""
         self.balance: Tensor | None = None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,9 +51,12 @@ class Router(nn.Module):
         weights = score.gather(-1, experts)
         weights = self.scaling * weights / weights.sum(-1, keepdim=True).clamp_min(1e-20)
         if self.training:
-            self.load += count(experts, self.load.numel())
+            balance = None
             if self.measure_balance:
-                self.balance = sequence_balance(score, experts, x.shape[0])
+                balance = sequence_balance(score, experts, x.shape[0])
+            if not self.recomputing:
+                self.load += count(experts, self.load.numel())
+                self.balance = balance
         return weights, experts
 
     @torch.no_grad()

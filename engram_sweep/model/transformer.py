@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from engram_sweep.model.attention import Attention, LatentAttention
 from engram_sweep.model.engram import Engram, OverEncoding, Table
@@ -65,38 +66,55 @@ class Transformer(nn.Module):
         super().__init__()
         g = geometry
         self.streams = g.streams
-        self.compiled_decode: Callable[[Tensor, list[Tensor]], Tensor] | None = None
+        self.compiled = False
+        """Whether blocks and losses run through `torch.compile`."""
+        self.recompute = False
+        """Whether the inside of a block is computed again in the backward pass, not kept."""
+        self.loss_chunk = 0
+        """Tokens whose logits exist at once when losses are asked for; 0 for all."""
         self.embedding = Table(g.vocab_size, g.d_model, g.init_std)
         self.over_encoding = OverEncoding(g, compression) if g.memory_at_input else None
         self.blocks = nn.ModuleList(Block(g, i, compression) for i in range(g.n_layers))
         self.norm = RMSNorm(g.d_model, g.norm_eps)
         self.head = Linear(g.d_model, g.vocab_size, g.init_std)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(B, T) int64 token ids -> (B, T, V) logits."""
-        decode = self.compiled_decode or self.decode
-        return decode(tokens, [memory.look_up(tokens) for memory in self.memories()])
-
-    def compile(self, *options: Any, **named_options: Any) -> None:
-        """Run everything but the lookups through `torch.compile`.
-
-        Its default backend knows no sparse gradients.
+    def forward(
+        self,
+        tokens: Tensor,
+        looked_up: list[Tensor] | None = None,
+        targets: Tensor | None = None,
+    ) -> Tensor:
+        """Return logits, or with targets the loss of every window.
 
         Args:
-            options: passed on.
-            named_options: passed on.
-        """
-        self.compiled_decode = torch.compile(self.decode, *options, **named_options)
+            tokens: (B, T) int64.
+            looked_up: what each of `memories` looked up, (B, T, d_memory) each; if left out, it is
+                looked up here.
+            targets: (B, T) int64.
 
-    def decode(self, tokens: Tensor, looked_up: list[Tensor]) -> Tensor:
-        """Return the model behind the lookups.
+        Returns:
+            (B, T, V) logits; with targets (B,) float32, mean nats/token.
+        """
+        if looked_up is None:
+            looked_up = [memory.look_up(tokens) for memory in self.memories()]
+        h = self.hidden(tokens, looked_up)
+        if targets is None:
+            return self.head(h)
+        return self._losses_in_chunks(h, targets) if self.loss_chunk else self.losses(h, targets)
+
+    def losses(self, h: Tensor, targets: Tensor) -> Tensor:
+        """Return `window_losses` of what `hidden` returned."""
+        return window_losses(self.head(h), targets)
+
+    def hidden(self, tokens: Tensor, looked_up: list[Tensor]) -> Tensor:
+        """Return what the LM head reads, the model behind the lookups.
 
         Args:
             tokens: (B, T) int64.
             looked_up: what each of `memories` looked up.
 
         Returns:
-            (B, T, V) logits.
+            (B, T, D).
         """
         rows = iter(looked_up)
         h = F.embedding(tokens, self.embedding.weight)
@@ -104,11 +122,33 @@ class Transformer(nn.Module):
             h = self.over_encoding(h, next(rows))
         if self.streams > 1:
             h = h[:, :, None].repeat(1, 1, self.streams, 1)
+        run = _recomputed if self.recompute and torch.is_grad_enabled() else _run
         for block in self.blocks:
-            h = block(h, next(rows) if block.engram is not None else None)
+            h = run(block, h, next(rows) if block.engram is not None else None)
         if self.streams > 1:
             h = h.mean(2)
-        return self.head(self.norm(h))
+        return self.norm(h)
+
+    def _losses_in_chunks(self, h: Tensor, targets: Tensor) -> Tensor:
+        """Return `window_losses`, with the logits of `loss_chunk` tokens at a time.
+
+        The backward pass computes each chunk's logits again: those of 128 k words are larger than
+        all else that a step keeps.
+        """
+        pieces = zip(
+            h.flatten(0, 1).split(self.loss_chunk),
+            targets.flatten().split(self.loss_chunk),
+            strict=True,
+        )
+        losses = [
+            checkpoint(self._token_losses, *piece, use_reentrant=False, preserve_rng_state=False)
+            for piece in pieces
+        ]
+        return torch.cat(losses).view_as(targets).mean(dim=1)
+
+    def _token_losses(self, h: Tensor, targets: Tensor) -> Tensor:
+        """(n, D), (n,) int64 -> (n,) float32 nats."""
+        return F.cross_entropy(self.head(h).float(), targets, reduction="none")
 
     def memories(self) -> list[Engram | OverEncoding]:
         """Return the modules that look up n-grams, from the input on."""
@@ -136,6 +176,37 @@ class Transformer(nn.Module):
     def gate_means(self) -> list[float]:
         """Mean gate of each Engram module in the last forward pass."""
         return [float(m.gate_mean) for m in self.modules() if isinstance(m, Engram)]
+
+
+def _run(block: nn.Module, h: Tensor, e: Tensor | None) -> Tensor:
+    return block(h, e)
+
+
+def _recomputed(block: nn.Module, h: Tensor, e: Tensor | None) -> Tensor:
+    """Run a block that keeps its inputs only: activation checkpointing."""
+    routers = [m for m in block.modules() if isinstance(m, Router)]
+    # Stopping early would leave a block, and whoever hooks into its forward, half-way.
+    return checkpoint(
+        block,
+        h,
+        e,
+        use_reentrant=False,
+        preserve_rng_state=False,
+        early_stop=False,
+        context_fn=lambda: (nullcontext(), _counted_before(routers)),
+    )
+
+
+@contextmanager
+def _counted_before(routers: list[Router]) -> Iterator[None]:
+    """Let routers not count the tokens of a pass: it is a second one over the same."""
+    for router in routers:
+        router.recomputing = True
+    try:
+        yield
+    finally:
+        for router in routers:
+            router.recomputing = False
 
 
 def window_losses(logits: Tensor, targets: Tensor) -> Tensor:

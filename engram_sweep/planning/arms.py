@@ -3,7 +3,7 @@
 An arm is one way to spend the parameters that a sweep holds fixed. The two arms on the curve are
 pure MoE and the MoE + Engram hybrid; the others are controls beside it. Planning, records and
 analysis read everything that they need to know of an arm from its object here. `sweep.arms` of a
-scale's YAML (`engram_sweep.config.scale.Arms`) has one key per control arm, of the same name.
+scale's YAML (`engram_sweep.config.sweep.Arms`) has one key per control arm, of the same name.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from engram_sweep.spec import EngramGeometry, Geometry
 
 if TYPE_CHECKING:
-    from engram_sweep.config.scale import Arms
+    from engram_sweep.config.sweep import Arms
 
 Shape = Callable[[Geometry, int, EngramGeometry], Geometry]
 

@@ -2,7 +2,7 @@
 
 A sweep is the product of its axes. The plan asks an axis how it changes a scale; the analysis asks
 where a finished run lies on it; tables, figures and sentences ask what it is called. The YAML key
-of an axis is a list under `sweep:` (`engram_sweep.config.scale.Sweep`).
+of an axis is a list under `sweep:` (`engram_sweep.config.sweep.Sweep`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What a sweep costs before it is launched: GPU-hours, wall-clock, memory per GPU, disk, money.
 
-Memory is that of what a launch trains: every GPU of a run holds the whole model and trains its own
-windows (data parallel). Beside it stands the price of a sharding that nothing here trains yet:
-routed experts and n-gram tables spread evenly over the run's GPUs, with their optimizer states.
+Memory, traffic and the time of a step are those of the placement that a launch would train under
+(`engram_sweep.planning.placement`).
 """
 
 from __future__ import annotations
@@ -11,115 +10,19 @@ import heapq
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engram_sweep.config.scale import Launch
+from engram_sweep.config.launch import Launch
+from engram_sweep.config.slurm import Shape
 from engram_sweep.errors import UserError
-from engram_sweep.planning.kept_weights import WEIGHT_BYTES, kept_bytes, weight_bytes
-from engram_sweep.planning.ledger import BACKWARD
+from engram_sweep.placement import Placement
+from engram_sweep.planning.bill import bill_of, too_large
+from engram_sweep.planning.gpus import GPUS
+from engram_sweep.planning.kept_weights import kept_bytes, weight_bytes
 from engram_sweep.planning.optimizers import state_bytes
+from engram_sweep.planning.placement import place, shape_of
 from engram_sweep.planning.plan import Plan, PlannedRun
 
-GRADIENT_BYTES = 4
-"""Gradients are float32, as weights are."""
 KEPT_CHECKPOINTS = 2
 """Whole checkpoints (weights and moments) of a run in flight: one may be half-written."""
-SHARDED_PARTS = ("routed", "table")
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """One kind of GPU, by its vendor's data sheet."""
-
-    name: str
-    peak_flops: float
-    """Dense bf16 FLOP/s; the sheets of Hopper print twice that, with sparsity."""
-    memory_bytes: float
-
-
-GPUS = {
-    "h100": Gpu(
-        "H100 SXM", 989.5e12, 80e9
-    ),  # NVIDIA H100 data sheet: 1,979 TFLOPS bf16 with sparsity, 80 GB
-    "h200": Gpu(
-        "H200 SXM", 989.5e12, 141e9
-    ),  # NVIDIA H200 data sheet: 1,979 TFLOPS bf16 with sparsity, 141 GB
-    "a100": Gpu("A100 SXM", 312e12, 80e9),  # NVIDIA A100 data sheet: 312 TFLOPS bf16, 80 GB
-}
-
-
-@dataclass(frozen=True)
-class TrainingBytes:
-    """Bytes on each GPU of one run."""
-
-    weights: int
-    gradients: int
-    optimizer: int
-    activations: int
-    """The least that training takes.
-
-    One window at a time, and every block's forward pass repeated in the backward."""
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.weights + self.gradients + self.optimizer + self.activations
-
-
-def training_bytes(run: PlannedRun, gpus: int) -> TrainingBytes:
-    """Bytes on each of the `gpus` GPUs that train one run.
-
-    A table's gradient is sparse: it holds the rows that one step looks up, at most.
-    """
-    rows = components(run, gpus)
-    weights, gradients, optimizer = (
-        sum(row[f"{key}_bytes_per_gpu"] for row in rows) for key in _STATES
-    )
-    g, window = run.spec.geometry, run.spec.training.window
-    # bf16 inputs of every block; float32 logits and their gradient.
-    activations = window * (2 * g.n_layers * g.streams * g.d_model + 2 * 4 * g.vocab_size)
-    return TrainingBytes(weights, gradients, optimizer, activations)
-
-
-_STATES = ("weight", "gradient", "optimizer")
-
-
-def components(run: PlannedRun, gpus: int) -> list[dict[str, Any]]:
-    """Return the ledger by component (tensors of one name in all blocks), with FLOPs and bytes.
-
-    Args:
-        run: whose ledger.
-        gpus: GPUs of one run.
-
-    Returns:
-        One row a component: component, part, in_budget, tensors, params, activated, FLOPs per token
-        flops_forward and flops_backward, and weight_, gradient_ and optimizer_bytes, in all and
-        `_per_gpu`.
-    """
-    step = run.spec.training.window * run.spec.training.batch_windows
-    rows: dict[str, dict[str, Any]] = {}
-    for entry in run.allocation.ledger.entries:
-        name = ".".join("*" if word.isdigit() else word for word in entry.name.split("."))
-        row = rows.setdefault(
-            name, {"component": name, "part": entry.part, "in_budget": entry.in_budget}
-        )
-        touched = min(entry.count, step * entry.activated) if entry.part == "table" else entry.count
-        share = gpus if entry.part in SHARDED_PARTS else 1
-        moments = state_bytes(run.spec.training, entry)
-        state = (WEIGHT_BYTES * entry.count, GRADIENT_BYTES * touched, moments)
-        amounts = {
-            "tensors": int(bool(entry.shape)),
-            "params": entry.count,
-            "activated": entry.activated,
-            "flops_forward": entry.flops,
-            "flops_backward": BACKWARD * entry.flops,
-            **{f"{key}_bytes": size for key, size in zip(_STATES, state, strict=True)},
-            **{
-                f"{key}_bytes_per_gpu": -(-size // share)
-                for key, size in zip(_STATES, state, strict=True)
-            },
-        }
-        for key, amount in amounts.items():
-            row[key] = row.get(key, 0) + amount
-    return list(rows.values())
 
 
 @dataclass(frozen=True)
@@ -163,21 +66,23 @@ def price_of(
     return Price(kind, mfu or launch.mfu, launch.gpus, given, per_gpu_hour)
 
 
-def cost(plan: Plan, price: Price | None) -> dict[str, Any]:
+def cost(plan: Plan, price: Price | None, occupied: Shape | None = None) -> dict[str, Any]:
     """Return what the sweep takes, as plain data.
 
     Args:
         plan: the plan.
         price: what to assume of the GPUs; None estimates hours of one CPU worker at the scale's
             sustained speed.
+        occupied: nodes and processes of one run, if a scheduler has been chosen.
 
     Returns:
         runs, tokens, flops and kept_bytes (of final weights, on disk); for CPU workers
         sustained_gflops and worker_hours; for GPUs the assumptions, gpu_hours, gpu_hours_per_run
-        (least and most), wall_hours, memory (bytes per GPU of the run that needs most, as it
-        trains: the whole model on each), fits, sharded_bytes (the same with experts and tables
-        sharded over a run's GPUs), gpus_that_fit (smallest doubling of a run's GPUs at which that
-        suffices, None if none does), disk_bytes and, with a price, money.
+        (least and most), wall_hours, disk_bytes, with a price money, and what
+        `engram_sweep.planning.bill.Bill.row` says of the placement.
+
+    Raises:
+        UserError: the mesh or the micro-batches that the scale asks for cannot be.
     """
     flops = sum(run.flops for run in plan.runs)
     found: dict[str, Any] = {
@@ -192,9 +97,6 @@ def cost(plan: Plan, price: Price | None) -> dict[str, Any]:
         return {**found, "sustained_gflops": speed, "worker_hours": flops / (speed * 1e9) / 3600}
     gpu = GPUS[price.gpu]
     hours = [run.flops / (gpu.peak_flops * price.mfu) / 3600 for run in plan.runs]
-    # Runs differ along rho; the one that needs most memory decides whether the sweep fits.
-    largest = max(plan.runs, key=lambda run: training_bytes(run, 1).total)
-    memory = training_bytes(largest, 1)
     return {
         **found,
         **asdict(price),
@@ -206,10 +108,7 @@ def cost(plan: Plan, price: Price | None) -> dict[str, Any]:
         "wall_hours": _wall_hours(
             [h / price.gpus_per_run for h in hours], price.gpus // price.gpus_per_run
         ),
-        "memory": {**asdict(memory), "total": memory.total},
-        "fits": memory.total <= gpu.memory_bytes,
-        "sharded_bytes": training_bytes(largest, price.gpus_per_run).total,
-        "gpus_that_fit": _gpus_that_fit(largest, price.gpus_per_run, gpu.memory_bytes),
+        **bill_of(plan, occupied or shape_of(plan.scale), gpu, price.mfu).row(),
         "disk_bytes": _disk_bytes(plan, price.gpus // price.gpus_per_run),
         "money": None if price.per_gpu_hour is None else price.per_gpu_hour * sum(hours),
     }
@@ -223,25 +122,16 @@ def _wall_hours(hours: list[float], slots: int) -> float:
     return max(ends)
 
 
-def _gpus_that_fit(run: PlannedRun, gpus: int, memory_bytes: float) -> int | None:
-    """Double the run's GPUs until it fits; None if no number of GPUs is enough.
-
-    That is so if one GPU cannot hold even what is replicated.
-    """
-    while training_bytes(run, gpus).total > memory_bytes:
-        if gpus > 2**16:
-            return None
-        gpus *= 2
-    return gpus
-
-
 def _disk_bytes(plan: Plan, slots: int) -> int:
     """Return bytes of the weights that are kept and of checkpoints of the largest in flight."""
-    whole = [
-        weight_bytes(run) + sum(row["optimizer_bytes"] for row in components(run, 1))
-        for run in plan.runs
-    ]
+    whole = [weight_bytes(run) + optimizer_bytes(run) for run in plan.runs]
     return kept_bytes(plan) + KEPT_CHECKPOINTS * sum(sorted(whole)[-slots:])
+
+
+def optimizer_bytes(run: PlannedRun) -> int:
+    """Return the bytes of one run's optimizer states, of all its GPUs."""
+    entries = run.allocation.ledger.entries
+    return sum(state_bytes(run.spec.training, entry) for entry in entries if entry.shape)
 
 
 def check_gpu_hours(plan: Plan, gpu_hours: float, raised: float | None) -> None:
@@ -271,25 +161,22 @@ def over_gpu_hours(plan: Plan, gpu_hours: float, raised: float | None = None) ->
     )
 
 
-def check_memory(plan: Plan, price: Price) -> None:
-    """Refuse a sweep that one GPU of a run cannot hold.
+def placement_of(plan: Plan, occupied: Shape) -> Placement:
+    """Return how every run of a plan lies on its processes.
+
+    Args:
+        plan: the whole sweep.
+        occupied: nodes and processes of one run.
 
     Raises:
-        UserError: a run needs more memory than a GPU has.
+        UserError: the mesh or the micro-batches asked for cannot be, or a run needs more memory
+            than its GPUs have, however it is placed; names the smallest mesh that would do.
     """
-    gpu = GPUS[price.gpu]
-    largest = max(training_bytes(run, 1).total for run in plan.runs)
-    if largest > gpu.memory_bytes:
-        raise UserError(f"{plan.scale.name}: {too_large(largest, gpu.memory_bytes, gpu.name)}")
-
-
-def too_large(largest: float, memory_bytes: float, gpu: str) -> str:
-    """Return that a run does not fit into one GPU, in words."""
-    return (
-        f"expected runs that fit into the {memory_bytes / 1e9:.0f} GB of one {gpu}, the largest "
-        f"takes {largest / 1e9:.0f} GB: sharding experts and tables over GPUs is priced, not "
-        "trained yet; nothing was launched"
-    )
+    found = place(plan, occupied)
+    if found is None:
+        estimate = cost(plan, price_of(plan.scale.launch), occupied)
+        raise UserError(f"{plan.scale.name}: {too_large(estimate)}; nothing was launched")
+    return found
 
 
 def _ceiling(hours: float) -> int:

@@ -6,7 +6,8 @@ from collections import defaultdict
 from typing import Any
 
 from engram_sweep.config.scale import Scale
-from engram_sweep.planning.cost import over_gpu_hours, too_large
+from engram_sweep.planning.bill import too_large
+from engram_sweep.planning.cost import over_gpu_hours
 from engram_sweep.planning.plan import Plan
 
 MIN_ROUNDING = 0.01
@@ -38,7 +39,7 @@ def launch_refusal(plan: Plan, cost: dict[str, Any]) -> str | None:
     if "gpu_hours" not in cost:
         return None
     if not cost["fits"]:
-        return too_large(cost["memory"]["total"], cost["gpu_memory_bytes"], cost["gpu_name"])
+        return too_large(cost)
     return over_gpu_hours(plan, cost["gpu_hours"])
 
 

@@ -14,6 +14,10 @@ _NO_MEMORY = re.compile(
     r"|malloc of size \d+ failed|failed to map segment|can't start new thread",
     re.IGNORECASE,
 )
+_NO_PEER = re.compile(
+    r"gloo|connection (was )?(closed|reset|refused)|socket (timeout|closed)|broken pipe|NCCL",
+    re.IGNORECASE,
+)
 
 
 class FailureKind(StrEnum):
@@ -29,7 +33,7 @@ class FailureKind(StrEnum):
     BAD_DATA = "bad data"
     """The corpus or a file of the run is not what it should be."""
     NODE = "node"
-    """The worker vanished, or its disk failed."""
+    """The worker vanished or one of its peers did, or its disk failed."""
     BUG = "bug"
 
     @property
@@ -83,9 +87,21 @@ def kind_of(error: BaseException) -> FailureKind:
     if isinstance(error, SystemError) and _has_memory_limit():
         # An extension module that got no memory and did not say so.
         return FailureKind.OUT_OF_MEMORY
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) or lost_peer(error):
         return FailureKind.NODE
     return FailureKind.BAD_DATA if isinstance(error, ValueError) else FailureKind.BUG
+
+
+def lost_peer(error: BaseException) -> bool:
+    """Return whether another process of the run went away, or did not answer in time.
+
+    Example:
+        `lost_peer(RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer"))` is
+        True.
+    """
+    # torch's own exceptions by name, as above; over gloo it raises no more than a RuntimeError.
+    named = type(error).__name__ in ("DistBackendError", "DistNetworkError", "DistStoreError")
+    return named or (isinstance(error, RuntimeError) and _NO_PEER.search(str(error)) is not None)
 
 
 def speaks_of_memory(text: str) -> bool:

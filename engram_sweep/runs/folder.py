@@ -191,7 +191,7 @@ class RunFolder:
 
     def checkpoint_step(self) -> int:
         """Optimizer steps that the newest checkpoint holds, by its name; 0 if there is none."""
-        steps = (path.name.split("-")[1] for path in self.path.glob("checkpoints/step-*-*.pt"))
+        steps = (path.name.split("-")[1] for path in self.path.glob("checkpoints/step-*-*"))
         return max((int(step) for step in steps if step.isdigit()), default=0)
 
     def start_attempt(self) -> None:

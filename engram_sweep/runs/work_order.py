@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from engram_sweep.atomic_files import read_json, write_json
+from engram_sweep.placement import Placement
 from engram_sweep.spec import RunSpec, canonical_json, from_json, run_id
 
 FILE_NAME = "run.json"
@@ -46,6 +48,8 @@ class WorkOrder:
     """`launch.retries`: how often the run starts again, by kind of failure."""
     group_readable: bool
     """Whether the group may read what the worker writes."""
+    placement: Placement
+    """How the run lies on its processes."""
     spec: RunSpec
 
     @property
@@ -86,7 +90,12 @@ def read_work_order(folder: Path) -> WorkOrder:
     path = folder / FILE_NAME
     if (data := read_json(path)) is None:
         raise ValueError(f"{path}: expected a work order, got none")
-    order = from_json(WorkOrder, data)
+    order = from_json(WorkOrder, _with_placement(data))
+    if order.placement.processes != order.processes:
+        raise ValueError(
+            f"{path}: placement: expected {order.processes} processes (nodes x devices), got "
+            f"{order.placement.replicas} replicas x {order.placement.shards} shards"
+        )
     found = run_id(order.spec)
     if not folder.name == order.run_id == found:
         raise ValueError(
@@ -94,3 +103,12 @@ def read_work_order(folder: Path) -> WorkOrder:
             "sweep writes it anew"
         )
     return order
+
+
+def _with_placement(data: Any) -> Any:
+    """Return the data of an order with a placement: orders of before there was one have none."""
+    if not isinstance(data, dict) or "placement" in data:
+        return data
+    sizes = data.get("nodes"), data.get("devices")
+    processes = math.prod(size for size in sizes if isinstance(size, int))
+    return data | {"placement": asdict(Placement(shards=max(1, processes)))}

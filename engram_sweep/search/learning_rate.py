@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from engram_sweep.config.scale import Arms, Scale
+from engram_sweep.config.scale import Scale
+from engram_sweep.config.sweep import Arms
 from engram_sweep.errors import UserError
 from engram_sweep.launch.status import RunStatus, sweep_status
 from engram_sweep.launch.sweep import sweep

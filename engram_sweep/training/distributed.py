@@ -1,8 +1,12 @@
-"""Collectives of the processes of one run; each does nothing in a run of one process."""
+"""Collectives of the processes of one run; each does nothing in a run of one process.
+
+Numbers of the host travel as CPU tensors, over gloo: no device waits for them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
@@ -14,11 +18,16 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def any_of(flags: list[bool], device: torch.device) -> list[bool]:
+def rank() -> int:
+    """Return the number of this process; 0 if it is alone."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
+def any_of(flags: list[bool]) -> list[bool]:
     """Return whether any process says so, flag by flag."""
     if world_size() == 1:
         return flags
-    said = torch.tensor(flags, dtype=torch.int32, device=device)
+    said = torch.tensor(flags, dtype=torch.int32)
     dist.all_reduce(said, dist.ReduceOp.MAX)
     return [bool(flag) for flag in said.tolist()]
 
@@ -35,39 +44,43 @@ def mean_(tensor: Tensor) -> Tensor:
     return sum_(tensor).div_(world_size()) if world_size() > 1 else tensor
 
 
-def same(value: int, device: torch.device) -> bool:
+def same(value: int) -> bool:
     """Return whether every process has this value."""
     if world_size() == 1:
         return True
-    ends = torch.tensor([value, -value], device=device)
+    ends = torch.tensor([value, -value])
     dist.all_reduce(ends, dist.ReduceOp.MAX)
     return int(ends[0]) == -int(ends[1]) == value
 
 
-def mean_sparse(gradient: Tensor) -> Tensor:
-    """Return the mean over processes of a sparse gradient: NCCL cannot reduce, so all gather.
+@contextmanager
+def all_well(doing: str) -> Iterator[None]:
+    """Let the failure of one process be that of all: the others would wait for it.
 
     Args:
-        gradient: (R, D) sparse COO, other rows in every process.
+        doing: what the lines inside do, for those who did it well.
 
-    Returns:
-        (R, D) sparse COO, coalesced, the same in every process.
+    Raises:
+        OSError: the lines inside raised something in another process; in that one it goes on its
+            way.
     """
-    if world_size() == 1:
-        return gradient
-    gradient = gradient.coalesce()
-    rows = torch.cat(_all_gather(gradient.indices()[0]))
-    values = torch.cat(_all_gather(gradient.values())) / world_size()
-    return torch.sparse_coo_tensor(
-        rows[None], values, gradient.shape, check_invariants=False
-    ).coalesce()
+    problem: Exception | None = None
+    try:
+        yield
+    except Exception as error:
+        problem = error
+    failed = any_of([problem is not None])[0]
+    if problem is not None:
+        raise problem
+    if failed:
+        raise OSError(f"{doing}: another process of the run failed")
 
 
-def gather(values: Sequence[float], device: torch.device) -> list[float]:
+def gather(values: Sequence[float]) -> list[float]:
     """Return every process's values, one after the other."""
     if world_size() == 1:
         return list(values)
-    return torch.cat(_all_gather(torch.tensor(values, dtype=torch.float64, device=device))).tolist()
+    return torch.cat(_all_gather(torch.tensor(values, dtype=torch.float64))).tolist()
 
 
 def _all_gather(piece: Tensor) -> list[Tensor]:

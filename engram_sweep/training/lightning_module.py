@@ -5,75 +5,30 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 
 import torch
 from lightning import LightningModule
 from torch import Tensor
 
-from engram_sweep.model.initialization import initialise
-from engram_sweep.model.transformer import Transformer, window_losses
+from engram_sweep.placement import Placement
 from engram_sweep.spec import RunSpec, run_id
+from engram_sweep.training.assembly import assemble
 from engram_sweep.training.checkpoints import Checkpoints
-from engram_sweep.training.distributed import (
-    any_of,
-    gather,
-    mean_,
-    mean_sparse,
-    same,
-    sum_,
-    world_size,
-)
+from engram_sweep.training.clipping import clip_
+from engram_sweep.training.compilation import eagerly
+from engram_sweep.training.distributed import any_of, gather, mean_, sum_, world_size
+from engram_sweep.training.layout import Layout
+from engram_sweep.training.micro_batches import accumulate
+from engram_sweep.training.observed import OF_VALIDATION, Observed, Progress
 from engram_sweep.training.optimizers import make_optimizers, schedule_factor, set_learning_rates
+from engram_sweep.training.run_state import RunState
 from engram_sweep.training.signals import Interrupted, StopFlag
 from engram_sweep.training.table_adam import TableAdam
 
 
 class Diverged(Exception):
     """The training loss is no longer finite."""
-
-
-@dataclass
-class Progress:
-    """Where a run stands; what `status` shows."""
-
-    step: int
-    steps: int
-    train_loss: float
-    """Nats/token, mean since the last report."""
-    tokens_per_second: float
-
-
-@dataclass
-class Observed:
-    """What training and validation leave behind; the training part travels in checkpoints."""
-
-    steps: int = 0
-    curve_steps: list[int] = field(default_factory=list)
-    curve_losses: list[float] = field(default_factory=list)
-    """Nats/token, mean over the steps since the one before in `curve_steps`."""
-    metrics: list[dict[str, float]] = field(default_factory=list)
-    """What was logged at `curve_steps`."""
-    recent: list[Tensor] = field(default_factory=list)
-    """Training losses since the last of `curve_steps`."""
-    late_losses: list[Tensor] = field(default_factory=list)
-    """Training losses of the last tenth of the steps."""
-    train_loss: float = math.nan
-    """Mean of `late_losses`, known after the last step."""
-    late_load: list[Tensor] = field(default_factory=list)
-    """Per router: tokens per expert in the last tenth of the steps."""
-    recent_seconds: float = 0.0
-    """Time that the steps of `recent` took."""
-    training_seconds: float = 0.0
-    """Training time of all attempts, up to the checkpoint that the next one went on from."""
-    window_losses: list[float] = field(default_factory=list)
-    window_tokens: list[int] = field(default_factory=list)
-    gate_sums: list[float] = field(default_factory=list)
-    """Per Engram module: gate summed over validation tokens."""
-
-
-OF_VALIDATION = ("window_losses", "window_tokens", "gate_sums")
-"""Fields of `Observed` that checkpoints leave out: validation is done again as a whole."""
 
 
 class RunModule(LightningModule):
@@ -89,6 +44,13 @@ class RunModule(LightningModule):
         report: called about a hundred times in a run, and at its last step.
         checkpoints: where to save, and what to go on from; None keeps none.
         stop: looked at between steps.
+        placement: micro-batches, recomputation, chunks of the loss, where tables lie.
+        layout: the processes of the run, if there are several.
+        windows: a step's windows (B, T + 1) for this process, so that the next step's look-ups can
+            be planned; None if they are not known ahead.
+
+    Raises:
+        OSError: the processes of the run see different checkpoints.
     """
 
     def __init__(
@@ -98,67 +60,48 @@ class RunModule(LightningModule):
         report: Callable[[Progress], None],
         checkpoints: Checkpoints | None,
         stop: StopFlag,
+        placement: Placement,
+        layout: Layout | None = None,
+        windows: Callable[[int], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.spec = spec
+        self.spec, self.placement = spec, placement
         self.report, self.checkpoints, self.stop = report, checkpoints, stop
+        self.windows = windows
         memory = spec.geometry.memory
         self.compression = compression if memory and memory.compress_tokenizer else None
-        self.model = Transformer(spec.geometry, self.compression)
-        initialise(self.model, spec.seed)
-        if spec.training.balance_loss:
-            self.model.measure_balance()
-        if spec.training.compile:
-            self.model.compile()
+        self.model, self.cuts, self.lookups = assemble(spec, self.compression, placement, layout)
         tables = {id(table) for table in self.model.tables()}
         self.dense = [p for p in self.model.parameters() if id(p) not in tables]
-        # DistributedDataParallel cannot reduce sparse gradients over NCCL; `_reduce_tables` does.
-        # Buffers are alike on all ranks by computation (the balancing bias) and need no broadcast.
-        self._ddp_params_and_buffers_to_ignore = [
-            name for name, p in self.named_parameters() if id(p) in tables
-        ]
-        self._ddp_params_and_buffers_to_ignore += [name for name, _ in self.named_buffers()]
         self.observed = Observed()
         self.every = max(1, spec.training.steps // 100)
         self.saved = checkpoints.newest(run_id(spec)) if checkpoints else None
         if self.saved is not None:
-            self.observed = Observed(**self.saved["observed"])
+            self.observed = Observed(**self.saved.rest["observed"])
         self.first_step = self.observed.steps
+
+    def configure_model(self) -> None:
+        """Nothing: the model is cut when it is built. A strategy for several devices asks."""
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """AdamW or Muon and AdamW, and with tables their own."""
         return make_optimizers(self.model, self.spec.training)
 
-    def setup(self, stage: str) -> None:
-        """See that all ranks go on from the same step.
-
-        Raises:
-            OSError: they see different checkpoints.
-        """
-        if not same(self.first_step, self.device):
-            raise OSError(
-                "the processes of this run see different checkpoints (here: step "
-                f"{self.first_step})"
-            )
-
     def on_fit_start(self) -> None:
         """Put back what the checkpoint holds, on the device that the model has moved to by now."""
-        if self.saved is not None:
-            for optimizer, state in zip(self._optimizers(), self.saved["optimizers"], strict=True):
-                optimizer.optimizer.load_state_dict(state)
-        self._restore()
+        self._restore([o.optimizer for o in self._optimizers()])
 
     def on_validation_start(self) -> None:
         self.stop.own()
         # Resumed after its last step: fit is skipped, so restore here.
-        self._restore()
+        self._restore([])
 
-    def _restore(self) -> None:
+    def _restore(self, optimizers: list[torch.optim.Optimizer]) -> None:
         if self.saved is None:
             return
-        self.model.load_state_dict(self.saved["model"])
-        torch.set_rng_state(self.saved["generator"])
+        self.saved.restore(RunState(self.model, self.cuts, optimizers))
+        torch.set_rng_state(self.saved.rest["generator"])
         self.saved = None  # it is as large as the model
         seen = self.observed
         for name in ("recent", "late_losses", "late_load"):
@@ -183,12 +126,19 @@ class RunModule(LightningModule):
         training, step = self.spec.training, self.first_step + index
         optimizers = [o.optimizer for o in self._optimizers()]
         set_learning_rates(optimizers, schedule_factor(training, step))
-        loss = window_losses(self.model(batch[:, :-1]), batch[:, 1:]).mean()
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(loss + training.balance_loss * self.model.balance_loss())
-        self._reduce_tables()
-        torch.nn.utils.clip_grad_norm_(self.dense, training.clip_norm)
+        loss = accumulate(
+            self.model,
+            batch,
+            self.lookups,
+            self.manual_backward,
+            self.placement.micro_windows,
+            training.balance_loss,
+            world_size(),
+            self.windows(step + 1) if self.windows and step + 1 < training.steps else None,
+        )
+        clip_(self.dense, training.clip_norm, self.placement.replicas)
         for optimizer in self._optimizers():
             optimizer.step()
         if step == training.steps - 1:
@@ -196,21 +146,19 @@ class RunModule(LightningModule):
             for optimizer in optimizers:
                 if isinstance(optimizer, TableAdam):
                     optimizer.flush()
-        for router in self.model.routers():
-            sum_(router.load)
-        load = [router.rebalance(training.balance_rate) for router in self.model.routers()]
-        self._observe(step, loss.detach(), load)
+        routers = self.model.routers()
+        if routers:
+            # All counts in one message; they are whole numbers, so the sum is exact.
+            counts = sum_(torch.cat([router.load for router in routers]))
+            for router, load in zip(routers, counts.split(len(routers[0].load)), strict=True):
+                router.load.copy_(load)
+        load = [router.rebalance(training.balance_rate) for router in routers]
+        self._observe(step, mean_(loss), load)
         self._checkpoint()
 
     def _optimizers(self) -> list:
         found = self.optimizers()
         return found if isinstance(found, list) else [found]
-
-    def _reduce_tables(self) -> None:
-        if world_size() > 1:
-            for table in self.model.tables():
-                if table.grad is not None:
-                    table.grad = mean_sparse(table.grad)
 
     def _observe(self, step: int, loss: Tensor, load: list[Tensor]) -> None:
         seen, steps = self.observed, self.spec.training.steps
@@ -225,11 +173,11 @@ class RunModule(LightningModule):
                 else load
             )
         if seen.steps == steps:
-            seen.train_loss = float(mean_(torch.stack(seen.late_losses).mean()))
+            seen.train_loss = float(torch.stack(seen.late_losses).mean())
         elif seen.steps % self.every:
             return
-        # Once in `every` steps only: this waits for the device and for the other ranks.
-        mean = float(mean_(torch.stack(seen.recent).mean()))
+        # Once in `every` steps only: this waits for the device.
+        mean = float(torch.stack(seen.recent).mean())
         self._tick()
         tokens = len(seen.recent) * self.spec.training.batch_windows * self.spec.training.window
         speed = tokens / seen.recent_seconds
@@ -269,39 +217,45 @@ class RunModule(LightningModule):
         The last step is saved because validation may be cut short too.
         """
         due = self.checkpoints is not None and self.checkpoints.due()
-        stop, due = any_of([self.stop.asked, due], self.device)
+        stop, due = any_of([self.stop.asked, due])
         seen = self.observed
         last = seen.steps == self.spec.training.steps
-        if self.checkpoints and self.trainer.is_global_zero and (stop or due or last):
+        if self.checkpoints and (stop or due or last):
             self._tick()
             of_training = {
                 f.name: getattr(seen, f.name) for f in fields(seen) if f.name not in OF_VALIDATION
             }
-            state = {
+            rest = {
                 "run_id": run_id(self.spec),
-                "model": self.model.state_dict(),
-                "optimizers": [o.optimizer.state_dict() for o in self._optimizers()],
                 "observed": of_training,
                 "generator": torch.get_rng_state(),
             }
-            self.checkpoints.save(seen.steps, state)
+            optimizers = [o.optimizer for o in self._optimizers()]
+            self.checkpoints.save(seen.steps, RunState(self.model, self.cuts, optimizers), rest)
         if stop:
             raise Interrupted(
                 f"asked to stop after step {seen.steps} of {self.spec.training.steps}"
             )
 
-    def validation_step(self, batch: Tensor, step: int) -> None:
+    def validation_step(self, batch: tuple[Tensor, bool], step: int) -> None:
         """Add the losses of (b, T + 1) held-out windows to `observed`.
 
+        A forward pass takes all processes of a run, so each has equally many batches; one that has
+        run out of its own repeats one, which does not count.
+
         Raises:
-            Interrupted: the process was asked to stop. Of several ranks none stops here: they have
-                different numbers of batches, so there is no step to agree at.
+            Interrupted: a process of the run was asked to stop.
         """
-        if self.stop.asked and world_size() == 1:
+        windows, counts = batch
+        if any_of([self.stop.asked])[0]:
             raise Interrupted(f"asked to stop in validation, after step {self.observed.steps}")
+        inputs, targets = windows[:, :-1], windows[:, 1:]
+        with eagerly(self.model.compiled):
+            losses = self.model(inputs, self.lookups.look_up(inputs), targets)
+        if not counts:
+            return
         seen = self.observed
-        targets = batch[:, 1:]
-        seen.window_losses += window_losses(self.model(batch[:, :-1]), targets).tolist()
+        seen.window_losses += losses.tolist()
         seen.window_tokens += [targets.shape[1]] * len(targets)
         gates = [gate * targets.numel() for gate in self.model.gate_means()]
         seen.gate_sums = (
@@ -309,11 +263,11 @@ class RunModule(LightningModule):
         )
 
     def on_validation_epoch_end(self) -> None:
-        """Put together what the ranks saw; each had a contiguous part, in their order."""
+        """Put together what the processes saw; each had a contiguous part, in their order."""
         seen = self.observed
-        seen.window_losses = gather(seen.window_losses, self.device)
-        seen.window_tokens = [round(count) for count in gather(seen.window_tokens, self.device)]
-        if world_size() > 1 and seen.gate_sums:
-            seen.gate_sums = sum_(
-                torch.tensor(seen.gate_sums, dtype=torch.float64, device=self.device)
-            ).tolist()
+        seen.window_losses = gather(seen.window_losses)
+        seen.window_tokens = [round(count) for count in gather(seen.window_tokens)]
+        if world_size() > 1 and self.model.gate_means():
+            # A process without windows of its own has no sums.
+            sums = seen.gate_sums or [0.0] * len(self.model.gate_means())
+            seen.gate_sums = sum_(torch.tensor(sums, dtype=torch.float64)).tolist()

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engram_sweep.training.cuts import local
+
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration (Jordan et al. 2024): singular values go to about one."""
 NEWTON_SCHULZ_STEPS = 5
@@ -92,63 +94,100 @@ class Muon(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        by_shape: dict[tuple[int, int], list[Member]] = {}
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    short, long = sorted((p.shape[-2], p.shape[-1] // group["blocks"]))
-                    by_shape.setdefault((short, long), []).append((p, group))
-        for shape, members in by_shape.items():
-            for batch in _batches(members):
-                self._step(batch, shape)
+        self._step_all(
+            [
+                (p, group)
+                for group in self.param_groups
+                for p in group["params"]
+                if p.grad is not None
+            ]
+        )
         return loss
 
-    def _step(self, batch: list[Member], shape: tuple[int, int]) -> None:
-        """One step of parameters whose matrices have one shape, or its transpose.
-
-        Their matrices go through one iteration: a model has many small ones, and each call costs
-        more than its arithmetic.
-        """
-        wide = torch.cat([self._ahead(p, group) for p, group in batch])
-        matrix = shape[0] * shape[1]
-        # A stack of experts may be larger than a batch by itself.
-        pieces = wide.split(max(1, _most(wide) // matrix))
-        orthogonal = torch.cat([orthogonalise(piece) for piece in pieces])
-        updates = orthogonal.split([p.numel() // matrix for p, _ in batch])
-        for (p, group), update in zip(batch, updates, strict=True):
-            blocks, rows = group["blocks"], p.shape[-2]
-            # Back from (n, A, B), A <= B, to the parameter's own shape.
-            own = update if rows == shape[0] else update.mT
-            own = own.reshape(*p.shape[:-2], blocks, rows, p.shape[-1] // blocks)
-            p.mul_(1 - group["lr"] * group["weight_decay"])
-            p.add_(own.movedim(-3, -2).flatten(-2), alpha=-group["lr"] * 0.2 * shape[1] ** 0.5)
+    def _step_all(self, members: list[Member]) -> None:
+        """One step of parameters whose matrices lie whole in this process."""
+        by_shape: dict[tuple[int, int], list[Member]] = {}
+        for p, group in members:
+            short, long = sorted((p.shape[-2], p.shape[-1] // group["blocks"]))
+            by_shape.setdefault((short, long), []).append((p, group))
+        for same in by_shape.values():
+            for batch in batches(same):
+                aheads = [self._ahead(p, group) for p, group in batch]
+                blocks = [group["blocks"] for _, group in batch]
+                for (p, group), update in zip(batch, together(aheads, blocks), strict=True):
+                    self._apply(p, group, update)
 
     def _ahead(self, p: Tensor, group: dict[str, Any]) -> Tensor:
-        """Return the Nesterov momentum of a parameter as wide matrices (n, A, B), A <= B."""
+        """Return the Nesterov momentum of the rows of a parameter that lie here."""
         state = self.state[p]
         if not state:
             state["momentum"] = torch.zeros_like(p)
         assert p.grad is not None
-        mean = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-        ahead = p.grad.lerp(mean, group["momentum"])
-        # (..., A, blocks * B) -> (n, A, B): what is fused for speed is orthogonalised apart.
-        split = ahead.unflatten(-1, (group["blocks"], -1)).movedim(-2, -3).flatten(0, -3)
-        return split if split.shape[-2] <= split.shape[-1] else split.mT
+        gradient = local(p.grad)
+        mean = local(state["momentum"]).lerp_(gradient, 1 - group["momentum"])
+        return gradient.lerp(mean, group["momentum"])
+
+    @staticmethod
+    def _apply(p: Tensor, group: dict[str, Any], update: Tensor) -> None:
+        """Move the rows of a parameter that lie here by their orthogonalised update."""
+        longest = max(p.shape[-2], p.shape[-1] // group["blocks"])
+        own = local(p)
+        own.mul_(1 - group["lr"] * group["weight_decay"])
+        own.add_(update, alpha=-group["lr"] * 0.2 * longest**0.5)
 
 
-def _most(tensor: Tensor) -> int:
+def together(aheads: list[Tensor], blocks: list[int]) -> list[Tensor]:
+    """Orthogonalise parameters whose matrices have one shape, or its transpose, in one iteration.
+
+    A model has many small matrices, and each call costs more than its arithmetic.
+
+    Args:
+        aheads: (..., A, blocks * B) each, with A x B or B x A the same for all.
+        blocks: how many matrices lie side by side in the columns of each.
+
+    Returns:
+        Their orthogonalised matrices, in the shapes of `aheads`.
+    """
+    wides = [_wide(ahead, n) for ahead, n in zip(aheads, blocks, strict=True)]
+    wide = torch.cat(wides)
+    # A stack of experts may be larger than a batch by itself.
+    pieces = wide.split(max(1, most(wide) // (wide.shape[1] * wide.shape[2])))
+    orthogonal = torch.cat([orthogonalise(piece) for piece in pieces])
+    updates = orthogonal.split([len(each) for each in wides])
+    return [
+        _as_before(update, ahead, n)
+        for update, ahead, n in zip(updates, aheads, blocks, strict=True)
+    ]
+
+
+def _wide(ahead: Tensor, blocks: int) -> Tensor:
+    """(..., A, blocks * B) -> (n, A, B), or (n, B, A) if that is wider than high."""
+    # What is fused for speed is orthogonalised apart.
+    split = ahead.unflatten(-1, (blocks, -1)).movedim(-2, -3).flatten(0, -3)
+    return split if split.shape[-2] <= split.shape[-1] else split.mT
+
+
+def _as_before(update: Tensor, ahead: Tensor, blocks: int) -> Tensor:
+    """Undo `_wide`."""
+    rows, columns = ahead.shape[-2], ahead.shape[-1] // blocks
+    own = update if rows <= columns else update.mT
+    return own.reshape(*ahead.shape[:-2], blocks, rows, columns).movedim(-3, -2).flatten(-2)
+
+
+def most(tensor: Tensor) -> int:
     """Return how many numbers are orthogonalised together where a tensor lies."""
     return MAX_BATCHED_CPU if tensor.device.type == "cpu" else MAX_BATCHED
 
 
-def _batches(members: list[Member]) -> Iterator[list[Member]]:
+def batches(members: list[Member]) -> Iterator[list[Member]]:
     """Yield parameters in groups that are orthogonalised together."""
     batch: list[Member] = []
     numbers = 0
     for p, group in members:
-        if batch and numbers + p.numel() > _most(p):
+        size = local(p).numel()
+        if batch and numbers + size > most(p):
             yield batch
             batch, numbers = [], 0
         batch.append((p, group))
-        numbers += p.numel()
+        numbers += size
     yield batch

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from engram_sweep.model.engram import Table
 from engram_sweep.model.hyper_connections import StreamMix
@@ -17,6 +18,7 @@ from engram_sweep.model.transformer import Transformer
 from engram_sweep.planning.optimizers import OPTIMIZERS
 from engram_sweep.spec import TrainingSpec
 from engram_sweep.training.muon import Muon
+from engram_sweep.training.sharded_muon import ShardedMuon
 from engram_sweep.training.table_adam import TableAdam
 
 Stacks = list[dict[str, Any]]
@@ -24,7 +26,9 @@ Stacks = list[dict[str, Any]]
 
 
 def _muon(stacks: Stacks, training: TrainingSpec) -> torch.optim.Optimizer:
-    return Muon(stacks, lr=training.learning_rate, weight_decay=training.weight_decay)
+    cut = any(isinstance(p, DTensor) for stack in stacks for p in stack["params"])
+    build = ShardedMuon if cut else Muon
+    return build(stacks, lr=training.learning_rate, weight_decay=training.weight_decay)
 
 
 MATRIX_BUILDERS: dict[str, Callable[[Stacks, TrainingSpec], torch.optim.Optimizer]] = {

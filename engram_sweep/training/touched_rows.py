@@ -15,6 +15,9 @@ from engram_sweep.corpus.windows import train_batch
 from engram_sweep.model.ngrams import NgramRows
 from engram_sweep.spec import RunSpec
 
+MAX_TOKENS = 2_000_000_000
+"""Tokens that are hashed once more, some minutes of one core; counts of longer runs are bounds."""
+
 
 def table_rows(spec: RunSpec) -> list[list[int]]:
     """Return the rows of every table by order, heads summed; empty without a memory."""
@@ -29,7 +32,7 @@ def rows_touched(
     steps: int,
     device: torch.device | None = None,
 ) -> list[list[int]]:
-    """Count the rows that training looked up at least once.
+    """Count the rows that training looked up at least once, within its first `MAX_TOKENS` tokens.
 
     Args:
         spec: the run.
@@ -55,7 +58,8 @@ def rows_touched(
     ]
     # After one epoch every window was seen: what follows repeats it.
     epoch = -(-((len(tokens) - 1) // training.window) // training.batch_windows)
-    for step in range(min(steps, epoch)):
+    bound = max(1, MAX_TOKENS // (training.batch_windows * training.window))
+    for step in range(min(steps, epoch, bound)):
         batch = train_batch(tokens, spec.seed, step, training.batch_windows, training.window)
         inputs = torch.from_numpy(batch[:, :-1]).to(device)
         for rows, marks in zip(hashes, touched, strict=True):

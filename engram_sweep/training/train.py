@@ -18,18 +18,21 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning import Trainer
-from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from lightning.pytorch.strategies import ModelParallelStrategy
+from torch.utils.data import DataLoader
 
 from engram_sweep.corpus.shards import Shards
-from engram_sweep.corpus.windows import train_batch, validation_windows
+from engram_sweep.placement import Placement
 from engram_sweep.spec import RunSpec
+from engram_sweep.training.batches import Batches, HeldOut
 from engram_sweep.training.checkpoints import Checkpoints
-from engram_sweep.training.lightning_module import Diverged, Progress, RunModule
-from engram_sweep.training.signals import StopFlag
+from engram_sweep.training.distributed import all_well
+from engram_sweep.training.layout import BACKEND, TIMEOUT, Place, join, leave
+from engram_sweep.training.lightning_module import Diverged, RunModule
+from engram_sweep.training.observed import Progress
+from engram_sweep.training.run_state import RunState
+from engram_sweep.training.signals import Interrupted, StopFlag
 from engram_sweep.training.weights import FILE_NAME, save_weights
 
 
@@ -55,59 +58,6 @@ class RunResult:
     """The accelerator, or the processor and its vector instructions, e.g. "AMD EPYC, AVX512"."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where this process stands in its run: `devices` processes on each of `nodes` nodes."""
-
-    nodes: int = 1
-    devices: int = 1
-    rank: int = 0
-    slurm: bool = False
-    """Whether srun started it."""
-
-    @property
-    def ranks(self) -> int:
-        """Processes of the run."""
-        return self.nodes * self.devices
-
-    def environment(self) -> ClusterEnvironment:
-        """Lightning's; named, because inside SLURM Lightning would take any process for srun's."""
-        return SLURMEnvironment(auto_requeue=False) if self.slurm else LightningEnvironment()
-
-
-class _Batches(Dataset):
-    """Index from the first step on -> this rank's share of the step's batch."""
-
-    def __init__(self, spec: RunSpec, tokens: np.ndarray, first: int, place: Place) -> None:
-        self.spec, self.tokens, self.first = spec, tokens, first
-        share = spec.training.batch_windows // place.ranks
-        self.mine = slice(place.rank * share, (place.rank + 1) * share)
-
-    def __len__(self) -> int:
-        return self.spec.training.steps - self.first
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        t = self.spec.training
-        if index >= len(self):
-            raise IndexError(index)
-        batch = train_batch(
-            self.tokens, self.spec.seed, self.first + index, t.batch_windows, t.window
-        )
-        return torch.from_numpy(batch[self.mine])
-
-
-class _HeldOut(IterableDataset):
-    def __init__(self, spec: RunSpec, tokens: np.ndarray, place: Place) -> None:
-        self.spec, self.tokens, self.place = spec, tokens, place
-
-    def __iter__(self):
-        t, place = self.spec.training, self.place
-        batches = validation_windows(
-            self.tokens, 2 * t.batch_windows, t.window, place.rank, place.ranks
-        )
-        return map(torch.from_numpy, batches)
-
-
 def train(
     spec: RunSpec,
     shards: Shards,
@@ -118,6 +68,7 @@ def train(
     place: Place | None = None,
     progress_bar: bool = False,
     keep_weights: Path | None = None,
+    placement: Placement | None = None,
 ) -> RunResult:
     """Train one run and validate it on the whole held-out set.
 
@@ -133,12 +84,13 @@ def train(
         progress_bar: show Lightning's.
         keep_weights: folder for the final weights; None keeps none. Those of a diverged run are
             nobody's.
+        placement: how the run lies on its processes; cut over all of them if left out.
 
     Returns:
         Its result; a diverged run is one. Every rank has it.
 
     Raises:
-        ValueError: the shards do not fit the spec.
+        ValueError: the shards do not fit the spec, or the placement does not.
         Interrupted: `stop` was asked; what was done is saved.
         OSError: logs or weights cannot be written, or the ranks see different checkpoints.
     """
@@ -148,9 +100,20 @@ def train(
             f"{len(shards.compression)}"
         )
     place = place or Place()
+    placement = placement or Placement(shards=place.ranks)
+    _check(placement, place, spec)
     _quieten()
+    layout = join(place, placement) if place.ranks > 1 else None
+    batches = Batches(spec, shards.train, place)
     module = RunModule(
-        spec, torch.from_numpy(shards.compression), report, checkpoints, stop or StopFlag()
+        spec,
+        torch.from_numpy(shards.compression),
+        report,
+        checkpoints,
+        stop or StopFlag(),
+        placement,
+        layout,
+        batches.at,
     )
     if place.rank == 0:
         for old in ("csv", "tb"):
@@ -163,7 +126,7 @@ def train(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=place.devices,
         num_nodes=place.nodes,
-        strategy="ddp" if place.ranks > 1 else "auto",
+        strategy=_strategy(place) if layout is not None else "auto",
         plugins=[place.environment()],
         precision="bf16-mixed" if spec.training.precision == "bf16" else "32-true",
         max_epochs=1,
@@ -176,27 +139,75 @@ def train(
         log_every_n_steps=module.every,
         use_distributed_sampler=False,
     )
-    held_out = DataLoader(_HeldOut(spec, shards.validation, place), batch_size=None)
-    if module.first_step == spec.training.steps:
-        trainer.validate(module, held_out, verbose=False)
-    else:
-        _fit(trainer, module, shards, held_out, place)
+    held_out = DataLoader(
+        HeldOut(spec, shards.validation, place, placement.micro_windows), batch_size=None
+    )
+    try:
+        if module.first_step == spec.training.steps:
+            trainer.validate(module, held_out, verbose=False)
+        else:
+            batches.first = module.first_step
+            _fit(trainer, module, DataLoader(batches, batch_size=None), held_out)
+    except Interrupted:
+        # Processes stop together, so they part as after the last step.
+        _part(module)
+        raise
     result = _result(module)
-    if keep_weights is not None and place.rank == 0 and result.outcome == "ok":
-        save_weights(keep_weights / FILE_NAME, module.model, spec, module.compression)
+    if keep_weights is not None and result.outcome == "ok":
+        tensors = RunState(module.model, module.cuts).gathered()
+        with all_well(FILE_NAME):
+            if place.rank == 0:
+                save_weights(keep_weights / FILE_NAME, tensors, spec, module.compression)
+    _part(module)
     return result
 
 
-def _fit(
-    trainer: Trainer, module: RunModule, shards: Shards, held_out: DataLoader, place: Place
-) -> None:
+def _check(placement: Placement, place: Place, spec: RunSpec) -> None:
+    """See that a run can lie so.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if placement.processes != place.ranks:
+        raise ValueError(
+            f"placement: expected {place.ranks} processes, got {placement.replicas} replicas x "
+            f"{placement.shards} shards"
+        )
+    share, rest = divmod(spec.training.batch_windows, place.ranks)
+    if rest:
+        raise ValueError(
+            f"placement: expected processes that divide the {spec.training.batch_windows} windows "
+            f"of a step, got {place.ranks}"
+        )
+    if placement.micro_windows and share % placement.micro_windows:
+        raise ValueError(
+            f"placement: micro_windows: expected a divisor of the {share} windows of a process, "
+            f"got {placement.micro_windows}"
+        )
+
+
+def _strategy(place: Place) -> ModelParallelStrategy:
+    """Return Lightning's strategy for models that are cut; the cutting is done in `sharding`."""
+    return ModelParallelStrategy(
+        data_parallel_size=place.ranks,
+        tensor_parallel_size=1,
+        process_group_backend=BACKEND if torch.cuda.is_available() else "gloo",
+        timeout=TIMEOUT,
+    )
+
+
+def _fit(trainer: Trainer, module: RunModule, batches: DataLoader, held_out: DataLoader) -> None:
     """Train the steps that are left, then validate."""
-    spec = module.spec
-    batches = DataLoader(_Batches(spec, shards.train, module.first_step, place), batch_size=None)
     # One epoch, so Lightning validates once, after the last step. A diverged run's result is that
     # it diverged.
     with suppress(Diverged):
         trainer.fit(module, batches, held_out)
+
+
+def _part(module: RunModule) -> None:
+    """Leave the other processes of the run, if there are any."""
+    module.lookups.close()
+    leave()
 
 
 def _result(module: RunModule) -> RunResult:
@@ -220,18 +231,22 @@ def _result(module: RunModule) -> RunResult:
         dead_experts=sum(int((load == 0).sum()) for load in seen.late_load),
         gate_mean=[total / weights.sum() for total in seen.gate_sums],
         tokens_per_second=tokens / seen.training_seconds if seen.training_seconds else math.nan,
-        device=_device(),
+        device=device_name(module.model.compiled),
     )
 
 
-def _device() -> str:
+def device_name(compiled: bool) -> str:
     """Return what a run's bits depend on beside its spec: runs are bit-equal on one kind only.
 
-    Vector instructions choose torch's kernels, and wider ones add numbers in another order.
+    Vector instructions choose torch's kernels, and wider ones add numbers in another order; so do
+    compiled blocks.
     """
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"
+    words = (
+        [torch.cuda.get_device_name()]
+        if torch.cuda.is_available()
+        else [_processor(), torch.backends.cpu.get_cpu_capability()]
+    )
+    return ", ".join([*words, "compiled"] if compiled else words)
 
 
 def _processor() -> str:

@@ -8,6 +8,7 @@ the model again, without corpus or tokenizer. No pickle is involved.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -25,21 +26,21 @@ COMPRESSION = "compression"
 """Name of the tokenizer compression map among the tensors."""
 
 
-def save_weights(path: Path, model: Transformer, spec: RunSpec, compression: Tensor | None) -> None:
+def save_weights(
+    path: Path, weights: Mapping[str, Tensor], spec: RunSpec, compression: Tensor | None
+) -> None:
     """Write the weights of a trained model: temporary file, sync, read back, rename.
 
     Args:
         path: where to.
-        model: the model, on any device.
+        weights: the model's tensors by name, its `state_dict`, on any device.
         spec: the run that it was trained by.
         compression: (V,) int64, the map that the model was built with, if any.
 
     Raises:
         OSError: the disk is full or read-only; nothing is left behind.
     """
-    tensors = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
-    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     if compression is not None:
         tensors[COMPRESSION] = compression.cpu().contiguous()
 

@@ -7,6 +7,8 @@ from collections import Counter
 import pytest
 
 from engram_sweep.cli import plan_view
+from engram_sweep.config.slurm import Shape
+from engram_sweep.placement import Placement
 from engram_sweep.planning.cost import cost, price_of
 from engram_sweep.planning.plan import Plan, make_plan
 from tests.examples import load, scale
@@ -50,11 +52,42 @@ def test_a_plan_for_gpus_is_priced(large: Plan, capsys: pytest.CaptureFixture[st
 
 def test_the_ledger_prints_every_component(large: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     run = next(run for run in large.runs if run.spec.rho < 1)
-    plan_view.print_ledger(run, 32)
+    plan_view.print_ledger(run, Placement(replicas=4, shards=8))
     text = printed(capsys)
     ledger = run.allocation.ledger
     assert f"P_tot {ledger.params_total:,}, P_act {ledger.params_active:,}" in text
     assert "32 GPUs" in text
+
+
+def test_a_plan_names_mesh_memory_and_what_bounds_a_step(
+    large: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    estimate = cost(large, price_of(large.scale.launch))
+    plan_view.print_plan(large, estimate)
+    text = printed(capsys)
+    assert "mesh: 4 x 8 GPUs" in text
+    assert "a step of 1 micro-batch of 15 windows a GPU; blocks computed again" in text
+    assert f"memory: {estimate['memory']['total'] / 1e9:.1f} GB of 72.0 GB per GPU" in text
+    assert "bound by compute" in text
+    assert "compute bounds it from micro-batches of 2 windows on" in text
+    assert "DOES NOT FIT" not in text
+
+
+def test_what_does_not_fit_says_what_would(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = make_plan(load("engram-40B"))
+    plan_view.print_plan(plan, cost(plan, price_of(plan.scale.launch), Shape(1, 8, 8)))
+    wanted = (
+        "DOES NOT FIT: the smallest mesh that would do is launch.gpus: 16 with launch.shard: 16"
+    )
+    assert wanted in printed(capsys)
+
+
+def test_tables_of_the_host_are_not_memory_of_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = make_plan(scale(launch={"gpu": "h100", "tables": "host"}))
+    estimate = cost(plan, price_of(plan.scale.launch))
+    plan_view.print_plan(plan, estimate)
+    assert "tables in host memory" in printed(capsys)
+    assert estimate["memory"]["tables"] == 0 < estimate["host_bytes"]
 
 
 @pytest.mark.parametrize(

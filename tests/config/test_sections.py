@@ -27,7 +27,7 @@ def test_defaults_are_the_plain_model():
     spec = make_plan(load_scale("smoke", SWEEPS)).runs[0].spec
     g, t = spec.geometry, spec.training
     assert (g.streams, g.mla, t.optimizer, t.precision, t.compile, t.balance_loss) == (
-        1, None, "adamw", "fp32", False, 0.0,
+        1, None, "adamw", "fp32", "auto", 0.0,
     )  # fmt: skip
     assert (g.norm_eps, g.routed_scaling_factor) == (1e-5, 1.0)
     assert (t.eps, t.table_optimizer) == (1e-8, "adam")
@@ -67,7 +67,7 @@ def test_reset_names_the_tokenizers_document_end(tmp_path):
         ),
         ({"training": {"optimizer": "sgd"}}, "training.optimizer: .*'adamw' or 'muon', got 'sgd'"),
         ({"training": {"precision": "fp8"}}, "training.precision: .*'fp32' or 'bf16', got 'fp8'"),
-        ({"training": {"compile": 1}}, "training.compile: expected true or false, got 1"),
+        ({"training": {"compile": 1}}, "training.compile: .*'auto', 'on' or 'off', got 1"),
         (
             {"training": {"balance_loss": -1.0}},
             "training.balance_loss: .*greater than or equal to 0",

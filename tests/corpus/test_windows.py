@@ -38,13 +38,23 @@ def test_a_batch_is_a_function_of_seed_and_step_alone() -> None:
     assert all((batch == batch[:, :1] + np.arange(33)).all() for batch in forward)
 
 
-@given(length=st.integers(2, 400), window=st.integers(1, 30), batch=st.integers(1, 7))
+@given(
+    length=st.integers(2, 400),
+    window=st.integers(1, 30),
+    batch=st.integers(1, 7),
+    ranks=st.integers(1, 5),
+)
 def test_validation_predicts_every_token_after_the_first_once(
-    length: int, window: int, batch: int
+    length: int, window: int, batch: int, ranks: int
 ) -> None:
     tokens = np.arange(length)
-    pieces = list(validation_windows(tokens, batch, window))
+    dealt = [list(validation_windows(tokens, batch, window, r, ranks)) for r in range(ranks)]
+    assert len({len(each) for each in dealt}) == 1, "a process without a batch would be waited for"
+    pieces = [windows for each in dealt for windows, counts in each if counts]
     targets = np.concatenate([piece[:, 1:].ravel() for piece in pieces])
     assert targets.tolist() == list(range(1, length))
-    assert all(len(piece) <= batch for piece in pieces)
+    assert all(len(windows) <= batch for each in dealt for windows, _ in each)
     assert all(piece.shape[1] == window + 1 for piece in pieces[:-1])
+    assert pieces == sorted(pieces, key=lambda piece: piece[0, 0])
+    alone = [windows for windows, counts in validation_windows(tokens, batch, window) if counts]
+    assert all(map(np.array_equal, alone, pieces)), "batches are those of one process"

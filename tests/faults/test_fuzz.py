@@ -34,6 +34,7 @@ from engram_sweep.training.checkpoints import Checkpoints
 from engram_sweep.training.weights import load_trained
 from tests.conftest import SWEEPS
 from tests.examples import work_order
+from tests.training.conftest import state_of_a_model
 
 COLUMNS = ["run_id", "validation_loss", "seed", "rho", "steps", "window_losses"]
 
@@ -254,7 +255,7 @@ def files(
     here.write_failure("node", "it went")
     (here.path / "job").mkdir(exist_ok=True)
     (here.path / "job" / "1_0_log.err").write_text("last words\n")
-    Checkpoints(here.checkpoints, 1).save(3, {"run_id": here.run_id})
+    Checkpoints(here.checkpoints, 1).save(3, state_of_a_model(), {"run_id": here.run_id})
     home = results / "smoke"
     (home / "cancelled.json").write_text(json.dumps({"at": "2026-01-01T00:00:00+00:00"}))
     array = home / "jobs" / "20260101-000000-abcdef"

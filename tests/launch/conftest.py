@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engram_sweep.config.scale import Retries
+from engram_sweep.config.launch import Retries
 from engram_sweep.launch.executors.inline import InlineScheduler
 from engram_sweep.launch.executors.protocol import Queue
 from engram_sweep.launch.executors.registry import SCHEDULERS

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engram_sweep import worker
-from engram_sweep.config.scale import Retries
+from engram_sweep.config.launch import Retries
 from engram_sweep.launch.driver import Driver
 from engram_sweep.launch.jobs import Job, noted_job, now
 from engram_sweep.launch.status import RunStatus, Survey, counts, folder_of

@@ -40,9 +40,7 @@ def test_the_paper_s_sweep(
         f"1 sbatch script and plan.json in {results.resolve()}/10B/dry-run; nothing was launched"
         in out
     )
-    # What a launch would refuse is not to be submitted.
-    assert "a launch would be refused: expected runs that fit into the 80 GB" in out
-    assert "submit them with" not in out
+    assert "submit them with: EXECUTOR=slurm make sweep SCALE=10B" in out
     assert sorted(str(p.relative_to(results)) for p in results.rglob("*") if p.is_file()) == [
         "10B/dry-run/array-0.sh",
         "10B/dry-run/plan.json",
@@ -54,10 +52,22 @@ def test_the_paper_s_sweep(
     assert asked["signal"].startswith("USR2@")
     plan = json.loads((results / "10B/dry-run/plan.json").read_text())
     assert plan["shape"] == {"nodes": 4, "devices": 8, "gpus_per_node": 8}
+    assert plan["placement"] == plan["cost"]["placement"]
+    assert (plan["placement"]["replicas"], plan["placement"]["shards"]) == (4, 8)
     assert plan["arrays"] == [
         {"script": "array-0.sh", "after": None, "runs": [row["run_id"] for row in plan["runs"]]},
     ]
     assert plan["cost"]["runs"] == len(plan["runs"]) == 51
+
+
+def test_what_a_launch_would_refuse_is_not_to_be_submitted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sweep", "engram-40B", "--set", "launch.gpus=8", "--dry-run"]
+    assert main([*words, "--sweeps", str(SWEEPS), "--results", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "a launch would be refused: expected runs that fit into 72 of the 80 GB" in out
+    assert "submit them with" not in out
 
 
 def test_what_a_launch_would_take_is_to_be_submitted(

@@ -22,7 +22,7 @@ import subprocess
 
 from engram_sweep.config.slurm import Shape
 from engram_sweep.launch import snapshot
-from engram_sweep.launch.executors.protocol import Placement
+from engram_sweep.launch.executors.protocol import Resources
 from engram_sweep.launch.executors.registry import SCHEDULERS
 from engram_sweep.launch.jobs import Job, now
 from engram_sweep.launch.worker_command import worker_command
@@ -78,10 +78,10 @@ class SpoolScheduler:
     def what_is_missing(self, scale):
         return None
 
-    def placement(self, scale):
-        return Placement(Shape(), signal_seconds=30)
+    def resources(self, scale):
+        return Resources(Shape(), signal_seconds=30)
 
-    def start(self, scale, placement, folder):
+    def start(self, scale, resources, folder):
         return SpoolExecutor(snapshot.take(folder / "code", code_state()))
 
     def max_concurrent(self, launch):

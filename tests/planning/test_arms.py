@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.runs.table import check_table
-from engram_sweep.config.scale import Arms
+from engram_sweep.config.sweep import Arms
 from engram_sweep.planning.arms import ARMS, Arm, asked_rhos, control_arms, curve_arms
 from engram_sweep.planning.plan import make_plan
 from engram_sweep.spec import EngramGeometry, Geometry

@@ -6,7 +6,8 @@ from typing import get_args
 
 import pytest
 
-from engram_sweep.config.scale import Iso, Scale, Sweep
+from engram_sweep.config.scale import Scale
+from engram_sweep.config.sweep import Iso, Sweep
 from engram_sweep.planning.axes import AXES, ISO_MODES, Axis, AxisValues, record_axes, variants
 from engram_sweep.planning.plan import make_plan
 from tests.examples import scale

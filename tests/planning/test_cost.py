@@ -2,24 +2,22 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from engram_sweep.cli.main import main
-from engram_sweep.cli.plan_view import cost_lines
 from engram_sweep.config.scale import scale_names
+from engram_sweep.config.slurm import Shape
 from engram_sweep.errors import UserError
 from engram_sweep.launch.executors import local, registry, slurm
 from engram_sweep.planning.cost import (
-    GPUS,
-    Price,
     check_gpu_hours,
-    check_memory,
-    components,
     cost,
+    optimizer_bytes,
+    placement_of,
     price_of,
-    training_bytes,
 )
 from engram_sweep.planning.kept_weights import kept_bytes
 from engram_sweep.planning.plan import Plan, make_plan
@@ -89,91 +87,13 @@ def test_wall_clock_of_unequal_runs_is_a_schedule():
     assert found["wall_hours"] >= sum(hours) / 2
 
 
-def test_bytes_by_hand():
-    run = gpu_plan().runs[2]
-    entries = run.allocation.ledger.entries
-    sparse = sum(e.count for e in entries if e.part in ("routed", "table"))
-    dense = sum(e.count for e in entries) - sparse
-    found = training_bytes(run, 4)
-    assert found.weights == pytest.approx(4 * (dense + sparse / 4), rel=1e-3)
-    # Two moments of everything; of a table's row, the last step that it knows of.
-    rows = sum(e.shape[0] for e in entries if e.part == "table")
-    assert found.optimizer == pytest.approx(2 * found.weights + 4 * rows / 4, rel=1e-4)
-    assert found.gradients <= found.weights
-    assert found.activations == 64 * (2 * 4 * 64 + 8 * 256)
-    assert found.total == found.weights + found.gradients + found.optimizer + found.activations
-    alone = training_bytes(run, 1)
-    assert alone.weights == 4 * (dense + sparse)
-
-
-def test_muon_keeps_one_moment_of_every_matrix():
-    adam, muon = (
-        training_bytes(gpu_plan(training__optimizer=name).runs[0], 1) for name in ("adamw", "muon")
-    )
-    embedding_and_head = 2 * 256 * 64
-    assert adam.optimizer == 2 * adam.weights
-    assert muon.weights == adam.weights
-    assert (
-        muon.weights + 4 * embedding_and_head
-        < muon.optimizer
-        < 1.02 * (muon.weights + 4 * embedding_and_head)
-    )
-
-
-def test_a_table_s_gradient_is_no_larger_than_what_a_step_touches():
-    run = gpu_plan(training__batch_windows=4, training__window=8).runs[5]
-    row = next(row for row in components(run, 1) if row["part"] == "table")
-    assert row["gradient_bytes"] == 4 * 32 * row["activated"] < row["weight_bytes"]
-
-
-@pytest.mark.parametrize("name", scale_names(SWEEPS))
-def test_components_sum_to_the_ledger(name):
-    run = make_plan(load(name)).runs[-1]
-    rows, book = components(run, 8), run.allocation.ledger
-    assert sum(r["params"] for r in rows if r["in_budget"]) == book.params_total
-    assert sum(r["activated"] for r in rows if r["in_budget"]) == book.params_active
-    assert sum(r["flops_forward"] + r["flops_backward"] for r in rows) == book.flops_per_token
-    assert sum(r["tensors"] for r in rows) == sum(bool(e.shape) for e in book.entries)
-    assert len({r["component"] for r in rows}) == len(rows) < 60
-
-
-def test_what_does_not_fit_says_how_many_gpus_would():
-    plan = make_plan(load("moe-27B"))
-    few = cost(plan, Price("h100", 0.4, 2, 2))
-    assert not few["fits"]
-    enough, room = few["gpus_that_fit"], few["gpu_memory_bytes"]
-    assert cost(plan, Price("h100", 0.4, enough, enough))["sharded_bytes"] <= room
-    assert cost(plan, Price("h100", 0.4, enough // 2, enough // 2))["sharded_bytes"] > room
-    (line,) = (line for line in cost_lines(plan, few) if line.startswith("memory"))
-    assert "DOES NOT FIT: every GPU of a run holds the whole model" in line
-    assert f"fit from launch.gpus: {enough}" in line
-
-
-def test_the_memory_of_a_plan_is_that_of_its_launch():
-    """Not that of a sharding which nothing trains: the plan and the refusal say one number."""
-    plan = make_plan(load("10B"))
-    price = price_of(plan.scale.launch)
-    found = cost(plan, price)
-    assert found["memory"]["total"] == max(training_bytes(run, 1).total for run in plan.runs)
-    assert found["sharded_bytes"] < found["gpu_memory_bytes"] < found["memory"]["total"]
-    assert price is not None
-    with pytest.raises(UserError, match=f"takes {found['memory']['total'] / 1e9:.0f} GB"):
-        check_memory(plan, price)
-
-
-def test_what_fits_on_no_number_of_gpus_says_so(monkeypatch):
-    plan = make_plan(load("dense-4B"))
-    monkeypatch.setitem(GPUS, "a100", GPUS["a100"].__class__("A100 40 GB", 312e12, 40e9))
-    found = cost(plan, Price("a100", 0.4, 8, 8))
-    assert (found["fits"], found["gpus_that_fit"]) == (False, None)
-    assert any("fit on no number of these GPUs" in line for line in cost_lines(plan, found))
-
-
 @pytest.mark.parametrize("name", GPU_SCALES)
-def test_shipped_gpu_scales_would_fit_sharded_and_stay_within_their_own_limit(name):
+def test_shipped_gpu_scales_fit_are_bound_by_compute_and_stay_within_their_own_limit(name):
     plan = make_plan(load(name))
     found = cost(plan, price_of(plan.scale.launch))
-    assert found["sharded_bytes"] <= found["gpu_memory_bytes"]
+    assert found["fits"]
+    assert found["memory"]["total"] <= 0.9 * found["gpu_memory_bytes"]
+    assert found["step"]["bound"] == "compute"
     check_gpu_hours(plan, found["gpu_hours"], None)
 
 
@@ -185,6 +105,44 @@ def test_checkpoints_on_disk():
         cost(plan, price_of(plan.scale.launch))["disk_bytes"]
         == 3 * 4 * params + 2 * 2 * 12 * params
     )
+
+
+def test_muon_keeps_one_moment_of_every_matrix():
+    adam, muon = (
+        optimizer_bytes(gpu_plan(training__optimizer=name).runs[0]) for name in ("adamw", "muon")
+    )
+    run = gpu_plan().runs[0]
+    params = sum(e.count for e in run.allocation.ledger.entries)
+    embedding_and_head = 2 * 256 * 64
+    assert adam == 8 * params
+    # Embedding, head and the norms keep two.
+    least = 4 * (params + embedding_and_head)
+    assert least < muon < 1.02 * least
+
+
+def test_a_launch_trains_under_the_placement_that_the_plan_prices():
+    plan = make_plan(load("10B"))
+    occupied = Shape(4, 8, 8)
+    estimate = cost(plan, price_of(plan.scale.launch), occupied)
+    assert asdict(placement_of(plan, occupied)) == estimate["placement"]
+
+
+def test_what_does_not_fit_names_the_smallest_mesh_that_would():
+    plan = make_plan(load("engram-40B"))
+    with pytest.raises(
+        UserError,
+        match=r"expected runs that fit into 72 of the 80 GB of one H100 SXM, the largest takes "
+        r"\d+ GB on 1 x 8 of them; the smallest mesh that would do is launch\.gpus: 16 with "
+        r"launch\.shard: 16; nothing was launched",
+    ):
+        placement_of(plan, Shape(1, 8, 8))
+    assert placement_of(plan, Shape(4, 8, 8)).shards == 8
+
+
+def test_what_one_window_does_not_fit_no_mesh_holds():
+    plan = gpu_plan(training__window=40_000_000, training__batch_windows=4, training__tokens=10**9)
+    with pytest.raises(UserError, match="no mesh of these GPUs would do; nothing was launched"):
+        placement_of(plan, Shape(1, 4, 4))
 
 
 @pytest.mark.parametrize(
@@ -232,7 +190,9 @@ def test_a_slurm_scale_shows_its_bill_and_is_not_launched(capsys, bare, tmp_path
     assert main(["sweep", "10B", "--sweeps", str(SWEEPS), "--results", str(results)]) == 2
     out, err = capsys.readouterr()
     assert "plan of 10B" in out
-    assert re.search(r"price: 572 to 580 GPU-hours a run, 29,\d\d\d in all on H100 SXM at 40%", out)
+    assert re.search(
+        r"price: 1,039 to 1,054 GPU-hours a run, 53,\d\d\d in all on H100 SXM at 22%", out
+    )
     assert err == (
         "engram-sweep: 10B: no SLURM (sbatch) here, nothing was launched; DRY_RUN=1 make sweep "
         "SCALE=10B writes what would be submitted\n"
@@ -288,19 +248,3 @@ def test_plan_prints_points_bill_and_ledger(capsys):
     data = json.loads(capsys.readouterr().out)
     assert {"scale", "runs", "cost", "held", "notes", "ledger"} == set(data)
     assert {"runs", "tokens", "flops", "gpu_hours", "fits"} <= set(data["cost"])
-
-
-def test_what_no_gpu_can_hold_is_refused():
-    """10B: weights, gradients, moments of every expert and row, on each GPU, in float32."""
-    plan = make_plan(load("10B"))
-    largest = max(run.allocation.ledger.params_total for run in plan.runs)
-    h100 = price_of(plan.scale.launch)
-    assert h100 is not None
-    with pytest.raises(
-        UserError,
-        match=r"expected runs that fit into the 80 GB of one H100 SXM.*nothing was launched",
-    ):
-        check_memory(plan, h100)
-    assert training_bytes(plan.runs[0], 1).total > 12 * largest
-    small = make_plan(load("small"))
-    check_memory(small, h100)

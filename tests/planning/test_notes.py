@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from engram_sweep.config.slurm import Shape
 from engram_sweep.planning.cost import cost, price_of
 from engram_sweep.planning.notes import launch_refusal, plan_notes, too_short
 from engram_sweep.planning.plan import make_plan
@@ -52,7 +53,9 @@ def test_what_a_launch_refuses_is_told_and_nothing_else() -> None:
     assert notes(launch=gpu, budget={"max_gpu_hours": 1e-3}) == []
     (note,) = notes(launch=gpu, budget={"max_gpu_hours": 1e-9})
     assert note.startswith("REFUSED AT LAUNCH: expected at most the 0 GPU-hours of budget.max_gpu")
-    large = make_plan(load("10B"))
-    refusal = launch_refusal(large, cost(large, price_of(large.scale.launch)))
+    large = make_plan(load("engram-40B"))
+    price = price_of(large.scale.launch)
+    assert launch_refusal(large, cost(large, price)) is None
+    refusal = launch_refusal(large, cost(large, price, Shape(1, 8, 8)))
     assert refusal is not None
-    assert "fit into the 80 GB of one H100 SXM" in refusal
+    assert "fit into 72 of the 80 GB of one H100 SXM" in refusal

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engram_sweep.config.sections import Training
-from engram_sweep.planning.cost import components
+from engram_sweep.planning import cost
 from engram_sweep.planning.optimizers import (
     OPTIMIZERS,
     TABLE_OPTIMIZERS,
@@ -31,7 +31,7 @@ def run_with(optimizer: str) -> PlannedRun:
 
 
 def optimizer_bytes(optimizer: str) -> int:
-    return sum(row["optimizer_bytes"] for row in components(run_with(optimizer), 1))
+    return cost.optimizer_bytes(run_with(optimizer))
 
 
 def test_yaml_facts_and_builders_name_the_same_optimizers() -> None:

@@ -7,11 +7,15 @@ import json
 
 import pytest
 
-from engram_sweep.config.scale import Retries
+from engram_sweep.config.launch import Retries
 from engram_sweep.runs.failures import FailureKind, kind_of, tries_allowed
 
 
 class OutOfMemoryError(RuntimeError):
+    """torch's own, by its name."""
+
+
+class DistBackendError(RuntimeError):
     """torch's own, by its name."""
 
 
@@ -24,6 +28,9 @@ class OutOfMemoryError(RuntimeError):
         (OSError(errno.ENOSPC, "disk full"), "node"),
         (ValueError("shards"), "bad data"),
         (RuntimeError("what"), "bug"),
+        (RuntimeError("[pair.cc:547] Connection closed by peer [127.0.0.1]:9"), "node"),
+        (RuntimeError("[gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting"), "node"),
+        (DistBackendError("NCCL error"), "node"),
     ],
 )
 def test_an_exception_has_a_kind(error: Exception, kind: str) -> None:

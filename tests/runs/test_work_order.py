@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engram_sweep.placement import Placement
 from engram_sweep.planning.plan import make_plan
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.records import SCHEMA
@@ -37,6 +38,39 @@ def test_w4_another_run_s_order_is_refused(tmp_path: Path) -> None:
     other = make_plan(scale()).runs[0]
     work_order(other, tmp_path).write(folder.path)
     with pytest.raises(ValueError, match=f"found that of {other.run_id}"):
+        folder.read_work_order()
+
+
+def test_an_order_of_before_there_was_a_placement_cuts_over_all_processes(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / RUN.run_id)
+    folder.write_work_order(
+        work_order(RUN, tmp_path, devices=3, nodes=2, placement=Placement(2, 3))
+    )
+    order = json.loads((folder.path / FILE_NAME).read_text())
+    assert order["placement"]["tables"] == "device"
+    del order["placement"]
+    (folder.path / FILE_NAME).write_text(json.dumps(order))
+    assert folder.read_work_order().placement == Placement(shards=6)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("shards", 4, "expected 2 processes .nodes x devices., got 1 replicas x 4 shards"),
+        ("shards", 0, "placement: shards: expected 1 or more, got 0"),
+        ("tables", "disk", r"Placement: tables: expected one of .*, found 'disk'"),
+        ("recompute", 1, "recompute: expected bool, found 1"),
+    ],
+)
+def test_a_placement_that_cannot_be_is_refused(
+    tmp_path: Path, key: str, value: object, said: str
+) -> None:
+    folder = RunFolder(tmp_path / RUN.run_id)
+    folder.write_work_order(work_order(RUN, tmp_path, devices=2))
+    order = json.loads((folder.path / FILE_NAME).read_text())
+    order["placement"][key] = value
+    (folder.path / FILE_NAME).write_text(json.dumps(order))
+    with pytest.raises(ValueError, match=said):
         folder.read_work_order()
 
 

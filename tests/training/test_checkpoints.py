@@ -14,10 +14,10 @@ from engram_sweep.corpus.shards import Shards
 from engram_sweep.planning.plan import Plan
 from engram_sweep.spec import run_id
 from engram_sweep.training.checkpoints import Checkpoints
-from engram_sweep.training.lightning_module import Progress
+from engram_sweep.training.observed import Progress
 from engram_sweep.training.signals import Interrupted, StopFlag
 from engram_sweep.training.train import RunResult, train
-from tests.training.conftest import spec_of
+from tests.training.conftest import spec_of, state_of_a_model
 
 OPTIONS = {
     "adamw": {},
@@ -113,12 +113,12 @@ def test_truncated_checkpoints_are_not_taken(
 ) -> None:
     checkpoints = Checkpoints(tmp_path / "checkpoints", 0)
     for step in (1, 2, 3):
-        checkpoints.save(step, {"run_id": "a", "x": torch.full((1000,), float(step))})
+        checkpoints.save(step, state_of_a_model(), {"run_id": "a", "x": torch.full((9,), step)})
     newest = max(checkpoints.folder.iterdir())
     newest.write_bytes(newest.read_bytes()[:keep])
-    state = checkpoints.newest("a")
-    assert state is not None
-    assert state["x"][0] == 2
+    saved = checkpoints.newest("a")
+    assert saved is not None
+    assert saved.rest["x"][0] == 2
     assert "step-00000003" in capsys.readouterr().err
     assert not newest.exists()
     assert oct(checkpoints.folder.stat().st_mode & 0o777) == "0o700"

@@ -27,9 +27,12 @@ from engram_sweep.training.weights import load_trained
 from tests.examples import work_order
 
 
-def lay_out(run: PlannedRun, folder: Path, corpora: Path, devices: int) -> RunFolder:
+def lay_out(
+    run: PlannedRun, folder: Path, corpora: Path, devices: int, **changes: Any
+) -> RunFolder:
     here = RunFolder(folder / run.run_id)
-    here.write_work_order(work_order(run, prepare(run.spec.corpus, corpora), devices))
+    shards = prepare(run.spec.corpus, corpora)
+    here.write_work_order(work_order(run, shards, devices, **changes))
     return here
 
 
@@ -49,20 +52,54 @@ def finish(job: submitit.Job, here: RunFolder) -> None:
     assert here.failure() is None, here.failure()
 
 
+def rank_process(job: submitit.Job, rank: int) -> int:
+    """The process id of one rank of a job on this machine; waits until it is there."""
+    wanted = f"SUBMITIT_LOCAL_GLOBALID={rank}".encode()
+    while True:
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                variables = (folder / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if wanted in variables and f"SUBMITIT_LOCAL_JOB_ID={job.job_id}".encode() in variables:
+                return int(folder.name)
+        time.sleep(0.05)
+
+
+def wait_for_step(here: RunFolder, step: int) -> None:
+    while here.progress().get("step", 0) < step:
+        time.sleep(0.005)
+
+
 @pytest.fixture(scope="module")
 def runs(
     smoke_plan: Plan, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[RunFolder, pd.Series]]:
-    """One planned run, trained by one process, by two, and by two that were stopped on the way."""
+    """One planned run, trained by one process, by two, and by two that were struck on the way.
+
+    The last one has a process killed, in the middle of whatever both did together, and is then
+    asked to stop.
+    """
     folder = tmp_path_factory.mktemp("ranks")
     run = next(run for run in smoke_plan.runs if run.allocation.rho_asked == 0.5)
     found: dict[str, Any] = {}
-    for name, devices in {"one": 1, "two": 2, "two, stopped": 2}.items():
-        here = lay_out(run, folder / name, folder / "corpora", devices)
+    for name, devices in {"one": 1, "two": 2, "two, struck": 2}.items():
+        changes = {"checkpoint_minutes": 0.0} if name == "two, struck" else {}
+        here = lay_out(run, folder / name, folder / "corpora", devices, **changes)
         job = start(here, devices)
-        if name == "two, stopped":
-            while here.progress().get("step", 0) < 2:
-                time.sleep(0.01)
+        if name == "two, struck":
+            victim = rank_process(job, 1)
+            wait_for_step(here, 2)
+            os.kill(victim, signal.SIGKILL)
+            killed = time.monotonic()
+            wait(job)
+            assert time.monotonic() - killed < 60
+            failure = here.failure()
+            assert failure is not None
+            assert failure["kind"] == "node", "such a run starts again"
+            (here.path / "progress.json").unlink()  # that of the next attempt is waited for
+            job = start(here, devices)
+            wait_for_step(here, 1)
             os.kill(int(job.job_id), signal.SIGTERM)  # submitit hands it on to both
             wait(job)
             failure = here.failure()
@@ -87,10 +124,12 @@ def test_two_processes_train_the_same_model(runs) -> None:
     assert sum(map(sum, two.expert_load)) == pytest.approx(sum(map(sum, one.expert_load)))
 
 
-def test_two_processes_that_were_stopped_end_bit_equal(runs) -> None:
-    (here, stopped), (_, two) = runs["two, stopped"], runs["two"]
-    assert stopped.restarts == 1
-    assert [attempt["ended"] for attempt in here.attempts()] == ["preempted", "done"]
+def test_two_processes_that_were_struck_end_bit_equal(runs) -> None:
+    (here, stopped), (_, two) = runs["two, struck"], runs["two"]
+    assert stopped.restarts == 2
+    ended = [attempt["ended"] for attempt in here.attempts()]
+    assert ended == ["node", "preempted", "done"]
+    assert [attempt.get("step", 0) >= 1 for attempt in here.attempts()] == [True] * 3
     for name in ("validation_loss", "window_losses", "curve_losses", "train_loss", "expert_load"):
         assert repr(stopped[name]) == repr(two[name]), name
     assert not here.checkpoints.exists(), "a finished run keeps none"
@@ -98,7 +137,7 @@ def test_two_processes_that_were_stopped_end_bit_equal(runs) -> None:
 
 def test_the_first_process_keeps_the_weights(runs) -> None:
     """Those of the run that was stopped are the same, bit for bit; all rows are up to date."""
-    here, _ = runs["two, stopped"]
+    here, _ = runs["two, struck"]
     model, spec = load_trained(here.path)
     assert run_id(spec) == here.run_id
     whole = load_trained(runs["two"][0].path)[0].state_dict()

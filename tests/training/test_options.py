@@ -79,5 +79,5 @@ def test_runs_repeat_bit_for_bit(shards, tmp_path):
 def test_every_option_is_part_of_the_identity():
     plain = spec({}, {})
     ids = {run_id(spec(*options)) for options in OPTIONS.values()} | {run_id(plain)}
-    compiled = replace(plain, training=replace(plain.training, compile=True))
+    compiled = replace(plain, training=replace(plain.training, compile="on"))
     assert len(ids | {run_id(compiled)}) == len(OPTIONS) + 2

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from engram_sweep.model.initialization import initialise
-from engram_sweep.model.transformer import Transformer, window_losses
+from engram_sweep.model.transformer import Transformer
+from engram_sweep.training.compilation import compile_model
 from tests.model.shapes import CLASSES, GEOMETRIES, tokens
 
 # bf16 rows must be 16-byte aligned: widths in multiples of 8.
@@ -36,8 +37,7 @@ def loss_and_gradients(model: Transformer, bf16: bool) -> tuple[float, dict[str,
     batch = tokens(4, 25)
     model.zero_grad()
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        logits = model(batch[:, :-1])
-    loss = window_losses(logits, batch[:, 1:]).mean()
+        loss = model(batch[:, :-1], targets=batch[:, 1:]).mean()
     loss.backward()
     gradients = {}
     for name, p in model.named_parameters():
@@ -117,7 +117,7 @@ def compare_compiled(kind: str, bf16: bool, backend: str) -> None:
     eager, gradients = loss_and_gradients(model, bf16)
     eager_balance = float(torch.as_tensor(model.balance_loss()).detach())
     eager_load = [router.load.clone() for router in model.routers()]
-    model.compile(backend=backend, fullgraph=True)
+    compile_model(model, backend=backend, fullgraph=True)
     compiled, traced = loss_and_gradients(model, bf16)
     slack = 50 if bf16 else 1
     assert compiled == pytest.approx(eager, rel=1e-5 * slack)

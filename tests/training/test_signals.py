@@ -9,7 +9,7 @@ import pytest
 from engram_sweep.corpus.shards import Shards
 from engram_sweep.planning.plan import Plan
 from engram_sweep.training.checkpoints import Checkpoints
-from engram_sweep.training.lightning_module import Progress
+from engram_sweep.training.observed import Progress
 from engram_sweep.training.signals import SIGNALS, Interrupted, StopFlag
 from engram_sweep.training.train import train
 from tests.training.conftest import spec_of

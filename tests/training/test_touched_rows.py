@@ -16,6 +16,7 @@ from engram_sweep.model.initialization import named_normal
 from engram_sweep.planning.allocation import allocate
 from engram_sweep.planning.plan import Plan, make_plan
 from engram_sweep.spec import RunSpec, run_id
+from engram_sweep.training import touched_rows
 from engram_sweep.training.checkpoints import Checkpoints
 from engram_sweep.training.touched_rows import rows_touched, table_rows
 from engram_sweep.training.train import train
@@ -79,6 +80,17 @@ def test_without_a_memory_there_is_nothing_to_count():
     assert table_rows(spec) == []
 
 
+def test_long_runs_count_what_their_first_tokens_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = replace(SPEC, geometry=GEOMETRIES["engram"])
+    text = np.random.default_rng(0).integers(0, 40, 200)
+    whole = rows_touched(spec, text, CLASSES.numpy(), 9)
+    tokens = spec.training.batch_windows * spec.training.window
+    monkeypatch.setattr(touched_rows, "MAX_TOKENS", 4 * tokens + 1)
+    assert rows_touched(spec, text, CLASSES.numpy(), 9) == by_hand(spec, text, 4)
+    assert whole == by_hand(spec, text, 9)
+    assert whole != by_hand(spec, text, 4)
+
+
 @pytest.mark.parametrize("arm", ["engram", "over_encoding"])
 def test_rows_that_were_touched_are_those_that_training_moved(
     smoke_plan: Plan, shards: Shards, tmp_path: Path, arm: str
@@ -89,8 +101,9 @@ def test_rows_that_were_touched_are_those_that_training_moved(
     spec = replace(spec, arm=arm, geometry=geometry)
     checkpoints = Checkpoints(tmp_path / "checkpoints", 1e9)
     result = train(spec, shards, tmp_path / "logs", checkpoints=checkpoints)
-    state = checkpoints.newest(run_id(spec))
-    assert state is not None
+    saved = checkpoints.newest(run_id(spec))
+    assert saved is not None
+    state = saved.rest
     (name,) = [key for key in state["model"] if key.endswith("table.weight")]
     table = state["model"][name]
     memory = spec.geometry.memory

@@ -11,6 +11,7 @@ import torch
 from engram_sweep.corpus.shards import Shards
 from engram_sweep.model.initialization import initialise
 from engram_sweep.model.transformer import Transformer
+from engram_sweep.placement import Placement
 from engram_sweep.planning.plan import Plan
 from engram_sweep.training.train import RunResult, train
 from tests.training.conftest import short_spec
@@ -66,3 +67,17 @@ def test_shards_of_another_vocabulary_are_refused(
     other = replace(spec, geometry=replace(spec.geometry, vocab_size=300))
     with pytest.raises(ValueError, match="vocabulary of 300, the shards have 256"):
         train(other, shards, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("placement", "said"),
+    [
+        (Placement(shards=2), "expected 1 processes, got 1 replicas x 2 shards"),
+        (Placement(micro_windows=3), "micro_windows: expected a divisor of the 16 windows"),
+    ],
+)
+def test_a_placement_that_does_not_fit_is_refused(
+    smoke_plan: Plan, shards: Shards, tmp_path: Path, placement: Placement, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        train(short_spec(smoke_plan, 1.0), shards, tmp_path, placement=placement)

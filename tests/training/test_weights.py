@@ -41,7 +41,7 @@ def kept(smoke_plan: Plan, tmp_path: Path) -> Path:
     folder.mkdir()
     model = Transformer(spec.geometry, torch.arange(256))
     initialise(model, 7)
-    save_weights(folder / FILE_NAME, model, spec, torch.arange(256))
+    save_weights(folder / FILE_NAME, model.state_dict(), spec, torch.arange(256))
     return folder
 
 
@@ -58,7 +58,7 @@ def test_the_loaded_model_has_the_losses_of_the_record(
     losses: list[float] = []
     t = spec.training
     with torch.no_grad():
-        for batch in validation_windows(shards.validation, 2 * t.batch_windows, t.window, 0, 1):
+        for batch, _ in validation_windows(shards.validation, 2 * t.batch_windows, t.window, 0, 1):
             ids = torch.from_numpy(batch)
             losses += window_losses(model(ids[:, :-1]), ids[:, 1:]).tolist()
     assert losses == result.window_losses
@@ -127,7 +127,7 @@ def test_tensors_that_are_not_the_specs_are_one_line(kept: Path, smoke_plan: Pla
     spec = short_spec(smoke_plan, 0.5)
     wider = Transformer(replace(spec.geometry, shared_width=(8, 8)), None)
     initialise(wider, 0)
-    save_weights(kept / FILE_NAME, wider, spec, None)
+    save_weights(kept / FILE_NAME, wider.state_dict(), spec, None)
     with pytest.raises(UserError, match=r"expected the tensors of its spec: .*size mismatch") as no:
         load_trained(kept)
     assert "\n" not in str(no.value)
@@ -143,7 +143,7 @@ def test_a_full_disk_leaves_nothing_and_keeps_what_was_there(
     model = Transformer(spec.geometry, CLASSES)
     initialise(model, 0)
     with pytest.raises(OSError, match="No space left"):
-        save_weights(disk / FILE_NAME, model, spec, None)
+        save_weights(disk / FILE_NAME, model.state_dict(), spec, None)
     assert not list(disk.iterdir())
 
 
@@ -164,6 +164,6 @@ def test_what_reads_back_differently_is_not_kept(
 
     monkeypatch.setattr(weights, "save_file", flips_a_bit)
     with pytest.raises(OSError, match="read back differs"):
-        save_weights(kept / FILE_NAME, model, spec, None)
+        save_weights(kept / FILE_NAME, model.state_dict(), spec, None)
     assert (kept / FILE_NAME).read_bytes() == before
     assert [path.name for path in kept.iterdir()] == [FILE_NAME]

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engram_sweep import worker
-from engram_sweep.config.scale import Launch, Scale
+from engram_sweep.config.launch import Launch
+from engram_sweep.config.scale import Scale
 from engram_sweep.config.slurm import Shape
 from engram_sweep.launch.executors.local import SIGNAL_SECONDS, missing_gpu
-from engram_sweep.launch.executors.protocol import Placement
+from engram_sweep.launch.executors.protocol import Resources
 from engram_sweep.launch.jobs import Job, State, now
 
 
@@ -64,12 +65,12 @@ class InlineScheduler:
         """Return that a GPU is missing, or None."""
         return missing_gpu(scale)
 
-    def placement(self, scale: Scale) -> Placement:
+    def resources(self, scale: Scale) -> Resources:
         """Return one process: inline means one, however many GPUs are visible."""
         gpus = scale.launch.gpus if scale.launch.gpu else 0
-        return Placement(Shape(devices=1, gpus_per_node=gpus), SIGNAL_SECONDS)
+        return Resources(Shape(devices=1, gpus_per_node=gpus), SIGNAL_SECONDS)
 
-    def start(self, scale: Scale, placement: Placement, folder: Path) -> InlineExecutor:
+    def start(self, scale: Scale, resources: Resources, folder: Path) -> InlineExecutor:
         """Return the executor; this process runs the code that it imported."""
         return InlineExecutor()
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import submitit
 
 from engram_sweep import worker
-from engram_sweep.config.scale import Launch, Scale
+from engram_sweep.config.launch import Launch
+from engram_sweep.config.scale import Scale
 from engram_sweep.config.slurm import Shape
 from engram_sweep.launch import snapshot
-from engram_sweep.launch.executors.protocol import Placement
+from engram_sweep.launch.executors.protocol import Resources
 from engram_sweep.launch.jobs import Job, State, now
 from engram_sweep.launch.worker_command import run_folder_of, worker_command
 from engram_sweep.runs.provenance import code_state
@@ -188,15 +189,17 @@ class LocalScheduler:
         """Return that a GPU is missing, or None."""
         return missing_gpu(scale)
 
-    def placement(self, scale: Scale) -> Placement:
-        """Return one process per GPU of a run, or one."""
+    def resources(self, scale: Scale) -> Resources:
+        """Return one process per GPU of a run; without GPUs as many as SLURM would start."""
         gpus = scale.launch.gpus if scale.launch.gpu else 0
-        return Placement(Shape(devices=max(1, gpus), gpus_per_node=gpus), SIGNAL_SECONDS)
+        slurm = scale.launch.slurm
+        processes = (slurm.nodes or 1) * (slurm.processes_per_node or 1)
+        return Resources(Shape(devices=gpus or processes, gpus_per_node=gpus), SIGNAL_SECONDS)
 
-    def start(self, scale: Scale, placement: Placement, folder: Path) -> LocalExecutor:
+    def start(self, scale: Scale, resources: Resources, folder: Path) -> LocalExecutor:
         """Take the snapshot and return the executor."""
         code = snapshot.take(folder / "code", code_state())
-        return LocalExecutor(scale.launch.timeout_minutes, placement.shape, code)
+        return LocalExecutor(scale.launch.timeout_minutes, resources.shape, code)
 
     def max_concurrent(self, launch: Launch) -> int:
         """Return `launch.parallel`, or one worker per core, or one on GPUs."""

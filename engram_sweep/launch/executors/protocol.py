@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from engram_sweep.config.scale import Launch, Scale
+from engram_sweep.config.launch import Launch
+from engram_sweep.config.scale import Scale
 from engram_sweep.config.slurm import Shape, Slurm
 from engram_sweep.errors import UserError
 from engram_sweep.launch.jobs import Job, State
 
 
 @dataclass(frozen=True)
-class Placement:
-    """Where and how the runs of a scale are to train."""
+class Resources:
+    """What the runs of a scale are given by their scheduler."""
 
     shape: Shape
     signal_seconds: int
@@ -108,7 +109,7 @@ class Scheduler(Protocol):
         """Return what keeps this machine from launching a scale, in one line; None if nothing."""
         ...
 
-    def placement(self, scale: Scale) -> Placement:
+    def resources(self, scale: Scale) -> Resources:
         """Return where the runs of a scale train.
 
         Raises:
@@ -116,12 +117,12 @@ class Scheduler(Protocol):
         """
         ...
 
-    def start(self, scale: Scale, placement: Placement, folder: Path) -> Executor:
+    def start(self, scale: Scale, resources: Resources, folder: Path) -> Executor:
         """Return the executor of one sweep.
 
         Args:
             scale: the sweep.
-            placement: where its runs train.
+            resources: where its runs train.
             folder: `<results>/<scale>`; workers import a snapshot of the code in its `code/`.
 
         Raises:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from engram_sweep.config.scale import Launch
+from engram_sweep.config.launch import Launch
 from engram_sweep.errors import UserError
 from engram_sweep.launch.executors.inline import InlineScheduler
 from engram_sweep.launch.executors.local import LocalScheduler

@@ -23,10 +23,11 @@ from typing import Any
 import submitit
 
 from engram_sweep.atomic_files import write_atomically, write_json
-from engram_sweep.config.scale import Launch, Scale
+from engram_sweep.config.launch import Launch
+from engram_sweep.config.scale import Scale
 from engram_sweep.config.slurm import Shape, Slurm, merged, read_user_file, shape
 from engram_sweep.launch import snapshot
-from engram_sweep.launch.executors.protocol import Placement, Refused
+from engram_sweep.launch.executors.protocol import Refused, Resources
 from engram_sweep.launch.executors.slurm_clients import (
     CLIENTS,
     max_array_size,
@@ -258,32 +259,32 @@ class SlurmScheduler:
             f"make sweep SCALE={scale.name} writes what would be submitted"
         )
 
-    def placement(self, scale: Scale) -> Placement:
+    def resources(self, scale: Scale) -> Resources:
         """Return nodes and processes of one run, with the user's own cluster keys merged in."""
         slurm = merged(scale.launch.slurm, read_user_file())
         gpus = scale.launch.gpus if scale.launch.gpu else 0
         found = shape(slurm, gpus, scale.training.batch_windows)
-        return Placement(found, slurm.signal_seconds or SIGNAL_SECONDS, slurm)
+        return Resources(found, slurm.signal_seconds or SIGNAL_SECONDS, slurm)
 
-    def start(self, scale: Scale, placement: Placement, folder: Path) -> SlurmExecutor:
+    def start(self, scale: Scale, resources: Resources, folder: Path) -> SlurmExecutor:
         """Take the snapshot and return the executor."""
         code = snapshot.take(folder / "code", code_state())
-        return SlurmExecutor(request_of(scale, placement, code), folder / "jobs")
+        return SlurmExecutor(request_of(scale, resources, code), folder / "jobs")
 
     def max_concurrent(self, launch: Launch) -> int:
         """Return `launch.parallel`; SLURM itself holds back, by the limit on its arrays."""
         return launch.parallel or 1
 
 
-def request_of(scale: Scale, placement: Placement, code: Path) -> Request:
+def request_of(scale: Scale, resources: Resources, code: Path) -> Request:
     """Return what jobs of a scale are submitted with, which import the snapshot `code`."""
     launch = scale.launch
     return Request(
         name=f"engram-{scale.name}",
-        slurm=placement.slurm,
-        shape=placement.shape,
+        slurm=resources.slurm,
+        shape=resources.shape,
         minutes=launch.timeout_minutes,
-        signal_seconds=placement.signal_seconds,
+        signal_seconds=resources.signal_seconds,
         parallel=launch.parallel,
         code=code,
     )

@@ -13,7 +13,7 @@ def test_inline_is_one_process_and_one_run_at_a_time() -> None:
     wide = scale(launch__parallel=7)
     there = InlineScheduler()
     assert there.max_concurrent(wide.launch) == 1
-    assert there.placement(wide).shape.devices == 1
+    assert there.resources(wide).shape.devices == 1
     assert there.what_is_missing(wide) is None
 
 

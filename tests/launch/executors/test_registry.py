@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engram_sweep.config.scale import Launch
+from engram_sweep.config.launch import Launch
 from engram_sweep.errors import UserError
 from engram_sweep.launch.executors import registry
 from engram_sweep.launch.executors.inline import InlineScheduler

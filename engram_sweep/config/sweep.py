@@ -1,0 +1,157 @@
+"""The section of a scale that says what varies: rho, seeds, axes, control arms, the full table."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from engram_sweep.config.sections import Positive, Share
+from engram_sweep.config.strict_yaml import Section
+
+
+class Arms(Section):
+    """Control arms beside the curve; each trains every seed."""
+
+    over_encoding: Annotated[tuple[Share, ...], Field(strict=False)] = ()
+    """At these rho: narrow hashed tables, projected and averaged with the token's embedding."""
+    one_row: bool = False
+    """The Engram modules with one row per head and all experts: the compute without the memory."""
+    dense: bool = False
+    """The same activated parameters, nothing sparse."""
+
+
+Iso = Literal["strict", "paper"]
+"""What is held along rho: P_tot, P_act and FLOPs, or P_tot only, as in the paper."""
+
+
+def _as_list(value: object) -> object:
+    """Return a name by itself as a list of one, so that `iso: paper` needs no brackets."""
+    return [value] if isinstance(value, str) else value
+
+
+Rhos = Annotated[tuple[Share, ...], Field(strict=False)]
+Seed = Annotated[int, Field(ge=0)]
+Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]
+AnchorSeeds = Annotated[tuple[Seed, ...], Field(strict=False)]
+
+
+class Full(Section):
+    """What `--full` puts in place of the same keys: the table to publish after the quick look."""
+
+    rho: Rhos | None = None
+    """In place of `sweep.rho`."""
+    seeds: Seeds | None = None
+    """In place of `sweep.seeds`."""
+    anchor_seeds: AnchorSeeds | None = None
+    """In place of `sweep.anchor_seeds`."""
+    arms: Arms | None = None
+    """In place of `sweep.arms`."""
+
+
+class Sweep(Section):
+    """What varies; a sweep is the product of its axes."""
+
+    iso: Annotated[
+        tuple[Iso, ...],
+        BeforeValidator(_as_list, json_schema_input_type=Iso | tuple[Iso, ...]),
+        Field(min_length=1, strict=False),
+    ] = ("strict",)
+    """How points are compared; both modes give two curves that share their runs at rho = 1.
+
+    `strict` takes what the Engram module activates out of the shared expert; `paper` changes routed
+    experts and table rows only (paper section 3.1)."""
+    rho: Rhos
+    """Shares of P_sparse in routed experts; empty only if `arms.dense` is all that trains."""
+    seeds: Seeds
+    """Of initial values and of the order of the text; every point trains all of them."""
+    anchor_seeds: AnchorSeeds = ()
+    """Further seeds that train rho = 1 only, e.g. [2, 3, 4] beside seeds [0, 1].
+
+    Pure MoE may scatter several times as much as hybrids, and every gain is measured from it."""
+    total_over_active: Annotated[
+        tuple[Annotated[float, Field(gt=1)], ...], Field(strict=False)
+    ] = ()
+    """P_tot / P_act at rho = 1; sets the number of experts in place of `model.routed_experts`."""
+    tokens_per_active: Annotated[tuple[Positive, ...], Field(strict=False)] = ()
+    """Training tokens per activated parameter (P_act of rho = 1), in place of `training.tokens`."""
+    budgets: Annotated[tuple[Positive, ...], Field(strict=False)] = ()
+    """Training compute C in FLOPs, in place of `training.tokens`.
+
+    The tokens are C / (6 P_act of rho = 1), paper section 3.1."""
+    rows_per_head: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = ()
+    """Table sizes in place of what the experts give up; P_tot is then not held (paper section 3.2).
+
+    Rows of every Engram head; over-encoding gets as many parameters. One rho stands beside them. 0
+    is the backbone without a memory and stands beside rho = 1 only."""
+    arms: Arms = Arms()
+    full: Full | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> Sweep:
+        for key in (
+            "iso",
+            "rho",
+            "seeds",
+            "anchor_seeds",
+            "total_over_active",
+            "tokens_per_active",
+            "budgets",
+            "rows_per_head",
+        ):
+            values = getattr(self, key)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{key}: expected distinct values, got {list(values)}")
+        if not self.rho and not self.arms.dense:
+            raise ValueError("rho: expected at least one value (or arms.dense), got none")
+        if len(self.iso) > 1 and 1 not in self.rho:
+            raise ValueError(
+                "iso: expected rho = 1 in sweep.rho beside two modes, their curves meet there, got "
+                f"{list(self.rho)}"
+            )
+        if self.anchor_seeds and 1 not in self.rho:
+            raise ValueError(
+                f"anchor_seeds: expected rho = 1 among sweep.rho, got rho {list(self.rho)}"
+            )
+        if 1 in self.arms.over_encoding and not self.rows_per_head:
+            raise ValueError(
+                "arms.over_encoding: expected rho below 1, where experts give up parameters, got 1"
+            )
+        if self.rows_per_head:
+            self._check_table_sizes()
+        if self.full is not None:
+            self.in_full()
+        return self
+
+    def _check_table_sizes(self) -> None:
+        """Check what stands beside `rows_per_head`: one backbone, and an arm for every size.
+
+        Raises:
+            ValueError: something else does.
+        """
+        rho, others = list(self.rho), list(self.arms.over_encoding)
+        if 0 in self.rows_per_head and set(rho) != {1}:
+            raise ValueError(
+                f"rows_per_head: expected 0 (no memory) beside rho = 1 only, got rho {rho}"
+            )
+        if len(rho) != 1:
+            raise ValueError(
+                f"rows_per_head: expected one rho beside it, whose model gets the tables, got {rho}"
+            )
+        if others and others != rho:
+            raise ValueError(
+                f"arms.over_encoding: expected {rho} beside rows_per_head, the rho that Engram "
+                f"has, got {others}"
+            )
+        if others and not any(self.rows_per_head):
+            raise ValueError("rows_per_head: expected a size above 0 for arms.over_encoding, got 0")
+
+    def in_full(self) -> Sweep:
+        """Return the sweep with the keys of `full` in place of its own.
+
+        Raises:
+            ValueError: they do not fit together.
+        """
+        given = {key: getattr(self.full, key, None) for key in Full.model_fields}
+        own = {key: getattr(self, key) for key in type(self).model_fields if key != "full"}
+        return Sweep(**own | {key: value for key, value in given.items() if value is not None})
