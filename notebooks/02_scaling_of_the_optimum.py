@@ -28,6 +28,7 @@ import pandas as pd
 from IPython.display import Image, Markdown, display
 
 from analysis import AXES, analyse, joint_json, judge, law_table, state_joint
+from analysis.figures.one_law import one_law
 from analysis.figures.scaling import losses_by_condition, optimum_over_axes
 from analysis.figures.style import render
 from engram_sweep.runs.records import read_runs
@@ -63,8 +64,8 @@ Image(render(losses_by_condition(joint, SCALES), "png"))
 # %% [markdown]
 # ## What they say together
 #
-# $\rho^*$ and the gain are taken as linear in the logarithm of every axis that varies. What the
-# conditions cannot tell apart, or do not vary, is said.
+# $\rho^*$ is taken as linear in the logarithm of every axis that varies, and the gain as a power of
+# it. What the conditions cannot tell apart, or do not vary, is said.
 
 # %%
 Markdown("\n\n".join(state_joint(joint)))
@@ -82,6 +83,20 @@ else:
     display(
         Markdown("No axis varies between these conditions, so there is nothing to draw against.")
     )
+
+# %% [markdown]
+# ## One law over all losses
+#
+# Along a single axis with three values or more, laws are fitted to the losses themselves: a floor,
+# what training takes off every model alike, and two sides whose heights are powers of the axis. On
+# yellow ground they extrapolate, for training length up to the 103 tokens per activated parameter
+# of the paper.
+
+# %%
+if joint.raw and joint.raw.in_play:
+    display(Image(render(one_law(joint, SCALES), "png")))
+else:
+    display(Markdown("No law over all losses is in play for these conditions."))
 
 # %% [markdown]
 # ## The law, condition by condition

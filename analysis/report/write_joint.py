@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures import loss_vs_rho, style
+from analysis.figures.one_law import one_law
 from analysis.figures.scaling import losses_by_condition, optimum_over_axes
 from analysis.report import page
 from analysis.report.iso import ISO_NOTE, iso_table
@@ -22,7 +23,9 @@ from engram_sweep.atomic_files import write_atomically
 
 
 def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[str]:
-    """Write figures, summary.parquet and report.html; optimum_over_axes if an axis varies.
+    """Write figures, summary.parquet and report.html.
+
+    optimum_over_axes is drawn if an axis varies, one_law if a law over all losses is in play.
 
     Args:
         joint: analysed conditions.
@@ -44,6 +47,8 @@ def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[st
         pictures["optimum_over_axes"] = optimum_over_axes(
             joint.scaling, f"Best share and gain, {name}"
         )
+    if joint.raw and joint.raw.in_play:
+        pictures["one_law"] = one_law(joint, f"One law over all losses, {name}")
     # What they say together stands first, then every condition by itself, then all runs.
     body = [
         f'<p class="verdict">{"<br>".join(map(escape, together))}</p>',

@@ -122,7 +122,7 @@ AXES: dict[str, Axis] = {
             plan_label="P_tot/P_act asked",
             change=_with_ratio,
             of_record=lambda total, active, tokens: total / active,
-            label=r"$P_{tot} / P_{act}$",
+            label="P_tot / P_act",
         ),
         Axis(
             key="tokens_per_active",
@@ -131,7 +131,7 @@ AXES: dict[str, Axis] = {
             plan_label="tokens/P_act asked",
             change=lambda scale, value: _with_tokens(scale, value * _params_active(scale)),
             of_record=lambda total, active, tokens: tokens / active,
-            label=r"training tokens / $P_{act}$",
+            label="training tokens / P_act",
         ),
         Axis(
             key="budget",
@@ -142,7 +142,7 @@ AXES: dict[str, Axis] = {
                 scale, value / (FLOPS_PER_ACTIVE * _params_active(scale))
             ),
             of_record=lambda total, active, tokens: FLOPS_PER_ACTIVE * active * tokens,
-            label=r"$C = 6\,P_{act}$ tokens (FLOPs)",
+            label="C = 6 P_act tokens (FLOPs)",
             unit="FLOPs",
             alias="C",
         ),
