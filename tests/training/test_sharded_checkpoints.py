@@ -118,6 +118,14 @@ def test_a_damaged_part_falls_back_to_the_one_before(folder, spec, whole, tmp_pa
     assert repr(resumed) == repr(whole)
 
 
+@pytest.mark.slow
+def test_stopped_after_the_last_step_only_validates(folder, spec, whole, tmp_path) -> None:
+    arguments = (spec, folder / "corpus", tmp_path)
+    said = on_ranks(2, run, *arguments, STEPS)
+    assert said == [f"asked to stop after step {STEPS} of {STEPS}"] * 2
+    assert repr(on_ranks(2, run, *arguments)) == repr(whole)
+
+
 def run_on_a_full_disk(place: Place, *arguments: Any) -> Any:
     """`run`, with the disk of the second process full."""
 
