@@ -146,6 +146,7 @@ def _layout(placement: Placement) -> Layout:
         everyone=everyone,
         hosts=everyone,
         plans=everyone.get_group(),
+        saves=everyone.get_group(),
     )
 
 

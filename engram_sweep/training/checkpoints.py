@@ -16,7 +16,8 @@ import re
 import shutil
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,14 +27,14 @@ import torch
 import xxhash
 
 from engram_sweep.atomic_files import write_atomically
-from engram_sweep.training.distributed import all_well, any_of, rank, same, world_size
+from engram_sweep.training.distributed import all_well, any_of, rank, same
 from engram_sweep.training.run_state import RunState, skeleton
 from engram_sweep.training.sharded_checkpoints import (
+    FolderWriter,
     digest_of,
     load_into,
     problem_of,
     read_rest,
-    save_folder,
     shapes_in,
 )
 
@@ -52,15 +53,18 @@ class Checkpoints:
     def __init__(self, folder: Path, every_seconds: float) -> None:
         self.folder, self.every_seconds = folder, every_seconds
         self._last = time.monotonic()
+        self._step = 0
+        self._under_way: FolderWriter | None = None
 
     def due(self) -> bool:
         """Return whether it is time for the next one."""
         return time.monotonic() - self._last >= self.every_seconds
 
-    def save(self, step: int, state: RunState, rest: dict[str, Any]) -> None:
+    def save(self, step: int, state: RunState, rest: dict[str, Any], wait: bool = True) -> None:
         """Write the state after `step` steps, then drop all but the newest two.
 
-        Temporary file or folder, read back, rename. All processes of a run call it.
+        Temporary file or folder, read back, rename. All processes of a run call it, and none while
+        one is under way.
 
         A disk that is full or read-only costs the checkpoint, not the run: it is said on stderr,
         and training goes on.
@@ -70,26 +74,56 @@ class Checkpoints:
             state: of model and optimizers.
             rest: tensors and plain data only, because it is read with `weights_only=True`; alike
                 in all processes; with the run's id as `run_id`.
+            wait: until it is on disk; a run of several processes may go on without, and `finish`.
         """
-        self._last = time.monotonic()
+        self._last, self._step = time.monotonic(), step
         name = f"step-{step:08d}"
-        try:
+        with self._no_harm():
             with all_well(name):
                 self.folder.mkdir(mode=0o700, exist_ok=True)
-            if world_size() > 1:
-                bones = {"optimizers": [skeleton(o) for o in state.optimizers]}
-                save_folder(self.writing, name, state.tensors(), bones | rest)
-            else:
+            if state.cuts.layout is None:
                 save_file(self.writing, name, state.whole() | rest)
+                self._drop_old()
+                return
+            bones = {"optimizers": [skeleton(o) for o in state.optimizers]}
+            self._under_way = FolderWriter(
+                self.writing, name, state.tensors(), bones | rest, state.cuts.layout.saves
+            )
+        if wait:
+            self.finish()
+
+    def under_way(self) -> bool:
+        """Return whether a checkpoint is being written; in all processes the same."""
+        return self._under_way is not None
+
+    def on_disk(self) -> bool:
+        """Return whether this process has nothing more to write."""
+        return self._under_way is None or self._under_way.done()
+
+    def finish(self) -> None:
+        """Wait for the checkpoint that is under way, if one is; all processes call it."""
+        if self._under_way is None:
+            return
+        writer, self._under_way = self._under_way, None
+        with self._no_harm():
+            writer.finish()
+            self._drop_old()
+
+    @contextmanager
+    def _no_harm(self) -> Iterator[None]:
+        """Let a checkpoint that cannot be written be one line."""
+        try:
+            yield
         except (OSError, RuntimeError) as error:  # torch raises a RuntimeError if a disk is full
             with suppress(OSError):
                 _remove(self.writing)
             print(
-                f"no checkpoint at step {step}: {str(error).splitlines()[0]}",
+                f"no checkpoint at step {self._step}: {str(error).splitlines()[0]}",
                 file=sys.stderr,
                 flush=True,
             )
-            return
+
+    def _drop_old(self) -> None:
         if rank() == 0:
             for path in self._newest_first()[KEEP:]:
                 _remove(path)

@@ -57,7 +57,9 @@ class Layout:
     hosts: DeviceMesh
     """The same for tensors in host memory."""
     plans: dist.ProcessGroup
-    """All processes over gloo, for look-ups that are planned while the others train."""
+    """All processes over gloo, for look-ups that are planned while training goes on."""
+    saves: dist.ProcessGroup
+    """The same for checkpoints that are written meanwhile: what two threads say must not cross."""
 
     @property
     def rank(self) -> int:
@@ -106,12 +108,13 @@ def join(place: Place, placement: Placement) -> Layout:
             if kind == "cpu"
             else init_device_mesh("cpu", (place.ranks,), mesh_dim_names=("all",))
         ),
-        plans=new_plans_group(),
+        plans=_gloo_group(),
+        saves=_gloo_group(),
     )
 
 
-def new_plans_group() -> dist.ProcessGroup:
-    """Return a gloo group of all processes that nothing else talks over."""
+def _gloo_group() -> dist.ProcessGroup:
+    """Return a group of all processes that nothing else talks over."""
     group = dist.new_group(backend="gloo", timeout=TIMEOUT)
     assert isinstance(group, dist.ProcessGroup)
     return group

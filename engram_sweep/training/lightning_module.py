@@ -216,11 +216,15 @@ class RunModule(LightningModule):
 
         The last step is saved because validation may be cut short too.
         """
-        due = self.checkpoints is not None and self.checkpoints.due()
-        stop, due = any_of([self.stop.asked, due])
+        saves = self.checkpoints
+        due = saves is not None and saves.due()
+        unfinished = saves is not None and not saves.on_disk()
+        stop, due, unfinished = any_of([self.stop.asked, due, unfinished])
         seen = self.observed
         last = seen.steps == self.spec.training.steps
-        if self.checkpoints and (stop or due or last):
+        if saves and (stop or last or not unfinished):
+            saves.finish()
+        if saves and (stop or last or (due and not saves.under_way())):
             self._tick()
             of_training = {
                 f.name: getattr(seen, f.name) for f in fields(seen) if f.name not in OF_VALIDATION
@@ -231,7 +235,8 @@ class RunModule(LightningModule):
                 "generator": torch.get_rng_state(),
             }
             optimizers = [o.optimizer for o in self._optimizers()]
-            self.checkpoints.save(seen.steps, RunState(self.model, self.cuts, optimizers), rest)
+            state = RunState(self.model, self.cuts, optimizers)
+            saves.save(seen.steps, state, rest, wait=stop or last)
         if stop:
             raise Interrupted(
                 f"asked to stop after step {seen.steps} of {self.spec.training.steps}"

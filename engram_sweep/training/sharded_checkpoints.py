@@ -17,6 +17,7 @@ import pickle
 import shutil
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.metadata import Metadata, StorageMeta, TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load
-from torch.distributed.checkpoint.state_dict_saver import save
+from torch.distributed.checkpoint.state_dict_saver import async_save
 
 from engram_sweep.atomic_files import open_plain, read_plain
 from engram_sweep.training.distributed import all_well, rank
@@ -56,41 +57,72 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def save_folder(writing: Path, name: str, tensors: dict[str, Tensor], rest: dict[str, Any]) -> None:
-    """Write a checkpoint as a folder beside `writing`; all processes call it.
+class FolderWriter:
+    """One checkpoint on its way to disk while the run goes on; all processes make and finish it.
+
+    Tensors are copied at once, so the run may change them after that.
 
     Args:
         writing: what is not whole yet; replaced if it is there.
-        name: of the folder, to which its digest is added, e.g. `step-00001200`.
+        name: of the folder beside `writing`, to which its digest is added, e.g. `step-00001200`.
         tensors: by name, `DTensor` if they are cut.
         rest: plain data and tensors, as `torch.load(weights_only=True)` reads them.
+        group: over gloo; nothing else may talk over it meanwhile.
 
     Raises:
-        OSError: in every process, if one of them could not write or read back.
+        OSError: one of the processes could not begin.
     """
-    with all_well(f"checkpoint {name}"):
-        if rank() == 0:
-            shutil.rmtree(writing, ignore_errors=True)
-            writing.mkdir(mode=0o700)
-    with all_well(f"checkpoint {name}"), _as_usual():
-        save(tensors, storage_writer=FileSystemWriter(writing, overwrite=False))
-    with all_well(f"checkpoint {name}"):
-        # Each process reads back what it wrote.
-        mine = {path.name: digest_of(path) for path in writing.glob(f"__{rank()}_*.distcp")}
-    every: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(every, mine)
-    with all_well(f"checkpoint {name}"):
-        if rank() == 0:
-            torch.save(rest, writing / REST)
-            digests = {REST: "", ".metadata": ""}
-            digests = {each: digest_of(writing / each) for each in digests}
-            for each in every:
-                digests |= each
-            (writing / DIGESTS).write_text(json.dumps(digests, indent=1, sort_keys=True) + "\n")
-            for path in (writing / REST, writing / DIGESTS, writing):
-                _sync(path)
-            writing.replace(writing.with_name(f"{name}-{digest_of(writing / DIGESTS)}"))
-            _sync(writing.parent)
+
+    def __init__(
+        self,
+        writing: Path,
+        name: str,
+        tensors: dict[str, Tensor],
+        rest: dict[str, Any],
+        group: dist.ProcessGroup,
+    ) -> None:
+        self.writing, self.name = writing, name
+        with all_well(f"checkpoint {name}"):
+            if rank() == 0:
+                shutil.rmtree(writing, ignore_errors=True)
+                writing.mkdir(mode=0o700)
+                torch.save(rest, writing / REST)
+        self.saved = async_save(
+            tensors,
+            storage_writer=FileSystemWriter(writing, overwrite=False),
+            process_group=group,
+        )
+
+    def done(self) -> bool:
+        """Return whether this process has nothing more to write."""
+        assert isinstance(self.saved, Future)
+        return self.saved.done()
+
+    def finish(self) -> None:
+        """Wait for all of it, read it back, and give it its name.
+
+        Raises:
+            OSError: in every process, if one of them could not write or read back.
+        """
+        writing = self.writing
+        with all_well(f"checkpoint {self.name}"), _as_usual():
+            assert isinstance(self.saved, Future)
+            self.saved.result()
+        with all_well(f"checkpoint {self.name}"):
+            # Each process reads back what it wrote.
+            mine = {path.name: digest_of(path) for path in writing.glob(f"__{rank()}_*.distcp")}
+        every: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(every, mine)
+        with all_well(f"checkpoint {self.name}"):
+            if rank() == 0:
+                digests = {each: digest_of(writing / each) for each in (REST, ".metadata")}
+                for each in every:
+                    digests |= each
+                (writing / DIGESTS).write_text(json.dumps(digests, indent=1, sort_keys=True) + "\n")
+                for path in (writing / REST, writing / DIGESTS, writing):
+                    _sync(path)
+                writing.replace(writing.with_name(f"{self.name}-{digest_of(writing / DIGESTS)}"))
+                _sync(writing.parent)
 
 
 def problem_of(folder: Path, digest: str) -> str | None:

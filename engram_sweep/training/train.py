@@ -207,6 +207,8 @@ def _fit(trainer: Trainer, module: RunModule, batches: DataLoader, held_out: Dat
 def _part(module: RunModule) -> None:
     """Leave the other processes of the run, if there are any."""
     module.lookups.close()
+    if module.checkpoints is not None:
+        module.checkpoints.finish()
     leave()
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from engram_sweep.placement import Placement
 from engram_sweep.planning.plan import Plan
-from engram_sweep.spec import Geometry
+from engram_sweep.spec import Geometry, RunSpec
 from engram_sweep.training.layout import Place
 from tests.model.shapes import CLASSES, ENGRAM, GEOMETRIES, MEMORY, tokens
 from tests.training.conftest import spec_with
@@ -65,6 +65,10 @@ EVERY = {
 }
 
 
+def uncompiled(spec: RunSpec) -> RunSpec:
+    return replace(spec, training=replace(spec.training, compile=False))
+
+
 def compared(plan: Plan, ranks: int, cases: dict[str, Case]) -> dict[str, tuple[Any, list[Any]]]:
     """Each case trained plainly, and on a mesh: what every process of it reports."""
     specs = {
@@ -74,7 +78,7 @@ def compared(plan: Plan, ranks: int, cases: dict[str, Case]) -> dict[str, tuple[
     found = on_ranks(ranks, many_steps_of, specs, BATCHES, CLASSES)
     return {
         name: (
-            steps_of(Place(), spec, Placement(), BATCHES, CLASSES),
+            steps_of(Place(), uncompiled(spec), Placement(), BATCHES, CLASSES),
             [each[name] for each in found],
         )
         for name, (spec, _) in specs.items()
@@ -165,6 +169,18 @@ def test_every_arm_optimizer_and_backbone(smoke_plan: Plan, ranks: int) -> None:
                 cases[f"{kind} {optimizer} {replicas} micro"] = (geometry, options, small)
     for plain, every in compared(smoke_plan, ranks, cases).values():
         check(plain, every)
+
+
+@pytest.mark.slow
+def test_blocks_are_compiled_before_they_are_cut(smoke_plan: Plan) -> None:
+    cases: dict[str, Case] = {
+        "cut": (UNEVEN, {"compile": True}, Placement(shards=2)),
+        "recomputed": (UNEVEN, {"compile": True}, Placement(2, 1, recompute=True, loss_chunk=5)),
+    }
+    for plain, every in compared(smoke_plan, 2, cases).values():
+        for got in every:
+            close(got["gradients"], plain["gradients"], 1e-4)
+            assert got["losses"] == pytest.approx(plain["losses"], abs=1e-4)
 
 
 @pytest.mark.slow
