@@ -1,8 +1,10 @@
 """The verdict in English: what was decided, with numbers and everything that puts it in doubt."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.sweep.next_run import MAX_MORE_RUNS
@@ -213,7 +215,7 @@ def _notes(result: SweepAnalysis) -> list[str]:
             "The fit lies on a bound of its shapes: a sharper bend or a longer tail is not ruled "
             "out."
         )
-    notes += _doubts(result)
+    notes += _doubts(result) + _devices(runs.curve)
     if len(runs.repeats):
         notes.append(
             f"{len(runs.repeats)} runs were trained again elsewhere; "
@@ -223,6 +225,17 @@ def _notes(result: SweepAnalysis) -> list[str]:
     if drift is not None and drift.p_value is not None and drift.p_value < DOUBT:
         notes.append(f"The anchor drifts: {drift.sentence}")
     return notes
+
+
+def _devices(runs: pd.DataFrame) -> list[str]:
+    """Return a sentence if runs come from several kinds of device, whose rounding differs."""
+    if "device" not in runs:
+        return []
+    kinds = Counter(runs["device"].dropna())
+    if len(kinds) < 2:
+        return []
+    counted = ", ".join(f"{count} on {kind}" for kind, count in kinds.most_common())
+    return [f"Runs come from {len(kinds)} kinds of device, which round differently: {counted}."]
 
 
 def _doubts(result: SweepAnalysis) -> list[str]:

@@ -62,6 +62,16 @@ def test_doubtful_runs_are_called_doubtful():
     assert "Noise differs along rho beyond that of rho = 1" in stated(unstable)
 
 
+def test_several_kinds_of_device_are_named():
+    table = sweep(seeds=2, noise=Noise(run=0.001))
+    assert "kinds of device" not in stated(table.assign(device="a CPU"))
+    kinds = ["a CPU, AVX2"] * 5 + ["a CPU, AVX512"] * (len(table) - 6) + [None]
+    assert (
+        "Runs come from 2 kinds of device, which round differently: 12 on a CPU, AVX512, 5 on a "
+        "CPU, AVX2." in stated(table.assign(device=kinds))
+    )
+
+
 def test_how_loud_the_anchor_is_is_always_said():
     sentence = stated(sweep(seeds=5, noise=Noise(anchor=8)))
     assert re.search(r"Runs at rho = 1 scatter \d+\.\d \[\d+\.\d, \d+\.\d\] times", sentence)
