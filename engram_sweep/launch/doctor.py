@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from engram_sweep.compiler import compiler_is_missing
 from engram_sweep.config.scale import Scale
 from engram_sweep.config.slurm import read_user_file, user_file
 from engram_sweep.corpus.sources import SHARDS, SOURCES
@@ -64,7 +65,16 @@ def examine(results: Path, scale: Scale | None = None, corpus: Path | None = Non
     if scale is not None and choose(scale.launch).name != SlurmScheduler.name:
         # Whatever is wrong with it, this sweep does without.
         slurm = replace(slurm, state="ok" if slurm.state == "ok" else "note")
-    checks = [_python(), _packages(), _torch(), _gpus(), slurm, _disk(results), _locks(results)]
+    checks = [
+        _python(),
+        _packages(),
+        _torch(),
+        _compiler(),
+        _gpus(),
+        slurm,
+        _disk(results),
+        _locks(results),
+    ]
     checks += _sources() if scale is None else _corpus(scale, corpus)
     checks += _tokenizers(scale)
     if scale is not None:
@@ -101,6 +111,16 @@ def _torch() -> Check:
     if version is None:
         return Check("torch", "missing", "not installed", "pip install -c constraints.txt torch")
     return Check("torch", "ok", f"{version}, built for {f'CUDA {cuda}' if cuda else 'CPUs'}")
+
+
+def _compiler() -> Check:
+    missing = compiler_is_missing()
+    if missing is None:
+        return Check("compiler", "ok", "torch.compile can build for the CPU")
+    fix = "steps on the CPU take half as long again (training.compile); apt-get install g++"
+    return Check(
+        "compiler", "note", missing, fix if "compiler" in missing else f"{fix} python3-dev"
+    )
 
 
 def cuda_of_torch() -> str | None:

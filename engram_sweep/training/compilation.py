@@ -8,17 +8,14 @@ workers.
 
 from __future__ import annotations
 
-import os
-import shutil
-import sysconfig
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from engram_sweep.compiler import compiler_is_missing
 from engram_sweep.model.layers import GatedFFN
 from engram_sweep.model.moe import RoutedExperts, Router
 from engram_sweep.model.transformer import Transformer
@@ -37,19 +34,14 @@ def is_compiled(training: TrainingSpec, several: bool = False) -> bool:
     """
     if training.compile != "auto":
         return training.compile == "on"
-    return not several and training.tokens >= MIN_TOKENS and compiler_is_missing() is None
+    return not several and training.tokens >= MIN_TOKENS and _lacking() is None
 
 
-def compiler_is_missing() -> str | None:
-    """Return what `torch.compile` lacks on this machine, in a few words; None if nothing."""
+def _lacking() -> str | None:
+    """Return what `torch.compile` lacks where runs train, None if nothing."""
     if torch.cuda.is_available():
         return None if find_spec("triton") else "no triton for the GPU"
-    words = os.environ.get("CXX", "g++").split()
-    if shutil.which(words[0]) is None:
-        return f"no C++ compiler ({words[0]})"
-    if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
-        return "no headers of Python"
-    return None
+    return compiler_is_missing()
 
 
 def compile_model(model: Transformer, **options: Any) -> None:

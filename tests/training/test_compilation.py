@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from engram_sweep.compiler import compiler_is_missing
 from engram_sweep.model.initialization import initialise
 from engram_sweep.model.transformer import Transformer
 from engram_sweep.training import compilation
 from engram_sweep.training.compilation import (
     MIN_TOKENS,
     compile_model,
-    compiler_is_missing,
     is_compiled,
 )
 from tests.conftest import ROOT
@@ -56,12 +56,6 @@ def test_auto_is_for_long_runs_where_there_is_a_compiler(
     monkeypatch.setattr(compilation, "compiler_is_missing", lambda: lacks)
     training = replace(spec({}, {}).training, compile=asked, tokens=tokens_)
     assert is_compiled(training) == compiled
-
-
-def test_a_machine_without_a_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setenv("CXX", str(tmp_path / "no-compiler"))
-    assert compiler_is_missing() == f"no C++ compiler ({tmp_path}/no-compiler)"
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
