@@ -99,15 +99,18 @@ def close(got: dict[str, Tensor], wanted: dict[str, Tensor], tolerance: float) -
         assert off <= tolerance * float(tensor.norm()) + 1e-8, f"{name}: {off}"
 
 
-def check(plain: Any, every: list[Any]) -> None:
-    """Initial values bit by bit; gradients, losses and the end within rounding of fp32."""
+def check(plain: Any, every: list[Any], end: float = 1e-5) -> None:
+    """Initial values bit by bit; gradients, losses and the end within rounding of fp32.
+
+    Adam makes steps of full size of gradients that are nothing but rounding: `end` allows for it.
+    """
     for got in every:
         for name, tensor in plain["start"].items():
             assert torch.equal(got["start"][name], tensor), name
         close(got["gradients"], plain["gradients"], 1e-5)
         assert all(map(torch.equal, got["load"], plain["load"]))
         assert got["losses"] == pytest.approx(plain["losses"], abs=2e-6)
-        close(got["weights"], plain["weights"], 1e-5)
+        close(got["weights"], plain["weights"], end)
 
 
 @pytest.mark.parametrize("name", ONE)
@@ -157,18 +160,18 @@ def test_a_mesh_repeats_itself_bit_by_bit(trained_on, smoke_plan: Plan) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_every_arm_optimizer_and_backbone(smoke_plan: Plan, ranks: int) -> None:
-    cases: dict[str, Case] = {}
     geometries = {**GEOMETRIES, "dense": DENSE, "few rows": FEW_ROWS, "few experts": FEW_EXPERTS}
-    for kind, geometry in geometries.items():
+    for geometry in geometries.values():
+        cases: dict[str, Case] = {}
         for optimizer in ("adamw", "muon"):
-            for replicas in {1, 2, ranks}:
+            for replicas in sorted({1, 2, ranks}):
                 mesh = Placement(replicas, ranks // replicas)
-                cases[f"{kind} {optimizer} {replicas}"] = (geometry, {"optimizer": optimizer}, mesh)
+                cases[f"{optimizer} {replicas}"] = (geometry, {"optimizer": optimizer}, mesh)
                 small = replace(mesh, micro_windows=1, recompute=True, loss_chunk=11)
                 options = {"optimizer": optimizer, "balance_loss": 0.5}
-                cases[f"{kind} {optimizer} {replicas} micro"] = (geometry, options, small)
-    for plain, every in compared(smoke_plan, ranks, cases).values():
-        check(plain, every)
+                cases[f"{optimizer} {replicas} micro"] = (geometry, options, small)
+        for plain, every in compared(smoke_plan, ranks, cases).values():
+            check(plain, every, end=1e-3)
 
 
 @pytest.mark.slow
