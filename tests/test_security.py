@@ -24,6 +24,17 @@ FILES = sorted(
 PICKLING = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 
 
+MAY_PICKLE = {
+    # Reads torch's `.metadata` by an unpickler that knows the names of descriptions only.
+    "engram_sweep/training/sharded_checkpoints.py": ["pickle"],
+    # Plants such a file.
+    "tests/training/test_sharded_checkpoints.py": ["pickle"],
+    # Between a test and the processes that it started.
+    "tests/training/ranks.py": ["pickle"],
+}
+"""What files may have, and why."""
+
+
 def unsafe(source: str) -> Iterator[str]:
     """What in a source could unpickle a file."""
     for node in ast.walk(ast.parse(source)):
@@ -63,7 +74,7 @@ def _unsafe_call(node: ast.Call) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_file_unpickles(path: Path) -> None:
-    assert list(unsafe(path.read_text())) == []
+    assert list(unsafe(path.read_text())) == MAY_PICKLE.get(str(path.relative_to(ROOT)), [])
 
 
 @pytest.mark.parametrize(
