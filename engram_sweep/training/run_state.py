@@ -112,8 +112,10 @@ class RunState:
     def _of_model(self) -> dict[str, Tensor]:
         """Return parameters and persistent buffers, on their own storage."""
         found = {}
+        # FSDP2 puts the cut parameters back for this; after a validation pass some are gathered.
+        state = self.model.state_dict()
         parameters = dict(self.model.named_parameters())
-        for name, tensor in self.model.state_dict().items():
+        for name, tensor in state.items():
             parameter = parameters.get(name)
             found[f"model/{name}"] = (
                 tensor if parameter is None else self.cuts.spread(parameter, local(tensor))

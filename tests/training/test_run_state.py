@@ -8,11 +8,13 @@ import torch
 from engram_sweep.placement import Placement
 from engram_sweep.training.assembly import assemble
 from engram_sweep.training.cuts import local
+from engram_sweep.training.layout import join
 from engram_sweep.training.micro_batches import accumulate
 from engram_sweep.training.optimizers import make_optimizers
 from engram_sweep.training.run_state import RunState, skeleton
 from tests.model.shapes import CLASSES, GEOMETRIES, tokens
 from tests.training.conftest import spec_with
+from tests.training.ranks import on_ranks
 
 OPTIONS = [{}, {"optimizer": "muon"}, {"table_optimizer": "lazy_adam"}]
 
@@ -63,3 +65,25 @@ def test_whatever_has_rows_is_named_by_its_parameter(smoke_plan) -> None:
     assert "model/blocks.1.feed_forward.router.bias" in names
     assert {f"model/{name}" for name in state.model.state_dict()} < names
     assert set(state.gathered()) == set(state.model.state_dict())
+
+
+def after_validation(place, spec, placement) -> dict[str, torch.Tensor]:
+    """What lies in the first process once all have looked at held-out windows."""
+    model, cuts, lookups = assemble(spec, CLASSES, placement, join(place, placement))
+    windows = tokens(2, 8)
+    with torch.no_grad():
+        model(windows[:, :-1], lookups.look_up(windows[:, :-1]), windows[:, 1:])
+    return RunState(model, cuts).gathered()
+
+
+@pytest.mark.xdist_group("ranks")
+@pytest.mark.parametrize("placement", [Placement(replicas=2), Placement(shards=2)])
+def test_weights_are_gathered_whole_after_validation(smoke_plan, placement) -> None:
+    """A forward pass without a backward one leaves some parameters gathered."""
+    spec = spec_with(smoke_plan, GEOMETRIES["engram"])
+    plain = stepped(spec, 0).model.state_dict()
+    found, other = on_ranks(2, after_validation, spec, placement)
+    assert other == {}
+    assert found.keys() == plain.keys()
+    for name, tensor in found.items():
+        assert torch.equal(tensor, plain[name]), name

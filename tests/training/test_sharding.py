@@ -66,7 +66,7 @@ EVERY = {
 
 
 def uncompiled(spec: RunSpec) -> RunSpec:
-    return replace(spec, training=replace(spec.training, compile=False))
+    return replace(spec, training=replace(spec.training, compile="off"))
 
 
 def compared(plan: Plan, ranks: int, cases: dict[str, Case]) -> dict[str, tuple[Any, list[Any]]]:
@@ -177,8 +177,8 @@ def test_every_arm_optimizer_and_backbone(smoke_plan: Plan, ranks: int) -> None:
 @pytest.mark.slow
 def test_blocks_are_compiled_before_they_are_cut(smoke_plan: Plan) -> None:
     cases: dict[str, Case] = {
-        "cut": (UNEVEN, {"compile": True}, Placement(shards=2)),
-        "recomputed": (UNEVEN, {"compile": True}, Placement(2, 1, recompute=True, loss_chunk=5)),
+        "cut": (UNEVEN, {"compile": "on"}, Placement(shards=2)),
+        "recomputed": (UNEVEN, {"compile": "on"}, Placement(2, 1, recompute=True, loss_chunk=5)),
     }
     for plain, every in compared(smoke_plan, 2, cases).values():
         for got in every:
