@@ -202,6 +202,8 @@ def main(words: list[str] | None = None) -> None:
     torch.manual_seed(0)
     found = []
     for case in cases(options.cases):
+        # Sizes that a graph has seen in another case would be symbols in it, and its code slower.
+        torch.compiler.reset()
         steps = {"eager": ours(case, compiled=False)}
         if not options.no_compile:
             steps["compiled"] = ours(case, compiled=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -128,6 +129,8 @@ def test_a_slurm_that_does_not_answer_is_none(
     assert slurm_is_here() is there
 
 
+# submitit leaves the processes that look after its workers to end by themselves.
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 @pytest.mark.slow
 def test_a_twin_trains_is_killed_and_comes_back_with_the_losses_of_one_process(
     tmp_path: Path,
@@ -141,3 +144,4 @@ def test_a_twin_trains_is_killed_and_comes_back_with_the_losses_of_one_process(
     assert found[-1].attempts == 2
     assert found[-1].off < 1e-4
     assert {each.mesh for each in found} == {"1 x 2"}
+    gc.collect()
