@@ -250,7 +250,7 @@ class Training(Section):
     precision: Literal["fp32", "bf16"] = "fp32"
     """`bf16` is autocast: products in bf16, weights and states in float32."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """Whether torch compiles the blocks; `auto`: from a million tokens on, with a compiler."""
+    """Whether torch compiles the blocks; `auto`: from ten million tokens on, with a compiler."""
 
     @model_validator(mode="after")
     def _rows_come_to_rest(self) -> Training:

@@ -21,8 +21,9 @@ from engram_sweep.model.moe import RoutedExperts, Router
 from engram_sweep.model.transformer import Transformer
 from engram_sweep.spec import TrainingSpec
 
-MIN_TOKENS = 1_000_000
-"""Shorter runs are not compiled by `auto`: loading what is compiled takes about five seconds."""
+MIN_TOKENS = 10_000_000
+"""Shorter runs are not compiled by `auto`: a minute of CPU to compile, once a sweep, and three
+seconds a run to load it are more than a sixth of their steps (docs/lab-notebook.md)."""
 
 
 def is_compiled(training: TrainingSpec, several: bool = False) -> bool:
