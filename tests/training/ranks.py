@@ -28,6 +28,7 @@ from engram_sweep.training.run_state import RunState
 from engram_sweep.training.table_adam import TableAdam
 
 TIMEOUT_SECONDS = 240
+MAX_TRIES = 3
 
 
 def on_ranks(
@@ -38,6 +39,19 @@ def on_ranks(
     They are forked from a server that has imported all of this, and so start at once. They see no
     GPU unless they are to.
     """
+    for _ in range(MAX_TRIES - 1):
+        try:
+            return _on_ranks(ranks, check, arguments, gpu)
+        except AssertionError as error:
+            # Somebody took the port between its choice and its use.
+            if "DistNetworkError" not in str(error):
+                raise
+    return _on_ranks(ranks, check, arguments, gpu)
+
+
+def _on_ranks(
+    ranks: int, check: Callable[..., Any], arguments: tuple[Any, ...], gpu: bool
+) -> list[Any]:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.training.ranks", "engram_sweep.training.train"])
     with socket.socket() as free:
