@@ -68,10 +68,11 @@ class RunModule(LightningModule):
         self.automatic_optimization = False
         self.spec, self.placement = spec, placement
         self.report, self.checkpoints, self.stop = report, checkpoints, stop
-        self.windows = windows
         memory = spec.geometry.memory
         self.compression = compression if memory and memory.compress_tokenizer else None
         self.model, self.cuts, self.lookups = assemble(spec, self.compression, placement, layout)
+        # A step's windows are gathered from the text once more to be planned ahead.
+        self.windows = windows if self.lookups.plans_ahead else None
         tables = {id(table) for table in self.model.tables()}
         self.dense = [p for p in self.model.parameters() if id(p) not in tables]
         self.observed = Observed()

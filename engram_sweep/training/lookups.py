@@ -28,6 +28,9 @@ class WholeLookups:
         model: whose tables.
     """
 
+    plans_ahead = False
+    """Whether `look_up` has any use for the next call's ids."""
+
     def __init__(self, model: Transformer) -> None:
         self.memories = model.memories()
         self.found: list[Tensor] = []
@@ -105,6 +108,8 @@ class ExchangedLookups:
         device: where the model computes.
         group: gloo, for plans; None if this process owns all rows.
     """
+
+    plans_ahead = True
 
     def __init__(
         self,

@@ -92,9 +92,8 @@ class RunState:
         Args:
             state: `state_dict` of the model as `model`, of each optimizer in the list `optimizers`.
         """
-        parameters = dict(self.model.named_parameters())
-        for name, tensor in self.model.state_dict().items():
-            whole, parameter = state["model"][name], parameters.get(name)
+        for name, tensor, parameter in self._entries():
+            whole = state["model"][name]
             if parameter is None:
                 tensor.copy_(whole)
             else:
@@ -111,16 +110,19 @@ class RunState:
 
     def _of_model(self) -> dict[str, Tensor]:
         """Return parameters and persistent buffers, on their own storage."""
-        found = {}
+        return {
+            f"model/{name}": (
+                tensor if parameter is None else self.cuts.spread(parameter, local(tensor))
+            )
+            for name, tensor, parameter in self._entries()
+        }
+
+    def _entries(self) -> list[tuple[str, Tensor, torch.nn.Parameter | None]]:
+        """Return name and tensor of the model's `state_dict`, and the parameter if it is one."""
         # FSDP2 puts the cut parameters back for this; after a validation pass some are gathered.
         state = self.model.state_dict()
         parameters = dict(self.model.named_parameters())
-        for name, tensor in state.items():
-            parameter = parameters.get(name)
-            found[f"model/{name}"] = (
-                tensor if parameter is None else self.cuts.spread(parameter, local(tensor))
-            )
-        return found
+        return [(name, tensor, parameters.get(name)) for name, tensor in state.items()]
 
     def _put_back(
         self,
