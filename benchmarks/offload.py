@@ -12,81 +12,54 @@ which it could hide.
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
+from benchmarks.steps import Stepper, medians, windows_of
 from benchmarks.table_adam import with_tables
 from engram_sweep.config.scale import load_scale
 from engram_sweep.corpus.shards import Shards, load, prepare
-from engram_sweep.corpus.windows import train_batch
 from engram_sweep.placement import Placement
 from engram_sweep.planning.plan import make_plan
 from engram_sweep.spec import RunSpec
 from engram_sweep.training.assembly import assemble
-from engram_sweep.training.clipping import clip_
 from engram_sweep.training.lookups import ExchangedLookups
-from engram_sweep.training.micro_batches import accumulate
-from engram_sweep.training.optimizers import make_optimizers, schedule_factor, set_learning_rates
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-class Stepper:
-    """One run whose steps are timed.
-
-    Args:
-        spec: the run.
-        shards: its text.
-        placement: where the tables lie.
-    """
-
-    def __init__(self, spec: RunSpec, shards: Shards, placement: Placement) -> None:
-        self.spec, self.shards = spec, shards
-        compression = torch.from_numpy(shards.compression)
-        self.model, _, self.lookups = assemble(spec, compression, placement, None)
-        self.model.to(DEVICE).train()
-        self.optimizers = make_optimizers(self.model, spec.training)
-        tables = {id(table) for table in self.model.tables()}
-        self.dense = [p for p in self.model.parameters() if id(p) not in tables]
-
-    def windows(self, step: int) -> Tensor:
-        t = self.spec.training
-        batch = train_batch(self.shards.train, self.spec.seed, step, t.batch_windows, t.window)
-        return torch.from_numpy(batch)
-
-    def step(self, index: int) -> None:
-        t = self.spec.training
-        set_learning_rates(self.optimizers, schedule_factor(t, index))
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        upcoming = self.windows(index + 1)
-        batch = self.windows(index).to(DEVICE)
-        accumulate(self.model, batch, self.lookups, Tensor.backward, upcoming=upcoming)
-        clip_(self.dense, t.clip_norm)
-        for optimizer in self.optimizers:
-            optimizer.step()
-
-    def bytes_over_link(self) -> int:
-        """Bytes of the last step's distinct rows and their gradients."""
-        if not isinstance(self.lookups, ExchangedLookups):
-            return 0
-        widths = [table.shape[1] * table.element_size() for table in self.model.tables()]
-        counts = [sum(exchange.asked) for exchange in self.lookups.exchanges]
-        return 2 * sum(n * width for n, width in zip(counts, widths, strict=True))
+def stepper(spec: RunSpec, shards: Shards, placement: Placement) -> Stepper:
+    """A run whose tables lie where the placement says."""
+    model, _, lookups = assemble(spec, torch.from_numpy(shards.compression), placement, None)
+    return Stepper(model.to(DEVICE).train(), lookups, spec.training)
 
 
-def timed(step: Callable[[int], None], index: int) -> float:
-    began = time.perf_counter()
-    step(index)
+def turn_of(step: Stepper, spec: RunSpec, shards: Shards) -> Callable[[int], None]:
+    def turn(index: int) -> None:
+        upcoming = windows_of(spec, shards, index + 1)
+        step(windows_of(spec, shards, index).to(DEVICE), upcoming)
+
+    return turn
+
+
+def bytes_over_link(step: Stepper) -> int:
+    """Bytes of the last step's distinct rows and their gradients."""
+    if not isinstance(step.lookups, ExchangedLookups):
+        return 0
+    widths = [table.shape[1] * table.element_size() for table in step.model.tables()]
+    counts = [sum(exchange.asked) for exchange in step.lookups.exchanges]
+    return 2 * sum(n * width for n, width in zip(counts, widths, strict=True))
+
+
+def clock() -> float:
+    """Wall time, once the device has done what it was given."""
     if DEVICE.type == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - began
+    return time.perf_counter()
 
 
 def main() -> None:
@@ -105,27 +78,23 @@ def main() -> None:
         shards = load(prepare(spec.corpus, Path(folder)))
         larger = with_tables(spec, options.times)
         host = Placement(tables="host")
-        steppers = {
-            "device": Stepper(spec, shards, Placement()),
-            "host": Stepper(spec, shards, host),
-            f"host, {options.times} x the rows": Stepper(larger, shards, host),
+        runs = {
+            "device": (spec, Placement()),
+            "host": (spec, host),
+            f"host, {options.times} x the rows": (larger, host),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in steppers}
-        for index in range(2 * options.steps):
-            for name, stepper in steppers.items():
-                took = timed(stepper.step, index)
-                if index >= options.steps:
-                    seconds[name].append(took)
-        link = {name: stepper.bytes_over_link() for name, stepper in steppers.items()}
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
+        steppers = {name: stepper(run, shards, where) for name, (run, where) in runs.items()}
+        turns = {name: turn_of(steppers[name], run, shards) for name, (run, _) in runs.items()}
+        found = medians(turns, options.steps, unmeasured=options.steps, clock=clock)
+        link = {name: bytes_over_link(step) for name, step in steppers.items()}
     simulated = DEVICE.type == "cpu"
-    for name, median in medians.items():
+    for name, median in found.items():
         crossing = link[name] / (1e9 * options.link)
         note = f", link {1e3 * crossing:.3f} ms simulated" if simulated else ""
         print(f"{name:24s} {1e3 * median:8.2f} ms a step, {link[name]:,} bytes cross{note}")
     on_device, in_host, of_larger = (
         median + (link[name] / (1e9 * options.link) if simulated else 0.0)
-        for name, median in medians.items()
+        for name, median in found.items()
     )
     print(f"host over device         {in_host / on_device:8.3f} x on {DEVICE.type}")
     print(f"larger over tiny's       {of_larger / in_host:8.3f} x")

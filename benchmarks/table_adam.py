@@ -10,24 +10,22 @@ fill with rows that were ever touched, and that is what could make a step slower
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from benchmarks.steps import Stepper, medians, windows_of
 from engram_sweep.config.scale import load_scale
 from engram_sweep.corpus.shards import Shards, load, prepare
-from engram_sweep.corpus.windows import train_batch
 from engram_sweep.model.initialization import initialise
-from engram_sweep.model.transformer import Transformer, window_losses
+from engram_sweep.model.transformer import Transformer
 from engram_sweep.planning.plan import make_plan
 from engram_sweep.planning.primes import distinct_primes
 from engram_sweep.spec import RunSpec
-from engram_sweep.training.optimizers import make_optimizers, schedule_factor, set_learning_rates
+from engram_sweep.training.lookups import WholeLookups
 
 
 def with_tables(spec: RunSpec, times: int) -> RunSpec:
@@ -46,25 +44,8 @@ def with_tables(spec: RunSpec, times: int) -> RunSpec:
 def stepper(spec: RunSpec, shards: Shards) -> Callable[[int], None]:
     model = Transformer(spec.geometry, torch.from_numpy(shards.compression))
     initialise(model, spec.seed)
-    optimizers = make_optimizers(model, spec.training)
-    tables = {id(table) for table in model.tables()}
-    dense = [p for p in model.parameters() if id(p) not in tables]
-    t = spec.training
-
-    def step(index: int) -> None:
-        batch = torch.from_numpy(
-            train_batch(shards.train, spec.seed, index, t.batch_windows, t.window)
-        )
-        set_learning_rates(optimizers, schedule_factor(t, index))
-        loss = window_losses(model(batch[:, :-1]), batch[:, 1:]).mean()
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(dense, t.clip_norm)
-        for optimizer in optimizers:
-            optimizer.step()
-
-    return step
+    step = Stepper(model, WholeLookups(model), spec.training)
+    return lambda turn: step(windows_of(spec, shards, turn))
 
 
 def main() -> None:
@@ -89,16 +70,9 @@ def main() -> None:
             "adam": stepper(adam, shards),
             f"adam, {options.times} x the rows": stepper(with_tables(adam, options.times), shards),
         }
-        seconds: dict[str, list[float]] = {name: [] for name in steps}
-        for i in range(2 * options.steps):
-            for name, step in steps.items():
-                began = time.process_time()
-                step(i)
-                if i >= options.steps:
-                    seconds[name].append(time.process_time() - began)
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    lazy_median, adam_median, larger_median = medians.values()
-    for name, median in medians.items():
+        found = medians(steps, options.steps, unmeasured=options.steps)
+    lazy_median, adam_median, larger_median = found.values()
+    for name, median in found.items():
         print(f"{name:26s} {1e3 * median:8.2f} ms of CPU a step")
     print(f"adam over lazy_adam        {adam_median / lazy_median:8.3f} x")
     print(f"larger table over tiny's   {larger_median / adam_median:8.3f} x")

@@ -13,7 +13,6 @@ medians. "% of the machine" is the arithmetic of the steps over what matrix prod
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.results import keep, shown
+from benchmarks.steps import Stepper, medians
 from engram_sweep.config.scale import load_scale
 from engram_sweep.model.initialization import initialise
 from engram_sweep.model.transformer import Transformer
@@ -31,8 +31,6 @@ from engram_sweep.planning.plan import make_plan
 from engram_sweep.spec import Geometry, TrainingSpec
 from engram_sweep.training.compilation import compile_model
 from engram_sweep.training.lookups import WholeLookups
-from engram_sweep.training.micro_batches import accumulate
-from engram_sweep.training.optimizers import make_optimizers, set_learning_rates
 
 SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
 RHO = (1.0, 0.5, 0.0)
@@ -95,23 +93,7 @@ def ours(case: Case, compiled: bool) -> Step:
     initialise(model, 0)
     if compiled:
         compile_model(model)
-    optimizers = make_optimizers(model, case.training)
-    tables = {id(table) for table in model.tables()}
-    dense = [p for p in model.parameters() if id(p) not in tables]
-    lookups = WholeLookups(model)
-
-    def step(batch: Tensor) -> None:
-        set_learning_rates(optimizers, 0.1)
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        accumulate(model, batch, lookups, Tensor.backward)
-        nn.utils.clip_grad_norm_(dense, case.training.clip_norm)
-        for optimizer in optimizers:
-            optimizer.step()
-        for router in model.routers():
-            router.rebalance(case.training.balance_rate)
-
-    return step
+    return Stepper(model, WholeLookups(model), case.training)
 
 
 def peer(case: Case) -> Step:
@@ -163,15 +145,9 @@ def product_rate(size: int = 1024, times: int = 10) -> float:
 def figures(case: Case, steps: dict[str, Step], count: int) -> list[dict[str, str | float]]:
     """Time the steps by turns and return what `results.keep` takes."""
     batch = torch.randint(case.geometry.vocab_size, (case.windows, case.window + 1))
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for i in range(count + 2):
-        for name, step in steps.items():
-            began = time.process_time()
-            step(batch)
-            # The first ones compile and fill the optimizers' states.
-            if i >= 2:
-                seconds[name].append(time.process_time() - began)
-    speeds = {name: case.tokens / statistics.median(times) for name, times in seconds.items()}
+    turns = {name: lambda turn, step=step: step(batch) for name, step in steps.items()}
+    found = medians(turns, count, unmeasured=2)
+    speeds = {name: case.tokens / seconds for name, seconds in found.items()}
     per_token = ledger(case.geometry, case.window).flops_per_token
     rate = product_rate()
     rows: list[dict[str, str | float]] = []
