@@ -5,9 +5,11 @@ Plans of the smoke scale, its shards, and one smoke sweep trained for real.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,16 +54,29 @@ def write_two_runs(folder: Path) -> Path:
     return folder
 
 
-def mount(folder: Path, options: str) -> None:
-    """Mount a real file system in memory, or say why this machine cannot.
+@contextlib.contextmanager
+def mounted(folder: Path, options: str) -> Iterator[Path]:
+    """Make a folder a real file system in memory for a while, or say why this machine cannot.
 
     In CI not being able to is a failure.
     """
+    folder.mkdir()
     words = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    mounted = subprocess.run(words, capture_output=True, text=True)
-    if mounted.returncode:
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode:
         stop = pytest.fail if os.environ.get("CI") else pytest.skip
-        stop(f"needs the right to mount: {mounted.stderr.strip()}")
+        stop(f"needs the right to mount: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 64 KiB."""
+    with mounted(tmp_path / "disk", "size=64k") as disk:
+        yield disk
 
 
 @pytest.fixture(scope="session")

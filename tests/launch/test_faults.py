@@ -5,6 +5,7 @@ Whatever happens, the table ends bit-equal to that of an undisturbed sweep.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ import pytest
 
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.records import FILE_NAME, runs_folder
-from tests.conftest import ROOT, call, command, mount, write_two_runs
+from tests.conftest import ROOT, call, command, mounted, write_two_runs
 
 
 def measured(results: Path) -> list[str]:
@@ -186,16 +187,12 @@ def test_a_worker_that_always_dies_is_a_failed_run_with_its_last_words(
 @pytest.mark.parametrize("obstacle", ["a file", "a read-only disk"])
 def test_a_results_folder_that_cannot_be_written(tmp_path: Path, obstacle: str) -> None:
     results = tmp_path / "results"
-    if obstacle == "a file":
-        results.write_text("in the way")
-    else:
-        results.mkdir()
-        mount(results, "ro,size=64k")
-    try:
+    with contextlib.ExitStack() as stack:
+        if obstacle == "a file":
+            results.write_text("in the way")
+        else:
+            stack.enter_context(mounted(results, "ro,size=64k"))
         done = call("sweep", "smoke", "--results", results)
-    finally:
-        if obstacle != "a file":
-            subprocess.run(["umount", results], check=True)
     assert done.returncode == 2
     assert "expected a results folder with room to write" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -209,10 +206,8 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_finished(
     The sweep ends in one line, and goes on when there is room.
     """
     results = tmp_path / "results"
-    results.mkdir()
     shards = sum(path.stat().st_size for path in (smoke_results / "corpora").rglob("*.*"))
-    mount(results, f"size={shards // 1024 + 64}k")
-    try:
+    with mounted(results, f"size={shards // 1024 + 64}k"):
         stopped = call("sweep", "smoke", "--sweeps", two_runs, "--results", results)
         assert stopped.returncode in (1, 2)
         assert "Traceback" not in stopped.stderr
@@ -223,5 +218,3 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_finished(
         assert done.returncode == 0, done.stderr
         assert len(measured(results)) == 2
         assert set(before) <= set(measured(results)) <= set(measured(smoke_results))
-    finally:
-        subprocess.run(["umount", results], check=True)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from engram_sweep.runs.records import (
     write_members,
     write_record,
 )
-from tests.conftest import ROOT, mount
+from tests.conftest import ROOT
 
 
 def values(**changes: Any) -> dict[str, Any]:
@@ -114,16 +113,6 @@ def test_a_torn_record_is_not_done(tmp_path: Path, keep: int) -> None:
     assert not is_done(tmp_path, "ab" * 16)
     with pytest.raises(UserError, match="expected a readable parquet file"):
         read_parquet(path)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path):
-    """A real file system of 64 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount(disk, "size=64k")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
 
 
 def test_a_full_disk_loses_nothing(small_disk: Path) -> None:

@@ -21,7 +21,6 @@ from engram_sweep.training.checkpoints import Checkpoints
 from engram_sweep.training.signals import Interrupted, StopFlag
 from engram_sweep.training.train import train
 from engram_sweep.training.weights import FILE_NAME, load_trained, save_weights
-from tests.conftest import mount
 from tests.model.shapes import CLASSES, scale
 from tests.training.conftest import short_spec
 
@@ -134,17 +133,14 @@ def test_tensors_that_are_not_the_specs_are_one_line(kept: Path, smoke_plan: Pla
 
 
 def test_a_full_disk_leaves_nothing_and_keeps_what_was_there(
-    kept: Path, smoke_plan: Plan, tmp_path: Path
+    kept: Path, smoke_plan: Plan, small_disk: Path
 ) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount(disk, "size=64k")
     spec = short_spec(smoke_plan, 0.5)
     model = Transformer(spec.geometry, CLASSES)
     initialise(model, 0)
     with pytest.raises(OSError, match="No space left"):
-        save_weights(disk / FILE_NAME, model.state_dict(), spec, None)
-    assert not list(disk.iterdir())
+        save_weights(small_disk / FILE_NAME, model.state_dict(), spec, None)
+    assert not list(small_disk.iterdir())
 
 
 def test_what_reads_back_differently_is_not_kept(
