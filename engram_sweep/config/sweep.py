@@ -34,6 +34,7 @@ Rhos = Annotated[tuple[Share, ...], Field(strict=False)]
 Seed = Annotated[int, Field(ge=0)]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]
 AnchorSeeds = Annotated[tuple[Seed, ...], Field(strict=False)]
+Multiples = Annotated[tuple[Positive, ...], Field(strict=False)]
 
 
 class Full(Section):
@@ -45,6 +46,8 @@ class Full(Section):
     """In place of `sweep.seeds`."""
     anchor_seeds: AnchorSeeds | None = None
     """In place of `sweep.anchor_seeds`."""
+    tokens_per_active: Multiples | None = None
+    """In place of `sweep.tokens_per_active`."""
     arms: Arms | None = None
     """In place of `sweep.arms`."""
 
@@ -73,9 +76,9 @@ class Sweep(Section):
         tuple[Annotated[float, Field(gt=1)], ...], Field(strict=False)
     ] = ()
     """P_tot / P_act at rho = 1; sets the number of experts in place of `model.routed_experts`."""
-    tokens_per_active: Annotated[tuple[Positive, ...], Field(strict=False)] = ()
+    tokens_per_active: Multiples = ()
     """Training tokens per activated parameter (P_act of rho = 1), in place of `training.tokens`."""
-    budgets: Annotated[tuple[Positive, ...], Field(strict=False)] = ()
+    budgets: Multiples = ()
     """Training compute C in FLOPs, in place of `training.tokens`.
 
     The tokens are C / (6 P_act of rho = 1), paper section 3.1."""
