@@ -13,8 +13,9 @@ from typing import Any
 from engram_sweep.atomic_files import write_atomically, write_json
 from engram_sweep.launch import snapshot
 from engram_sweep.launch.executors.protocol import Refused
-from engram_sweep.launch.executors.slurm import SlurmScheduler, chunks, request_of
+from engram_sweep.launch.executors.slurm import SlurmScheduler, chunks
 from engram_sweep.launch.executors.slurm_clients import MAX_ARRAY_SIZE, max_array_size
+from engram_sweep.launch.executors.slurm_script import request_of
 from engram_sweep.launch.status import folder_of, sweep_status
 from engram_sweep.own_folders import SHOWN, own_folder
 from engram_sweep.planning.placement import place

@@ -15,18 +15,16 @@ from functools import partial
 
 from engram_sweep.config.scale import Scale
 from engram_sweep.errors import UserError
+from engram_sweep.planning.anchor import anchor_geometry
 from engram_sweep.planning.arms import ARMS, ENGRAM, MOE, Arm
 from engram_sweep.planning.ledger import Ledger, ledger
 from engram_sweep.planning.primes import distinct_primes
-from engram_sweep.spec import EngramGeometry, Geometry, MLAGeometry
+from engram_sweep.spec import EngramGeometry, Geometry
 
 TOTAL_TOLERANCE = 1e-4
 """Largest relative miss of P_tot."""
 ACTIVE_TOLERANCE = 1e-3
 """Largest relative miss of P_act and of FLOPs per token under `iso: strict`."""
-
-RATIO_TOLERANCE = 1e-2
-"""Largest relative miss of a wanted P_tot / P_act."""
 
 ALIGNMENT = 8
 """Shared widths come in multiples of this if the model is large enough."""
@@ -67,7 +65,7 @@ def allocate(
         chosen = MOE
     if chosen.fixed_rho is not None:
         rho = chosen.fixed_rho
-    base = _moe(scale)
+    base = anchor_geometry(scale)
     target = ledger(base, scale.training.window)
     solve = partial(_solve, scale, chosen, base, target)
     # Try the expert counts nearest to the asked rho; the first that meets the tolerances is taken.
@@ -124,75 +122,6 @@ def _nearest_hint(scale: Scale, rho: float, solve: Callable[[int, int | None], G
             continue
         return f"; the nearest rho that works is {_rho_of(scale, experts):.6f}"
     return ""
-
-
-def experts_for(scale: Scale, total_over_active: float) -> int:
-    """Return the number of routed experts whose P_tot / P_act is nearest to a ratio.
-
-    P_act grows a little with them (a router row each), so the ratio has a ceiling.
-
-    Raises:
-        UserError: no number of experts above top_k comes within 1 %; says the nearest ratios.
-    """
-    model, window = scale.model, scale.training.window
-
-    def ledger_of(experts: int) -> Ledger:
-        return ledger(_moe(with_experts(scale, experts)), window)
-
-    few, more = ledger_of(model.top_k + 1), ledger_of(model.top_k + 2)
-    total, active = more.params_total - few.params_total, more.params_active - few.params_active
-    ceiling = total / active
-    wanted = total_over_active * few.params_active - few.params_total
-    extra = (
-        max(0, round(wanted / (total - total_over_active * active)))
-        if total_over_active < ceiling
-        else 0
-    )
-    experts = model.top_k + 1 + extra
-    found = ledger_of(experts)
-    ratio = found.params_total / found.params_active
-    if abs(ratio / total_over_active - 1) > RATIO_TOLERANCE:
-        raise UserError(
-            f"sweeps/{scale.name}.yaml: sweep.total_over_active: {total_over_active:g} cannot be "
-            f"met within {RATIO_TOLERANCE:.0%}; {experts} routed experts give {ratio:.3f}, and "
-            f"no number of them {ceiling:.1f}"
-        )
-    return experts
-
-
-def with_experts(scale: Scale, experts: int) -> Scale:
-    """Return the scale with another number of routed experts."""
-    return scale.model_copy(
-        update={"model": scale.model.model_copy(update={"routed_experts": experts})}
-    )
-
-
-def _moe(scale: Scale) -> Geometry:
-    """Return the anchor: rho = 1, whose ledger every other point has to meet."""
-    m = scale.model
-    mla = MLAGeometry(**m.mla.model_dump()) if m.mla else None
-    shared = [m.dense_width] * m.dense_layers + [m.shared_width] * (m.n_layers - m.dense_layers)
-    return Geometry(
-        vocab_size=scale.corpus.vocabulary.size,
-        d_model=m.d_model,
-        n_layers=m.n_layers,
-        n_heads=m.n_heads,
-        n_kv_heads=m.n_kv_heads or m.n_heads,
-        head_dim=mla.qk_nope_head_dim + mla.qk_rope_head_dim if mla else m.head_dim or 0,
-        mla=mla,
-        streams=m.streams,
-        expert_width=m.expert_width,
-        routed_experts=m.routed_experts,
-        top_k=m.top_k,
-        shared_width=tuple(shared),
-        dense_layers=m.dense_layers,
-        rope_theta=m.rope_theta,
-        norm_eps=m.norm_eps,
-        routed_scaling_factor=m.routed_scaling_factor,
-        init_std=m.init_std,
-        memory=None,
-        memory_at_input=False,
-    )
 
 
 def _solve(

@@ -95,7 +95,7 @@ def _with_iso(scale: Scale, value: str) -> Scale:
 
 def _with_ratio(scale: Scale, value: float) -> Scale:
     # Not at the top: the analysis reads this module too, and has no use for the allocation.
-    from engram_sweep.planning.allocation import experts_for, with_experts
+    from engram_sweep.planning.anchor import experts_for, with_experts
 
     return with_experts(scale, experts_for(scale, value))
 

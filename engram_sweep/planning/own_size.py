@@ -13,7 +13,8 @@ from typing import Any
 from engram_sweep.config.commented_yaml import Reasoned, commented, plain
 from engram_sweep.config.scale import Scale
 from engram_sweep.errors import UserError
-from engram_sweep.planning.allocation import allocate, experts_for, with_experts
+from engram_sweep.planning.allocation import allocate
+from engram_sweep.planning.anchor import experts_for, with_experts
 from engram_sweep.planning.axes import FLOPS_PER_ACTIVE
 from engram_sweep.planning.cost import GPUS, cost, price_of
 from engram_sweep.planning.own_geometry import (

@@ -1,67 +1,62 @@
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from engram_sweep.launch import dry_run
-from engram_sweep.planning.plan import make_plan
+from engram_sweep.launch.executors import slurm
+from engram_sweep.launch.executors.protocol import Refused
+from engram_sweep.launch.executors.slurm import SlurmExecutor, SlurmScheduler, chunks
+from engram_sweep.launch.executors.slurm_script import request_of
 from tests.examples import scale
-from tests.launch.conftest import sbatch_options
-
-pytestmark = pytest.mark.usefixtures("without_slurm")
 
 
-def test_keys_reach_the_script(tmp_path: Path) -> None:
-    user = tmp_path / "engram-sweep" / "cluster.yaml"
-    user.parent.mkdir()
-    user.write_text(
-        "partition: gpu\naccount: lab\nqos: long\nconstraint: ib\ngpu_type: h100\ngpus_per_node: "
-        "4\ncpus_per_task: 6\n"
-        "mem_gb: 1.5\nsignal_seconds: 300\nsbatch: [--exclusive, --mail-type=END]\nsrun: "
-        "[--container-image=lab.sqsh]\n"
-        "setup: [module load cuda, export A='b c']\ncontainer: apptainer exec --nv "
-        "lab.sif\npython: python3.11\n"
-    )
-    launch = {
-        "gpu": "h100",
-        "gpus": 8,
-        "parallel": 3,
-        "timeout_minutes": 90,
-        "slurm": {"partition": "low"},
-    }
-    text = (dry_run.write(make_plan(scale(launch=launch)), tmp_path, {}) / "array-0.sh").read_text()
-    asked = sbatch_options(text)
-    wanted = {
-        "partition": "low",
-        "account": "lab",
-        "qos": "long",
-        "constraint": "ib",
-        "gpus-per-node": "h100:4",
-        "nodes": "2",
-        "ntasks-per-node": "4",
-        "cpus-per-task": "6",
-        "mem": "1536M",
-        "signal": "USR2@300",
-        "time": "90",
-        "exclusive": "",
-        "mail-type": "END",
-        "array": "0-11%3",
-        "job-name": "engram-example",
-    }
-    assert wanted.items() <= asked.items()
-    assert "wckey" not in asked
-    lines = text.splitlines()
-    runs = next(line for line in lines if line.startswith("RUNS=("))
-    assert re.fullmatch(r"RUNS=\((\w{32} ){11}\w{32}\)", runs)
-    assert lines.index("module load cuda") < lines.index("export A='b c'") < lines.index(runs)
-    given = rf"' {tmp_path}/example \w{{32}} "
-    assert re.search(given + r'"\$\{RUNS\[\$\{SLURM_ARRAY_TASK_ID:-0\}\]\}"$', lines[-1])
-    command = next(line for line in lines if line.startswith("srun "))
-    assert "--kill-on-bad-exit=1" in command
-    assert (
-        "--container-image=lab.sqsh apptainer exec --nv lab.sif python3.11 -u -P -c 'import os"
-        in command
-    )
-    assert "--cpus-per-task=6" in command
+@given(st.integers(1, 40), st.integers(1, 40))
+def test_chunks_hold_every_folder_once_and_in_order(count: int, size: int) -> None:
+    folders = [Path(str(number)) for number in range(count)]
+    found = chunks(folders, size)
+    assert [folder for chunk in found for folder in chunk] == folders
+    assert all(len(chunk) == size for chunk in found[:-1])
+    assert 1 <= len(found[-1]) <= size
+
+
+@pytest.mark.usefixtures("without_slurm")
+def test_without_clients_the_line_says_what_would_work() -> None:
+    missing = SlurmScheduler().what_is_missing(scale())
+    assert missing is not None
+    assert "no SLURM (" in missing
+    assert "DRY_RUN=1 make sweep SCALE=example" in missing
+
+
+@pytest.mark.usefixtures("without_slurm")
+def test_a_refused_submission_leaves_no_links_into_run_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(script: Path) -> str:
+        assert "#SBATCH" in script.read_text()
+        raise Refused("no such partition")
+
+    class Nothing:
+        answering = True
+
+        def __getattr__(self, name: str):
+            return lambda *words, **options: []
+
+    monkeypatch.setattr(slurm, "sbatch", refuse)
+    monkeypatch.setattr(slurm, "max_array_size", lambda: 100)
+    monkeypatch.setattr(slurm, "QUEUE", Nothing())
+    monkeypatch.setattr(slurm, "LOOKS_FOR_ORPHANS", 1)
+    monkeypatch.setattr(slurm.time, "sleep", lambda seconds: None)
+    example = scale()
+    resources = SlurmScheduler().resources(example)
+    code = tmp_path / "example" / "code" / "snapshot"
+    executor = SlurmExecutor(request_of(example, resources, code), tmp_path / "example" / "jobs")
+    folders = [tmp_path / "example" / "runs" / (name * 32) for name in "ab"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    with pytest.raises(Refused, match="no such partition"):
+        executor.submit(folders)
+    assert [path for folder in folders for path in folder.glob("job/*")] == []
+    assert list((tmp_path / "example" / "jobs").iterdir()) == []
