@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS = 2
 """Time between two looks of `status --watch`."""
+MAX_IDLE_LOOKS = 3
+"""`status --watch` ends if nothing ran so many times: between two attempts nothing does once."""
 
 
 def register(commands) -> None:
@@ -24,7 +26,7 @@ def register(commands) -> None:
     how.add_argument(
         "--watch",
         action="store_true",
-        help="until all are finished; when piped, one line per change",
+        help="until all are finished or nothing runs; when piped, one line per change",
     )
 
 
@@ -35,6 +37,7 @@ def register_cancel(commands) -> None:
 
 
 def _status(options: argparse.Namespace) -> int:
+    from engram_sweep.launch.forecast import curve_so_far, seconds_to_end
     from engram_sweep.launch.status import Survey, counts
 
     plan = plan_of(options)
@@ -44,7 +47,14 @@ def _status(options: argparse.Namespace) -> int:
     statuses = survey.poll(settle=True)
     if options.json:
         rows = [status.row() for status in statuses]
-        print(json.dumps({"scale": plan.scale.name, "counts": counts(statuses), "runs": rows}))
+        data = {
+            "scale": plan.scale.name,
+            "counts": counts(statuses),
+            "runs": rows,
+            "curve": [point.row() for point in curve_so_far(statuses)],
+            "seconds_left": seconds_to_end(statuses),
+        }
+        print(json.dumps(data))
     else:
         from engram_sweep.cli import status_view
 
@@ -53,17 +63,28 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _watch(survey: Survey) -> int:
+    """Show a sweep until all runs are finished or nothing runs; return 1 if a run has failed."""
     from engram_sweep.cli import status_view
+    from engram_sweep.cli.watch_view import Watch
 
-    with status_view.Watch(survey.plan) as watch:
+    idle, scale = 0, survey.plan.scale
+    with Watch(survey.plan) as watch:
         while True:
             statuses = survey.poll()
             watch.update(statuses)
-            if all(status.finished for status in statuses):
+            left = sum(not status.finished for status in statuses)
+            idle = 0 if any(status.live for status in statuses) else idle + 1
+            if not left or idle == MAX_IDLE_LOOKS:
                 break
             time.sleep(WATCH_SECONDS)
-    status_view.print_outcome(survey.plan.scale.name, statuses, trained=watch.updates > 1)
-    return 0
+    status_view.print_outcome(scale.name, statuses, trained=watch.updates > 1)
+    if left:
+        changes = "".join(f" --set {change}" for change in scale.changes)
+        print(
+            f"nothing runs or waits in a queue; engram-sweep sweep {scale.name}{changes} trains "
+            f"the {left} runs that are left"
+        )
+    return int(any(status.state == "failed" for status in statuses))
 
 
 def _cancel(options: argparse.Namespace) -> int:

@@ -1,19 +1,15 @@
-"""What a person reads on the terminal: the status, a running sweep. Plain lines when piped."""
+"""What a person reads of a sweep's runs: their status, its outcome, a learning-rate check."""
 
 from __future__ import annotations
 
-import time
-from datetime import timedelta
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from engram_sweep.cli.curve_view import curve_columns, duration, sentences, shown_points
 from engram_sweep.cli.plan_view import console
-from engram_sweep.cli.tables import Column, print_table
+from engram_sweep.cli.tables import Column, is_ascii, print_table
 from engram_sweep.config.scale import Scale
+from engram_sweep.launch.forecast import curve_so_far
 from engram_sweep.launch.status import RunStatus, counts
-from engram_sweep.planning.plan import Plan
 from engram_sweep.search.learning_rate import Trial, best
 
 _COLOURS = {
@@ -47,9 +43,10 @@ def print_status(scale: str, statuses: list[RunStatus]) -> None:
         Column("state", [Text(s.state, style=_COLOURS[s.state]) for s in listed], right=False),
         Column("step", [f"{s.step}/{s.steps}" if s.step is not None else "" for s in listed], 4),
         Column("tokens/s", [f"{speed:,.0f}" if speed else "" for speed in speeds], rank=5),
-        Column("time left", [_duration(s.seconds_left) for s in listed], rank=1),
+        Column("time left", [duration(s.seconds_left) for s in listed], rank=1),
+        Column("train loss", [f"{s.train_loss:.3f}" if s.train_loss else "" for s in listed], 2),
         Column("validation loss", [f"{loss:.4f}" if loss is not None else "" for loss in losses]),
-        Column("reason", [Text(_reason(s)) for s in listed], right=False, folds=True),
+        Column("reason", [Text(reason(s)) for s in listed], right=False, folds=True),
     )
     out = console()
     print_table(out, f"{scale}: {_summary(statuses)}", columns)
@@ -58,16 +55,22 @@ def print_status(scale: str, statuses: list[RunStatus]) -> None:
             f"{len(statuses) - len(listed)} runs that are {', '.join(ORDINARY)} are not listed; "
             "--json has them"
         )
+    print_curve(statuses)
     for s in [s for s in statuses if s.state == "failed" and s.failure and s.failure["log"]][
         :MAX_LOGS
     ]:
-        out.print(f"{s.run.run_id[:8]} {_label(s)}, last lines:", highlight=False)
+        out.print(f"{s.run.run_id[:8]} {label(s)}, last lines:", highlight=False)
         for line in s.failure["log"] if s.failure else ():
             out.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _duration(seconds: float | None) -> str:
-    return "" if seconds is None else str(timedelta(seconds=round(seconds)))
+def print_curve(statuses: list[RunStatus]) -> None:
+    """Print the curve as far as it is known, the best rho so far, and when the sweep ends."""
+    out = console()
+    if points := shown_points(curve_so_far(statuses)):
+        print_table(out, "the curve so far", curve_columns(points, is_ascii(out)))
+    for sentence in sentences(statuses):
+        out.print(sentence, highlight=False)
 
 
 def print_outcome(scale: str, statuses: list[RunStatus], trained: bool) -> None:
@@ -78,7 +81,7 @@ def print_outcome(scale: str, statuses: list[RunStatus], trained: bool) -> None:
         return
     console().print(f"{scale}: {_summary(statuses)}")
     for s in failed:
-        print(f"  {s.state}: {s.run.run_id[:8]} {_label(s)}: {_reason(s)}")
+        print(f"  {s.state}: {s.run.run_id[:8]} {label(s)}: {reason(s)}")
 
 
 def print_trials(scale: Scale, trials: list[Trial]) -> None:
@@ -107,11 +110,12 @@ def print_trials(scale: Scale, trials: list[Trial]) -> None:
             )
 
 
-def _label(s: RunStatus) -> str:
+def label(s: RunStatus) -> str:
+    """Return what a run is called: arm, rho and seed."""
     return f"{s.run.spec.arm} rho {s.run.spec.rho:.3f} seed {s.run.spec.seed}"
 
 
-def _reason(s: RunStatus) -> str:
+def reason(s: RunStatus) -> str:
     """Return why a run waits, or how its last attempt failed; empty if all is well."""
     if s.waiting:
         return f"waits: {s.waiting}"
@@ -121,66 +125,3 @@ def _reason(s: RunStatus) -> str:
 def _summary(statuses: list[RunStatus]) -> str:
     parts = [f"{n} {state}" for state, n in counts(statuses).items() if n]
     return f"{', '.join(parts)} of {len(statuses)} runs"
-
-
-class Watch:
-    """A live view of a running sweep; plain lines when piped.
-
-    A bar for the sweep, and one for each running run.
-    """
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.updates = 0
-        screen = Console(stderr=True)
-        self.live = screen.is_terminal
-        name, note = TextColumn("{task.description}"), TextColumn("{task.fields[note]}")
-        self.bars = Progress(
-            name, BarColumn(), note, TimeElapsedColumn(), console=screen, disable=not self.live
-        )
-        self.tasks: dict[str, TaskID] = {}
-        self.states: dict[str, str] = {}
-        self.started = time.monotonic()
-
-    def __enter__(self) -> Watch:
-        self.bars.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bars.stop()
-
-    def update(self, statuses: list[RunStatus]) -> None:
-        """Show how the runs stand."""
-        self.updates += 1
-        if self.live:
-            self._draw(statuses)
-            return
-        for s in statuses:
-            shown = f"{s.state} {s.waiting or ''}"
-            if self.states.get(s.run.run_id, "planned ") != shown:
-                loss = f" validation loss {s.validation_loss:.4f}" if s.finished else ""
-                reason = f" ({_reason(s)})" if _reason(s) else ""
-                elapsed = time.monotonic() - self.started
-                print(f"[{elapsed:6.1f} s] {_label(s)} {s.state}{loss}{reason}", flush=True)
-            self.states[s.run.run_id] = shown
-
-    def _draw(self, statuses: list[RunStatus]) -> None:
-        done = sum(s.finished for s in statuses)
-        note = f"{done}/{len(statuses)} runs"
-        if "" not in self.tasks:
-            self.tasks[""] = self.bars.add_task(
-                f"sweep {self.plan.scale.name}", total=len(statuses), note=note
-            )
-        self.bars.update(self.tasks[""], completed=done, note=note)
-        for s in statuses:
-            key = s.run.run_id
-            if s.state == "running":
-                if key not in self.tasks:
-                    self.tasks[key] = self.bars.add_task(f"  {_label(s)}", total=s.steps, note="")
-                speed = (
-                    f"{s.tokens_per_second:,.0f} tokens/s" if s.tokens_per_second else "starting"
-                )
-                speed += f", {_duration(s.seconds_left)} left" if s.seconds_left is not None else ""
-                self.bars.update(self.tasks[key], completed=s.step or 0, note=speed)
-            elif key in self.tasks:
-                self.bars.remove_task(self.tasks.pop(key))

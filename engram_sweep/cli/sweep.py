@@ -52,6 +52,7 @@ def _rerun_failed(options: argparse.Namespace) -> int:
 
 def _launch(plan: Plan, options: argparse.Namespace, only: set[str] | None) -> int:
     from engram_sweep.cli import status_view
+    from engram_sweep.cli.watch_view import Watch
     from engram_sweep.launch.driver_lock import process_started
     from engram_sweep.launch.sweep import sweep
 
@@ -59,7 +60,7 @@ def _launch(plan: Plan, options: argparse.Namespace, only: set[str] | None) -> i
     if options.dry_run:
         return _dry_run(plan, options)
     _check_price(plan, options, only)
-    with status_view.Watch(plan) as watch:
+    with Watch(plan) as watch:
         statuses = sweep(
             plan,
             options.results,

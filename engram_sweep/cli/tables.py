@@ -51,16 +51,7 @@ def print_table(console: Console, title: str, columns: Sequence[Column]) -> None
     """
     filled = [column for column in columns if any(map(_plain, column.cells))]
     shown = filled if not console.is_terminal else fitting(filled, console.width)
-    table = Table(title=title, title_justify="left")
-    for column in shown:
-        table.add_column(
-            column.name,
-            justify="right" if column.right else "left",
-            no_wrap=not column.folds,
-            overflow="fold",
-        )
-    for row in zip(*(column.cells for column in shown), strict=True):
-        table.add_row(*row)
+    table = table_of(title, shown)
     needed = sum(column.width for column in shown) + 1
     width = console.width
     # A table that is too wide is wrapped by the terminal: rich would cut its cells.
@@ -73,6 +64,31 @@ def print_table(console: Console, title: str, columns: Sequence[Column]) -> None
             "pipe or --json has them",
             highlight=False,
         )
+
+
+def table_of(title: str, columns: Sequence[Column]) -> Table:
+    """Return a table of all these columns.
+
+    Args:
+        title: above the table; empty for none.
+        columns: of equally many cells.
+    """
+    table = Table(title=title or None, title_justify="left")
+    for column in columns:
+        table.add_column(
+            column.name,
+            justify="right" if column.right else "left",
+            no_wrap=not column.folds,
+            overflow="fold",
+        )
+    for row in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*row)
+    return table
+
+
+def is_ascii(console: Console) -> bool:
+    """Return whether a terminal takes ASCII letters only."""
+    return not console.encoding.startswith("utf")
 
 
 def fitting(columns: Sequence[Column], width: int) -> list[Column]:

@@ -27,6 +27,7 @@ def register(commands) -> None:
 
 def _tune(options: argparse.Namespace) -> int:
     from engram_sweep.cli import status_view
+    from engram_sweep.cli.watch_view import Watch
     from engram_sweep.search.learning_rate import trial_plan, tune
 
     scale = scale_of(options)
@@ -35,7 +36,7 @@ def _tune(options: argparse.Namespace) -> int:
     first = trial_plan(scale, scale.training.learning_rate)
     check_corpus(scale, options)
     _check_price(first, options)
-    with status_view.Watch(first) as watch:
+    with Watch(first) as watch:
         trials = tune(
             scale, options.results, options.trials, watch.update, options.executor, options.corpus
         )

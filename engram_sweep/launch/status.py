@@ -30,13 +30,15 @@ class RunStatus:
     step: int | None = None
     steps: int | None = None
     tokens_per_second: float | None = None
+    train_loss: float | None = None
+    """Of a running run: nats/token, mean over its last hundredth."""
     failure: Failure | None = None
     job: Job | None = None
     """The job last submitted for it, if it is not finished."""
     live: bool = False
     """Whether a job or a worker of any driver is at it: it is not to be submitted."""
     waiting: str | None = None
-    """Why its queue lets it wait, if that needs attention."""
+    """Why its queue lets it wait, if it says so."""
 
     @property
     def seconds_left(self) -> float | None:
@@ -71,6 +73,7 @@ class RunStatus:
             "seed": self.run.spec.seed,
             "state": self.state,
             "validation_loss": loss if loss == loss else None,
+            "train_loss": self.train_loss,
             "step": self.step,
             "steps": self.steps,
             "tokens_per_second": self.tokens_per_second,
@@ -173,9 +176,15 @@ class Survey:
             state = _state_by_files(folder, job, failure)
         if state == "running" or folder.is_held():
             progress = folder.progress()
-            step, speed = progress.get("step", 0), progress.get("tokens_per_second")
             return RunStatus(
-                run, "running", step=step, steps=steps, tokens_per_second=speed, job=job, live=True
+                run,
+                "running",
+                step=progress.get("step", 0),
+                steps=steps,
+                tokens_per_second=progress.get("tokens_per_second"),
+                train_loss=progress.get("train_loss"),
+                job=job,
+                live=True,
             )
         if failure is not None and failure["kind"] == FailureKind.PREEMPTED:
             step = folder.checkpoint_step()

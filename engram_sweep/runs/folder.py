@@ -139,10 +139,11 @@ class RunFolder:
             os.close(handle)
 
     def progress(self) -> dict[str, Any]:
-        """Step, tokens_per_second and seconds of the attempt, as far as they are known."""
+        """Return step, train_loss, tokens_per_second, seconds of the attempt, as far as known."""
         read = read_json(self.path / "progress.json")
         found: dict[str, Any] = {}
-        for name, kind in (("step", int), ("tokens_per_second", float), ("seconds", float)):
+        kinds = {"step": int, "train_loss": float, "tokens_per_second": float, "seconds": float}
+        for name, kind in kinds.items():
             one = checked_fields(read, **{name: kind})
             if one is not None and one[name] >= 0:
                 found[name] = one[name]

@@ -3,8 +3,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from engram_sweep.cli.main import main
 from engram_sweep.launch.status import STATES
-from tests.conftest import call
+from tests.conftest import SWEEPS, call
 
 
 def test_status_json(smoke_results: Path) -> None:
@@ -17,3 +20,25 @@ def test_watching_a_finished_sweep_prints_a_line_per_run_and_ends(smoke_results:
     watched = call("status", "smoke", "--results", smoke_results, "--watch")
     assert watched.returncode == 0, watched.stderr
     assert watched.stdout.count(" done validation loss ") == 6
+
+
+def test_the_curve_so_far_is_in_the_json(smoke_results: Path) -> None:
+    status = json.loads(call("status", "smoke", "--results", smoke_results, "--json").stdout)
+    assert [(point["rho"], point["done"], point["runs"]) for point in status["curve"]] == [
+        (1.0, 2, 2),
+        (0.6, 2, 2),
+        (0.0, 2, 2),
+    ]
+    assert status["seconds_left"] is None
+
+
+def test_watching_what_nobody_trains_says_so_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("engram_sweep.cli.status.WATCH_SECONDS", 0)
+    words = ["--results", str(tmp_path), "--sweeps", str(SWEEPS), "--set", "sweep.seeds=[7]"]
+    assert main(["status", "smoke", "--watch", *words]) == 0
+    assert capsys.readouterr().out == (
+        "smoke: 3 planned of 3 runs\nnothing runs or waits in a queue; engram-sweep sweep smoke "
+        "--set sweep.seeds=[7] trains the 3 runs that are left\n"
+    )

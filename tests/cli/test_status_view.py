@@ -43,19 +43,6 @@ def test_of_many_runs_those_that_need_no_look_are_counted(
     assert text.count(failed.run.run_id[:8]) == 2
 
 
-def test_a_piped_watch_prints_changes_only(
-    failed_and_planned: list[RunStatus], smoke_plan: Plan, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = smoke_plan.runs[0]
-    with status_view.Watch(smoke_plan) as watch:
-        for state in ("planned", "running", "running", "done"):
-            watch.update([RunStatus(run, state, validation_loss=1.25)])
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2
-    assert lines[0].endswith(f"seed {run.spec.seed} running")
-    assert lines[1].endswith("done validation loss 1.2500")
-
-
 def test_a_sweep_with_nothing_to_do_says_so(
     smoke_plan: Plan, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,3 +51,22 @@ def test_a_sweep_with_nothing_to_do_says_so(
     assert capsys.readouterr().out == "smoke: nothing to do, 6 done of 6 runs\n"
     status_view.print_outcome("smoke", done, trained=True)
     assert capsys.readouterr().out == "smoke: 6 done of 6 runs\n"
+
+
+def test_the_curve_so_far_stands_below_the_runs(
+    smoke_plan: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, *others = smoke_plan.runs
+    statuses = [
+        RunStatus(first, "done", validation_loss=2.0),
+        RunStatus(second, "running", step=1, steps=16, tokens_per_second=1e4, train_loss=3.25),
+        *(RunStatus(run, "planned") for run in others),
+    ]
+    status_view.print_status("smoke", statuses)
+    text = capsys.readouterr().out
+    assert "3.250" in text
+    assert "the curve so far" in text
+    assert f"best so far: {first.spec.arm} at rho {first.spec.rho:.3f}, 2.0000" in text
+    assert "to the end of the sweep" in text
+    status_view.print_status("smoke", statuses[1:])
+    assert "the curve so far" not in capsys.readouterr().out, "there is no loss yet"

@@ -55,7 +55,7 @@ class Queue(Protocol):
         ...
 
     def reason_of(self, job: Job) -> str | None:
-        """Return why a job waits, if that needs attention; None if it is only a matter of time."""
+        """Return why a job waits, None if the queue does not say."""
         ...
 
     def jobs_of(self, home: Path) -> list[Job]:

@@ -81,7 +81,7 @@ def failure_of(job: Job | None) -> str | None:
 
 
 def reason_of(job: Job | None) -> str | None:
-    """Return why a job waits in its queue, if that needs attention."""
+    """Return why a job waits in its queue, None if that does not say."""
     if job is None or job.executor not in SCHEDULERS:
         return None
     return SCHEDULERS[job.executor].queue.reason_of(job)

@@ -56,8 +56,13 @@ _ENDED = {
     "TIMEOUT": FailureKind.TIMED_OUT,
 }
 """The kind of failure that a final state of SLURM means; None if it means only an end."""
-_ORDINARY = frozenset({"None", "Priority", "Resources", "Dependency", "JobArrayTaskLimit"})
-"""Reasons to wait that need nobody's attention."""
+_ORDINARY = {
+    "Priority": "others come first",
+    "Resources": "no free nodes yet",
+    "Dependency": "an array of this sweep has to end first",
+    "JobArrayTaskLimit": "as many run side by side as launch.parallel allows",
+}
+"""Reasons to wait that need nobody's attention, in words; others are SLURM's own words."""
 
 
 @dataclass(frozen=True)
@@ -135,11 +140,12 @@ class Squeue:
         return _ENDED.get(seen.state) if seen else None
 
     def reason_of(self, job: Job) -> str | None:
-        """Return why SLURM lets a job wait, if that needs attention, e.g. PartitionTimeLimit."""
+        """Return why SLURM lets a job wait, e.g. PartitionTimeLimit; None if it does not say."""
         seen = self._answer.get(job.id)
-        if seen is None or seen.state not in _QUEUED or seen.reason in _ORDINARY:
+        if seen is None or seen.state not in _QUEUED or seen.reason in ("", "None"):
             return None
-        return seen.reason
+        words = _ORDINARY.get(seen.reason)
+        return f"{seen.reason} ({words})" if words else seen.reason
 
     def cancel(self, jobs: Sequence[Job], force: bool = False) -> None:
         """Take jobs off the queue or stop them.

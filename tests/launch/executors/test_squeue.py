@@ -122,7 +122,8 @@ def test_s7_why_a_job_waits(clients: Clients) -> None:
     queue, jobs = Squeue(), [job(number) for number in range(1, 6)]
     queue.states(jobs)
     assert [queue.reason_of(each) for each in jobs] == [
-        "PartitionTimeLimit", None, None, "(ReqNodeNotAvail, UnavailableNodes:a\\x1b[1m)", None,
+        "PartitionTimeLimit", "Priority (others come first)", None,
+        "(ReqNodeNotAvail, UnavailableNodes:a\\x1b[1m)", None,
     ]  # fmt: skip
 
 
