@@ -139,6 +139,7 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
     from engram_sweep.corpus.shards import unchanged
     from engram_sweep.training.checkpoints import Checkpoints
     from engram_sweep.training.touched_rows import rows_touched, table_rows
+    from engram_sweep.training.trackers import Tracking
     from engram_sweep.training.train import train
 
     torch.set_num_threads(order.threads)
@@ -161,6 +162,7 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
         progress_bar=inline and sys.stderr.isatty(),
         keep_weights=here.path if order.keep_weights else None,
         placement=order.placement,
+        tracking=Tracking(order.trackers, home_of(here.path)),
     )
     if place.rank:
         return

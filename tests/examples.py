@@ -95,6 +95,7 @@ def work_order(run: PlannedRun, shards: Path, devices: int = 1, **changes: Any) 
         "retries": {"preempted": 3},
         "group_readable": False,
         "placement": Placement(shards=devices),
+        "trackers": ("tensorboard",),
         "spec": run.spec,
     }
     return WorkOrder(**values | changes)

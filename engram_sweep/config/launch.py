@@ -84,6 +84,18 @@ class Launch(Section):
     """Where n-gram tables and their optimizer states lie: on the GPUs, or in their host's memory.
 
     For tables larger than the GPUs of a run; without GPUs both are the same memory."""
+    trackers: Annotated[
+        tuple[Literal["tensorboard", "wandb", "trackio"], ...], Field(strict=False)
+    ] = ("tensorboard",)
+    """Where curves of training go beside each run's CSV log; `engram-sweep logs` opens them.
+
+    `wandb` and `trackio` have to be installed. Both write to this machine only; WANDB_MODE=online
+    sends as it trains. A tracker that fails is one line in the run's log."""
+    notify: Annotated[str, Field(min_length=1)] | None = None
+    """A line for `sh`, run when the sweep ends or breaks off, and at its first failed run.
+
+    The process that runs `sweep` runs it; ENGRAM_SWEEP_EVENT, _SCALE, _REASON and others say what
+    happened (docs/watching.md). Its failure is one line and harms nothing."""
     slurm: Slurm = Slurm()
     """What SLURM is asked for; the user's own `cluster.yaml` gives what is left out here."""
 

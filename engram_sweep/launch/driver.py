@@ -57,6 +57,7 @@ class Driver:
         timeout_minutes: when the executor stops a worker.
         watch: called with the state of all runs at every poll.
         lay_out: makes a run's folder again, if somebody deleted it in mid-sweep.
+        gave_up: called with a run that failed and does not start again in this sweep.
     """
 
     survey: Survey
@@ -66,6 +67,7 @@ class Driver:
     timeout_minutes: float
     watch: Callable[[list[RunStatus]], None] = lambda statuses: None
     lay_out: Callable[[PlannedRun], None] = lambda run: None
+    gave_up: Callable[[RunStatus], None] = lambda status: None
     own: list[Job] = field(default_factory=list)
     """Jobs that this driver submitted."""
     watched: dict[str, _Watched] = field(default_factory=dict)
@@ -198,6 +200,7 @@ class Driver:
         )
         if stuck or self.tries[run_id, kind] > tries_allowed(self.retries.model_dump(), kind):
             self.given_up.add(run_id)
+            self.gave_up(status)
 
     def _vanished(self, status: RunStatus, folder: RunFolder, watched: _Watched) -> RunStatus:
         """Note the failure of a worker that could not: killed, or its node with it."""

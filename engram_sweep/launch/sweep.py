@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from engram_sweep.config.launch import Launch
 from engram_sweep.corpus.shards import load, prepare, stamp
 from engram_sweep.errors import UserError
 from engram_sweep.launch.driver import Driver
 from engram_sweep.launch.executors.protocol import Resources
 from engram_sweep.launch.executors.registry import choose
 from engram_sweep.launch.jobs import now
+from engram_sweep.launch.notice import Notice
 from engram_sweep.launch.status import RunStatus, Survey, folder_of
 from engram_sweep.own_folders import (
     SHOWN,
@@ -73,6 +77,8 @@ def sweep(
     chosen = choose(launch, executor)
     if todo and (missing := chosen.what_is_missing(plan.scale)) is not None:
         raise UserError(missing)
+    if todo:
+        _check_trackers(launch)
     if corpus is None and launch.corpus_path is not None:
         corpus = Path(launch.corpus_path)
     # Many small workers side by side beat few with many threads each; set before torch is imported
@@ -97,6 +103,7 @@ def sweep(
         if resources is not None:
             start = chosen.start(plan.scale, resources, results / plan.scale.name)
             parallel = chosen.max_concurrent(launch)
+            notice = Notice(launch.notify, plan.scale.name, results / plan.scale.name)
             driver = Driver(
                 survey,
                 start,
@@ -105,10 +112,16 @@ def sweep(
                 launch.timeout_minutes,
                 watch,
                 lay_out=lambda run: _lay_out(results, orders[run.run_id]),
+                gave_up=notice.failed,
                 given_up=others,
                 since=since,
             )
-            statuses = driver.run()
+            try:
+                statuses = driver.run()
+            except (OSError, UserError) as error:
+                notice.stopped(error)
+                raise
+            notice.ended([s for s in statuses if s.run.run_id not in others])
             # Another driver may have started with another version of the YAML meanwhile; the
             # report that follows this sweep is of this one.
             write_members(plan.scale.name, members, results, plan.scale.changes)
@@ -119,6 +132,20 @@ def sweep(
         raise UserError(
             f"{results}: expected a results folder with room to write: {error}"
         ) from None
+
+
+def _check_trackers(launch: Launch) -> None:
+    """Refuse trackers whose package is not installed.
+
+    Raises:
+        UserError: one is not.
+    """
+    for name in launch.trackers:
+        if importlib.util.find_spec(name) is None:
+            raise UserError(
+                f"launch.trackers: {name} is not installed; "
+                f"{sys.executable} -m pip install {name} installs it"
+            )
 
 
 def check_path(results: Path) -> None:
@@ -229,6 +256,7 @@ def _work_orders(
             retries=launch.retries.model_dump(),
             group_readable=plan.scale.results.group_readable,
             placement=placement,
+            trackers=launch.trackers,
             spec=run.spec,
         )
         for run in (status.run for status in todo)

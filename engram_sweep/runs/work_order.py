@@ -50,6 +50,8 @@ class WorkOrder:
     """Whether the group may read what the worker writes."""
     placement: Placement
     """How the run lies on its processes."""
+    trackers: tuple[str, ...]
+    """`launch.trackers`: where its curves go beside the CSV log."""
     spec: RunSpec
 
     @property
@@ -90,7 +92,7 @@ def read_work_order(folder: Path) -> WorkOrder:
     path = folder / FILE_NAME
     if (data := read_json(path)) is None:
         raise ValueError(f"{path}: expected a work order, got none")
-    order = from_json(WorkOrder, _with_placement(data))
+    order = from_json(WorkOrder, _with_later_keys(data))
     if order.placement.processes != order.processes:
         raise ValueError(
             f"{path}: placement: expected {order.processes} processes (nodes x devices), got "
@@ -105,10 +107,11 @@ def read_work_order(folder: Path) -> WorkOrder:
     return order
 
 
-def _with_placement(data: Any) -> Any:
-    """Return the data of an order with a placement: orders of before there was one have none."""
-    if not isinstance(data, dict) or "placement" in data:
+def _with_later_keys(data: Any) -> Any:
+    """Return the data of an order with the keys that orders of earlier versions have not."""
+    if not isinstance(data, dict):
         return data
     sizes = data.get("nodes"), data.get("devices")
     processes = math.prod(size for size in sizes if isinstance(size, int))
-    return data | {"placement": asdict(Placement(shards=max(1, processes)))}
+    placement = asdict(Placement(shards=max(1, processes)))
+    return {"placement": placement, "trackers": ["tensorboard"], **data}

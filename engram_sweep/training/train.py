@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning import Trainer
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.utils.data import DataLoader
 
@@ -33,6 +33,7 @@ from engram_sweep.training.lightning_module import Diverged, RunModule
 from engram_sweep.training.observed import Progress
 from engram_sweep.training.run_state import RunState
 from engram_sweep.training.signals import Interrupted, StopFlag
+from engram_sweep.training.trackers import OLD, Tracking, trackers
 from engram_sweep.training.weights import FILE_NAME, save_weights
 
 
@@ -69,13 +70,14 @@ def train(
     progress_bar: bool = False,
     keep_weights: Path | None = None,
     placement: Placement | None = None,
+    tracking: Tracking | None = None,
 ) -> RunResult:
     """Train one run and validate it on the whole held-out set.
 
     Args:
         spec: the run.
         shards: its tokens.
-        logs: folder for the CSV and TensorBoard logs; those of an earlier attempt are replaced.
+        logs: folder for the CSV log and those of trackers; an earlier attempt's are replaced.
         report: called with the progress about a hundred times.
         checkpoints: where to save, and what to go on from; the result is the same, bit for bit on
             the CPU.
@@ -85,6 +87,7 @@ def train(
         keep_weights: folder for the final weights; None keeps none. Those of a diverged run are
             nobody's.
         placement: how the run lies on its processes; cut over all of them if left out.
+        tracking: where curves go beside the CSV log; to TensorBoard's if left out.
 
     Returns:
         Its result; a diverged run is one. Every rank has it.
@@ -116,12 +119,9 @@ def train(
         batches.at,
     )
     if place.rank == 0:
-        for old in ("csv", "tb"):
+        for old in OLD:
             shutil.rmtree(logs / old, ignore_errors=True)
-    loggers: list[Logger] = [
-        CSVLogger(logs, name="", version="csv"),
-        TensorBoardLogger(logs, name="", version="tb"),
-    ]
+    tracked = trackers(tracking or Tracking(), logs, spec)
     trainer = Trainer(
         accelerator="gpu" if torch.cuda.is_available() else "cpu",
         devices=place.devices,
@@ -130,7 +130,7 @@ def train(
         plugins=[place.environment()],
         precision="bf16-mixed" if spec.training.precision == "bf16" else "32-true",
         max_epochs=1,
-        logger=loggers,
+        logger=[CSVLogger(logs, name="", version="csv"), *tracked],
         default_root_dir=logs,
         enable_checkpointing=False,
         enable_progress_bar=progress_bar,

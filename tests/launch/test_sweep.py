@@ -71,3 +71,11 @@ def test_a_vocabulary_that_was_not_planned_is_refused(tmp_path: Path, key: str) 
     with pytest.raises(UserError, match=says):
         sweep(plan, tmp_path / "results", lambda statuses: None, corpus=tmp_path / "own")
     assert not (tmp_path / "results").exists()
+
+
+def test_a_tracker_that_is_not_installed_is_one_line(one_run: Plan, tmp_path: Path) -> None:
+    launch = one_run.scale.launch.model_copy(update={"trackers": ("tensorboard", "trackio")})
+    scale = one_run.scale.model_copy(update={"launch": launch})
+    with pytest.raises(UserError, match=r"launch\.trackers: trackio is not installed; "):
+        sweep(Plan(scale, one_run.runs), tmp_path, lambda statuses: None, "inline")
+    assert not (tmp_path / "smoke").exists()
