@@ -1,1 +1,1 @@
-"""The commands that analysis adds to `engram-sweep`: fit, report, power."""
+"""The commands that analysis adds to `engram-sweep`: fit, report, power, init and register."""

@@ -114,6 +114,7 @@ def run_report(options: argparse.Namespace) -> int:
     Raises:
         UserError: the options or the table of runs make no sense, or the folder cannot be written.
     """
+    from analysis.report.registered_plan import registered_sentence
     from analysis.report.write import write_sweep_report
     from analysis.report.write_joint import write_joint_report
     from analysis.report.write_slots import write_slots_report
@@ -126,18 +127,26 @@ def run_report(options: argparse.Namespace) -> int:
     name, changes = name_of(options.scale), changes_of(options)
     table, folder = read_runs(name, options.results, changes), options.results / name
     called = _called(name, changes)
+    kept = registered_sentence(name, options.results, changes, table, options.level, options.delta)
     if has_table_sizes(table):
         slots = analyse_slots(table, called, options.level)
-        print("\n".join(write_slots_report(slots, folder, called)))
-        print(folder / "report.html")
+        print("\n".join(write_slots_report(slots, folder, called, kept)))
+        _print_end(kept, folder)
         return 0
     joint = analyse(table, called, options.level, options.delta)
     if joint.alone:
-        print(write_sweep_report(joint.sweeps[0], folder, called).sentence)
+        print(write_sweep_report(joint.sweeps[0], folder, called, kept).sentence)
     else:
-        print("\n".join(write_joint_report(joint, folder, called)))
-    print(folder / "report.html")
+        print("\n".join(write_joint_report(joint, folder, called, kept)))
+    _print_end(kept, folder)
     return 0
+
+
+def _print_end(kept: str | None, folder: Path) -> None:
+    """Print whether a registered plan was kept, and where the page lies."""
+    if kept:
+        print(kept)
+    print(folder / "report.html")
 
 
 def _asked_table(options: argparse.Namespace) -> tuple[pd.DataFrame, str]:

@@ -61,9 +61,17 @@ class Runs:
     together: pd.DataFrame
     failed: pd.DataFrame
     """Those without a loss."""
+    registered: str | None = None
+    """Whether a registered plan was kept, in words; None if none was registered."""
 
 
-def sweep_page(result: SweepAnalysis, verdict: StatedVerdict, name: str, svg: str) -> str:
+def sweep_page(
+    result: SweepAnalysis,
+    verdict: StatedVerdict,
+    name: str,
+    svg: str,
+    registered: str | None = None,
+) -> str:
     """Return the page of one sweep as text.
 
     Args:
@@ -71,10 +79,11 @@ def sweep_page(result: SweepAnalysis, verdict: StatedVerdict, name: str, svg: st
         verdict: its word and sentence.
         name: what the sweep is called.
         svg: the picture, a whole SVG file.
+        registered: whether a registered plan was kept, in words.
     """
     literature = [html for one in LITERATURE_SECTIONS for html in one.html(result, name)]
     curve = curve_html(result, verdict, name, svg)
-    return document(name, [*curve, *literature, *runs_html([result], name)])
+    return document(name, [*curve, *literature, *runs_html([result], name, registered)])
 
 
 def curve_html(result: SweepAnalysis, verdict: StatedVerdict, name: str, svg: str) -> list[str]:
@@ -87,11 +96,13 @@ def curve_html(result: SweepAnalysis, verdict: StatedVerdict, name: str, svg: st
     ]
 
 
-def runs_html(results: Sequence[SweepAnalysis], name: str) -> list[str]:
+def runs_html(
+    results: Sequence[SweepAnalysis], name: str, registered: str | None = None
+) -> list[str]:
     """Return `RUN_SECTIONS` of all curves together."""
     by_curve = tuple(map(_all_runs, results))
     failed = _once(pd.concat([one.sweep.failed for one in results], ignore_index=True))
-    runs = Runs(by_curve, _once(pd.concat(by_curve, ignore_index=True)), failed)
+    runs = Runs(by_curve, _once(pd.concat(by_curve, ignore_index=True)), failed, registered)
     return run_sections(runs, name)
 
 
@@ -305,6 +316,10 @@ LITERATURE_SECTIONS: list[Section[SweepAnalysis]] = [
 """Sections of the page of one sweep; a page of several conditions has none."""
 
 RUN_SECTIONS: list[Section[Runs]] = [
+    Section(
+        "The registered plan",
+        lambda runs, name: f"<p>{escape(runs.registered)}</p>" if runs.registered else None,
+    ),
     Section(
         "Ledger",
         lambda runs, name: _built(runs),

@@ -14,7 +14,13 @@ from analysis.slots.slots_analysis import SlotsAnalysis
 from engram_sweep.planning.arms import ARMS
 
 
-def slots_page(result: SlotsAnalysis, sentences: Sequence[str], name: str, svg: str) -> str:
+def slots_page(
+    result: SlotsAnalysis,
+    sentences: Sequence[str],
+    name: str,
+    svg: str,
+    registered: str | None = None,
+) -> str:
     """Return the page of a sweep over table sizes as text.
 
     Args:
@@ -22,6 +28,7 @@ def slots_page(result: SlotsAnalysis, sentences: Sequence[str], name: str, svg: 
         sentences: what it shows.
         name: what the sweep is called.
         svg: the picture, a whole SVG file.
+        registered: whether a registered plan was kept, in words.
     """
     runs = result.runs
     frames = [frame for frame in (runs.sized, runs.beside, runs.failed, runs.repeats) if len(frame)]
@@ -30,7 +37,7 @@ def slots_page(result: SlotsAnalysis, sentences: Sequence[str], name: str, svg: 
         f'<p class="verdict">{"<br>".join(map(escape, sentences))}</p>',
         figure(svg, " ".join(sentences)),
         *(html for one in SLOT_SECTIONS for html in one.html(result, name)),
-        *run_sections(Runs((every,), every, runs.failed), name),
+        *run_sections(Runs((every,), every, runs.failed, registered), name),
     ]
     return document(name, body, "Loss over the table size")
 

@@ -37,13 +37,16 @@ def write_report(
     return result, write_sweep_report(result, folder, name)
 
 
-def write_sweep_report(result: SweepAnalysis, folder: Path, name: str) -> StatedVerdict:
+def write_sweep_report(
+    result: SweepAnalysis, folder: Path, name: str, registered: str | None = None
+) -> StatedVerdict:
     """Write the report of an analysed sweep.
 
     Args:
         result: the sweep.
         folder: where to write; it must exist.
         name: what the sweep is called.
+        registered: whether a registered plan was kept, in words.
 
     Raises:
         UserError: the folder cannot be written.
@@ -56,7 +59,7 @@ def write_sweep_report(result: SweepAnalysis, folder: Path, name: str) -> Stated
             folder / "summary.parquet", lambda path: per_rho(result).to_parquet(path, index=False)
         )
         svg = (folder / "loss_vs_rho.svg").read_text(encoding="utf-8")
-        html = sweep_page(result, verdict, name, svg)
+        html = sweep_page(result, verdict, name, svg, registered)
         write_atomically(
             folder / "report.html", lambda path: path.write_text(html, encoding="utf-8") and None
         )

@@ -22,7 +22,9 @@ from analysis.scaling.law import ScalingFit
 from engram_sweep.atomic_files import write_atomically
 
 
-def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[str]:
+def write_joint_report(
+    joint: JointAnalysis, folder: Path, name: str, registered: str | None = None
+) -> list[str]:
     """Write figures, summary.parquet and report.html.
 
     optimum_over_axes is drawn if an axis varies, one_law if a law over all losses is in play.
@@ -31,6 +33,7 @@ def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[st
         joint: analysed conditions.
         folder: where to write; it must exist.
         name: what the sweep is called.
+        registered: whether a registered plan was kept, in words.
 
     Returns:
         What the conditions say, each by itself and together, one sentence or more a line.
@@ -69,7 +72,7 @@ def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[st
     for label, one, verdict in zip(joint.labels, joint.sweeps, verdicts, strict=True):
         picture = style.render(loss_vs_rho.loss_vs_rho(one, label), "svg").decode()
         body += [f"<h1>{escape(label)}</h1>", *curve_html(one, verdict, label, picture)]
-    html = page.document(name, [*body, *runs_html(joint.sweeps, name)])
+    html = page.document(name, [*body, *runs_html(joint.sweeps, name, registered)])
     # All is computed before the first file is written: an error leaves nothing half-done.
     with writing(folder):
         for file, figure in pictures.items():

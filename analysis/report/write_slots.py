@@ -12,13 +12,16 @@ from analysis.slots.slots_analysis import SlotsAnalysis
 from engram_sweep.atomic_files import write_atomically
 
 
-def write_slots_report(result: SlotsAnalysis, folder: Path, name: str) -> list[str]:
+def write_slots_report(
+    result: SlotsAnalysis, folder: Path, name: str, registered: str | None = None
+) -> list[str]:
     """Write loss_vs_slots.png, .pdf and .svg, summary.parquet and report.html.
 
     Args:
         result: the analysed sweep.
         folder: where to write; it must exist.
         name: what the sweep is called.
+        registered: whether a registered plan was kept, in words.
 
     Returns:
         What it shows, one sentence or more a line.
@@ -29,7 +32,7 @@ def write_slots_report(result: SlotsAnalysis, folder: Path, name: str) -> list[s
     sentences = state_slots(result)
     picture = loss_vs_slots(result, f"Loss over the table size, {name}")
     svg = style.render(picture, "svg").decode()
-    html = slots_page(result, sentences, name, svg)
+    html = slots_page(result, sentences, name, svg, registered)
     # All is computed before the first file is written: an error leaves nothing half-done.
     with writing(folder):
         style.save(picture, folder, "loss_vs_slots")

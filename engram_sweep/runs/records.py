@@ -88,19 +88,26 @@ def write_members(
     Raises:
         OSError: the folder cannot be written.
     """
-    path, members = _members_file(scale, results, changes), {"runs": sorted(run_ids)}
+    path, members = note_file("sweep", scale, results, changes), {"runs": sorted(run_ids)}
     if changes:
         members["set"] = sorted(changes)
     if read_json(path) != members:
         write_json(path, members)
 
 
-def _members_file(scale: str, results: Path, changes: Collection[str]) -> Path:
-    """Return the note of a sweep's members: `sweep.json`, or one by the digest of its changes."""
+def note_file(kind: str, scale: str, results: Path, changes: Collection[str]) -> Path:
+    """Return where a note of a sweep lies: `<kind>.json`, or one by the digest of its changes.
+
+    Args:
+        kind: what is noted, e.g. `sweep` for its members.
+        scale: its name.
+        results: results folder.
+        changes: its `--set`, as `Scale.changes` has it.
+    """
     if not changes:
-        return results / scale / "sweep.json"
+        return results / scale / f"{kind}.json"
     digest = xxhash.xxh3_64_hexdigest(canonical_json(sorted(changes)).encode())
-    return results / scale / f"sweep-{digest}.json"
+    return results / scale / f"{kind}-{digest}.json"
 
 
 def read_runs(
@@ -166,7 +173,7 @@ def _members(scale: str, results: Path, changes: Collection[str]) -> set[str] | 
     Raises:
         UserError: the sweep was trained with other changes only.
     """
-    members = read_fields(_members_file(scale, results, changes), runs=list)
+    members = read_fields(note_file("sweep", scale, results, changes), runs=list)
     if members:
         return {name for name in members["runs"] if isinstance(name, str)}
     notes = sorted((results / scale).glob("sweep-*.json"))

@@ -1,0 +1,47 @@
+"""`engram-sweep register`: write down a plan and how it will be judged, before its first run."""
+
+from __future__ import annotations
+
+import argparse
+
+from analysis.levels import DELTA, LEVEL
+from engram_sweep.cli.options import add_command, plan_of, positive
+
+
+def register_register(commands) -> None:
+    """Add `register` to the command line."""
+    from analysis.report.registered_plan import STOPPING_RULE
+
+    summary = "write down plan, tests, delta and stopping rule before the first run"
+    command = add_command(commands, "register", summary, _register)
+    command.add_argument(
+        "--level", type=float, default=LEVEL, help=f"coverage of intervals (default: {LEVEL})"
+    )
+    command.add_argument(
+        "--delta",
+        type=positive,
+        default=DELTA,
+        help=f"nats/token that count as near-optimal (default: {DELTA})",
+    )
+    command.add_argument(
+        "--stopping-rule",
+        default=STOPPING_RULE,
+        metavar="TEXT",
+        help=f"when training ends (default: {STOPPING_RULE})",
+    )
+    command.add_argument(
+        "--late", action="store_true", help="although runs are finished; the file names them"
+    )
+
+
+def _register(options: argparse.Namespace) -> int:
+    from analysis.report.registered_plan import content_of, register
+    from engram_sweep.atomic_files import read_fields
+
+    plan = plan_of(options)
+    content = content_of(plan, options.results, options.level, options.delta, options.stopping_rule)
+    path = register(content, options.results, options.late)
+    file = read_fields(path, digest=str, at=str) or {}
+    print(f"{path}: {len(plan.runs)} runs registered at {file.get('at')}")
+    print(f"digest {file.get('digest')}; put it where it cannot be changed, e.g. into a commit")
+    return 0
