@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan rehearse status cancel rerun-failed report tune power doctor publish keys notebooks lab test test-gpu lint bench coverage chaos clean
+.PHONY: sweep plan rehearse status cancel rerun-failed report register logs tune power doctor publish keys docs check-readme notebooks lab test test-gpu lint bench coverage chaos clean
 
 # Further options of a command, e.g. make plan ARGS='--set training.tokens=1e9 --gpu h200'; values without blanks.
 ARGS ?=
@@ -16,7 +16,7 @@ SET = $(filter --set=%,$(subst --set ,--set=,$(ARGS)))
 sweep: $(BIN)/.ready
 	@$(RUN) sweep $(SCALE) $(ARGS); code=$$?; case $$code$(filter-out 0,$(DRY_RUN)) in 0|1) $(RUN) report $(SCALE) $(SET) || code=$$?;; esac; exit $$code
 
-plan rehearse status cancel rerun-failed report tune power doctor: $(BIN)/.ready
+plan rehearse status cancel rerun-failed report register logs tune power doctor: $(BIN)/.ready
 	@$(RUN) $@ $(SCALE) $(ARGS)
 
 # The table and the picture that we stand behind, of the full sweep; the README shows those of tiny.
@@ -26,10 +26,20 @@ publish: $(BIN)/.ready
 	@$(RUN) export $(SCALE) results/published/$(SCALE).parquet
 	@cp results/$(SCALE)/loss_vs_rho.png results/published/$(SCALE).png
 
-# The key reference and the JSON schema for editors, from the classes that check a scale.
+# The references and the JSON schema for editors, from the code that they describe.
 keys: $(BIN)/.ready
 	@$(RUN) keys --markdown > docs/keys.md
 	@$(RUN) keys --schema > sweeps/schema.json
+	@$(BIN)/python -m tests.docs.reference
+
+# The pages of docs/ as a site in site/; a link or an anchor that leads nowhere is an error.
+docs: $(BIN)/.ready
+	$(BIN)/pip install --quiet -c constraints.txt --group docs
+	$(BIN)/zensical build --strict
+
+# Recomputes the figures of README and docs from the published tables; ARGS=--write puts them in.
+check-readme: $(BIN)/.ready
+	$(BIN)/python -m tests.docs.figures $(ARGS)
 
 # Executes the notebooks on the results of SCALE, the one about several sweeps on those of SCALES, and writes them back.
 SCALES ?= $(SCALE)

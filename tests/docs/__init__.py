@@ -1,0 +1,1 @@
+"""What README and docs say: figures recomputed, commands run, links followed."""
