@@ -35,7 +35,7 @@ def curve_columns(points: Sequence[Point], ascii_only: bool = False) -> list[Col
         Column("done", [f"{len(p.losses)}/{p.planned}" for p in points], rank=1),
         Column("mean loss", ["" if p.mean is None else f"{p.mean:.4f}" for p in points]),
         Column("above best", [_above(p, best.get(p.condition)) for p in points], rank=1),
-        Column("", [_plot(p, ends, ascii_only) for p in points], rank=2, right=False),
+        Column("plot", [_plot(p, ends, ascii_only) for p in points], rank=2, right=False),
     ]
 
 

@@ -100,14 +100,27 @@ def print_trials(scale: Scale, trials: list[Trial]) -> None:
         f"{scale.training.learning_rate:g})"
     )
     print_table(out, title, columns)
+    rates = [trial.learning_rate for trial in trials]
+    own = next(trial for trial in trials if trial.learning_rate == scale.training.learning_rate)
     for rho, winner in winners.items():
-        own = next(trial for trial in trials if trial.learning_rate == scale.training.learning_rate)
         if winner:
             gap = own.losses[rho] - winner.losses[rho]
             out.print(
                 f"rho {rho:g}: best at {winner.learning_rate:g}, {gap:.4f} nats/token below the "
                 "scale's own rate"
             )
+            if winner.learning_rate in (min(rates), max(rates)):
+                out.print(
+                    f"rho {rho:g}: that is an edge of the rates tried, the best may lie beyond; "
+                    "--trials tries more"
+                )
+    moe, hybrid = realised
+    if (first := winners[moe]) and (second := winners[hybrid]):
+        out.print(
+            f"rho {hybrid:g} gains {own.losses[moe] - own.losses[hybrid]:.4f} nats/token over rho "
+            f"{moe:g} at the scale's own rate, {first.losses[moe] - second.losses[hybrid]:.4f} at "
+            "each one's best: fair is what makes no difference (one seed each)"
+        )
 
 
 def label(s: RunStatus) -> str:
