@@ -19,7 +19,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engram_sweep.job_environment import place_of, rank_of, requeue
+from engram_sweep.job_environment import end_peers, place_of, rank_of, requeue
 from engram_sweep.own_folders import private_files
 from engram_sweep.runs.failures import FailureKind, NodeError, kind_of, lost_peer, tries_allowed
 from engram_sweep.runs.folder import Busy, RunFolder, home_of
@@ -45,7 +45,7 @@ def run(folder: str, inline: bool = False) -> None:
 
     Raises:
         SystemExit: one worker of several failed or found the run taken: srun then ends the others,
-            who would wait.
+            who would wait; without SLURM a worker that failed does.
     """
     here = RunFolder(Path(folder))
     # Inline, the driver's process goes on after the run, so its signals stay its own.
@@ -97,11 +97,12 @@ def _attempt(here: RunFolder, rank: int, several: bool, stop: StopFlag, inline: 
     except Exception as error:
         traceback.print_exc()
         sys.stderr.flush()
-        kind = kind_of(error)
-        if lost_peer(error):
+        kind, peer = kind_of(error), lost_peer(error)
+        message = f"{type(error).__name__}: {error}".splitlines()[0]
+        if peer is not None:
+            message = f"{peer} ({message})"
             # The peer may be about to say why it went.
             time.sleep(PATIENCE_SECONDS)
-        message = f"{type(error).__name__}: {error}".splitlines()[0]
     # A full disk takes no last words either; the driver then finds a worker that vanished.
     with suppress(OSError):
         # When one rank fails, the others fail at the next thing they do together: the first to
@@ -111,6 +112,7 @@ def _attempt(here: RunFolder, rank: int, several: bool, stop: StopFlag, inline: 
         if rank == 0:
             here.end_attempt(kind, seconds(), here.checkpoint_step())
     if several:
+        end_peers()
         sys.exit(1)
 
 
