@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
 from engram_sweep.job_environment import end_peers, place_of, rank_of, requeue
@@ -66,6 +67,17 @@ def run(folder: str, inline: bool = False) -> None:
         print(f"run {here.run_id} is already being trained by another worker", file=sys.stderr)
         if several:
             sys.exit(1)
+
+
+def preload(home: Path) -> None:
+    """Import all that training needs, for processes that are forked to train.
+
+    Args:
+        home: `<results>/<scale>` of their runs.
+    """
+    _keep_compiled_code(home, 1)
+    import_module("engram_sweep.training.touched_rows")
+    import_module("engram_sweep.training.train")
 
 
 def _standing(here: RunFolder, inline: bool) -> tuple[int, bool]:
@@ -134,7 +146,7 @@ def _stopped(here: RunFolder, message: str, seconds: float) -> None:
 
 def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline: bool) -> None:
     order = here.read_work_order()
-    _keep_compiled_code(here, order.threads)
+    _keep_compiled_code(home_of(here.path), order.threads)
     # torch takes seconds to import; a worker that finds its run done or taken does not pay for it.
     import torch
 
@@ -201,15 +213,15 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
         checkpoints.clear()
 
 
-def _keep_compiled_code(here: RunFolder, threads: int) -> None:
+def _keep_compiled_code(home: Path, threads: int) -> None:
     """Let all runs of a sweep share what torch compiles, below a folder that is the user's own.
 
     Torch's own choice, which it makes when it is imported, is a path in /tmp that everybody knows,
     and what lies there is executed.
 
     Args:
-        here: the run folder.
+        home: `<results>/<scale>`.
         threads: of this worker. With one, C++ is compiled by this process, not by a pool.
     """
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home_of(here.path) / "compiled"))
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home / "compiled"))
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(threads))
