@@ -64,7 +64,7 @@ chaos: $(BIN)/.ready
 	$(BIN)/python -m tests.chaos --faults $(N)
 
 # Against a peer, installed beside; never part of the tests. ARGS=--gpu times steps on a CUDA device, and nothing else.
-KEPT := train_step along_rho tables sweep_overhead
+KEPT := train_step step_parts along_rho tables sweep_overhead
 PRINTED := checks offload sharded_step
 bench: $(BIN)/.ready
 	$(BIN)/pip install --quiet -c constraints.txt -r benchmarks/requirements.txt

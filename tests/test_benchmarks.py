@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import along_rho, results, sweep_overhead, tables, train_step
+from benchmarks import along_rho, results, step_parts, sweep_overhead, tables, train_step
 from benchmarks.steps import over, tiny_along_rho
 from engram_sweep.model.ngrams import NgramRows
 
@@ -52,6 +52,19 @@ def test_the_demo_s_way_looks_up_the_same_rows() -> None:
     assert (tables.numpy_rows(tokens.numpy(), rows) == rows(tokens).numpy()).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("bmm", "matrix products"),
+        ("_scaled_dot_product_flash_attention_for_cpu_backward", "attention"),
+        ("index_select", "moves"),
+        ("add_", "numbers"),
+    ],
+)
+def test_an_operation_has_a_kind(name: str, kind: str) -> None:
+    assert step_parts.kind_of(name) == kind
+
+
 def test_one_figure_is_put_over_another() -> None:
     rows = over({"a": 0.003, "b": 0.002}, "a", "b")
     assert [row["unit"] for row in rows] == ["ms of CPU", "ms of CPU", "x"]
@@ -78,12 +91,14 @@ def test_steps_on_a_gpu_need_one(
 def test_every_benchmark_that_is_kept_runs(capsys: pytest.CaptureFixture[str]) -> None:
     tables.main(["--steps", "1", "--times", "2"])
     along_rho.main(["--steps", "1"])
+    step_parts.main(["--steps", "1", "--rho", "0"])
     sweep_overhead.main(["--runs", "1", "--steps", "1", "--timed", "1"])
     said = capsys.readouterr().out
     for wanted in (
         "adam, 2 x the rows over adam",
         "the demo's way over ours",
         "rho 0.75 over rho 1",
+        "autograd, dispatcher, Python",
         "forked, all over steps",
     ):
         assert wanted in said

@@ -33,7 +33,7 @@ from tests.conftest import prepare
 from engram_sweep.training.train import train
 from tests.training.test_options import spec
 torch.set_num_threads(1)
-asked = spec({"routed_experts": int(sys.argv[3])}, {"compile": "on"}, steps=6)
+asked = spec({}, {"compile": "on"}, steps=6)
 shards = load(prepare(asked.corpus, Path(sys.argv[1])))
 result = train(asked, shards, Path(sys.argv[2]))
 print(result.window_losses, result.device)
@@ -85,10 +85,10 @@ def test_other_numbers_of_experts_are_not_compiled_again() -> None:
     compiler_is_missing() is not None, reason=f"{compiler_is_missing()} for torch.compile"
 )
 def test_bits_do_not_depend_on_who_compiled_first(tmp_path: Path) -> None:
-    """Folders of compiled code: filled by this run, read by it, filled by another point of rho."""
+    """Two folders of compiled code, filled one by one, and one of them read again."""
     said = [
         subprocess.run(
-            [sys.executable, "-c", LEARN, tmp_path, tmp_path / f"logs{i}", str(experts)],
+            [sys.executable, "-c", LEARN, tmp_path, tmp_path / f"logs{i}"],
             cwd=ROOT,
             env={
                 **os.environ,
@@ -99,10 +99,8 @@ def test_bits_do_not_depend_on_who_compiled_first(tmp_path: Path) -> None:
             text=True,
             check=True,
         ).stdout
-        for i, (folder, experts) in enumerate((("a", 12), ("a", 12), ("b", 9), ("b", 12)))
+        for i, folder in enumerate(("a", "b", "b"))
     ]
     assert said[0].endswith(", compiled\n")
-    assert said[0] == said[1] == said[3] != said[2]
-    # The other point's code served: nothing was compiled for this one.
-    count = {folder: len(list((tmp_path / folder).rglob("*.so"))) for folder in ("a", "b")}
-    assert count["a"] == count["b"] > 3
+    assert len(set(said)) == 1
+    assert len(list((tmp_path / "a").rglob("*.so"))) > 3

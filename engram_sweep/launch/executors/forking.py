@@ -23,7 +23,7 @@ import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from submitit.core.utils import JobPaths
 from submitit.local.local import Controller
@@ -132,26 +132,31 @@ def serve(home: str, channel_number: int) -> None:
     gc.freeze()
     # Nobody waits for controllers.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    for line in channel.makefile(encoding="utf8"):
-        if not os.fork():
-            _control(json.loads(line), channel)
-            return
+    controller = None
+    with channel, channel.makefile(encoding="utf8") as requests:
+        for line in requests:
+            if os.fork():
+                continue
+            try:
+                controller = _control(**json.loads(line))
+            finally:
+                # Not before it can be found, or the run would seem to have vanished.
+                answer = os.getpid() if controller else ""
+                channel.sendall(f"{answer}\n".encode())
+            break
+    if controller is not None:
+        controller.run()
 
 
-def _control(request: dict[str, Any], channel: socket.socket) -> None:
-    """Be submitit's controller."""
+def _control(files: str, words: list[str], environment: dict[str, str]) -> _Controller:
+    """Turn this process into submitit's controller of a run."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.clear()
-    os.environ.update(request["environment"])
-    files = Path(request["files"])
-    _write_to(files / "controller.err", 2)
-    appear_as([*CONTROLLER, str(files)])
-    controller = _Controller(files, request["words"])
-    # Not before it can be found, or the run would seem to have vanished.
-    channel.sendall(f"{os.getpid()}\n".encode())
-    channel.close()
-    controller.run()
+    os.environ.update(environment)
+    _write_to(Path(files) / "controller.err", 2)
+    appear_as([*CONTROLLER, files])
+    return _Controller(Path(files), words)
 
 
 def _write_to(path: Path, descriptor: int) -> None:
