@@ -109,4 +109,4 @@ def test_the_script_of_the_paper_s_dry_run_starts_its_twin(
         order = folder.read_work_order()
         assert (order.nodes, order.devices) == (2, 2)
         assert (order.placement.replicas, order.placement.shards) == (2, 2)
-    assert set(read_runs("10B-twin", results).world_size) == {4}
+    assert set(read_runs("10B-twin", results, plan.scale.changes).world_size) == {4}
