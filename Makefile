@@ -73,16 +73,20 @@ N ?= 200
 chaos: $(BIN)/.ready
 	$(BIN)/python -m tests.chaos --faults $(N)
 
-# Against a peer, installed beside; never part of the tests.
+# Against a peer, installed beside; never part of the tests. ARGS=--gpu times steps on a CUDA device, and nothing else.
+KEPT := train_step step_parts along_rho tables sweep_overhead
+PRINTED := checks offload sharded_step
 bench: $(BIN)/.ready
 	$(BIN)/pip install --quiet -c constraints.txt -r benchmarks/requirements.txt
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.train_step --keep
+ifneq (,$(filter --gpu,$(ARGS)))
+	$(BIN)/python -m benchmarks.train_step --keep $(ARGS)
+else
+	for name in $(KEPT); do OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$name --keep || exit; done
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/commands.py
 	$(BIN)/python -m benchmarks.data_prepare
 	$(BIN)/python -m benchmarks.many_runs
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.checks
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.offload
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.sharded_step
+	for name in $(PRINTED); do OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.$$name || exit; done
+endif
 
 # torch first: by itself, from the pins, it is the CPU build where there is one.
 $(BIN)/.ready: pyproject.toml constraints.txt

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.steps import Stepper, medians, windows_of
-from benchmarks.table_adam import with_tables
+from benchmarks.tables import with_tables
 from engram_sweep.config.scale import load_scale
 from engram_sweep.corpus.shards import Shards, load, prepare
 from engram_sweep.placement import Placement

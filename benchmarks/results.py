@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from engram_sweep.runs.provenance import code_state
-from engram_sweep.training.train import device_name
+from engram_sweep.training.train import device_name, processor_name
 
 HERE = Path(__file__).resolve().parent
 FILE = HERE / "results.parquet"
@@ -27,7 +27,7 @@ def keep(command: str, rows: list[dict[str, str | float]]) -> None:
     new = pd.DataFrame(rows).assign(
         command=command,
         commit=commit[:9] + (" with changes" if changed else ""),
-        machine=device_name(compiled=False),
+        machine=device_name(compiled=False) if "--gpu" in command else processor_name(),
         day=datetime.now(UTC).date().isoformat(),
     )
     if FILE.exists():
@@ -36,6 +36,13 @@ def keep(command: str, rows: list[dict[str, str | float]]) -> None:
     new.to_parquet(FILE)
     before, _, rest = PAGE.read_text().partition(BEGIN)
     PAGE.write_text(f"{before}{BEGIN}\n{tables(new)}{END}{rest.partition(END)[2]}")
+
+
+def print_rows(rows: list[dict[str, str | float]]) -> None:
+    """Print figures as they are kept, a line each."""
+    for row in rows:
+        figure = shown(float(row["figure"]))
+        print(f"{row['case']:38s} {row['variant']:40s} {figure:>9s} {row['unit']}")
 
 
 def tables(figures: pd.DataFrame) -> str:

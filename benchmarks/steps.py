@@ -5,13 +5,16 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from engram_sweep.config.scale import load_scale
 from engram_sweep.corpus.shards import Shards
 from engram_sweep.corpus.windows import train_batch
 from engram_sweep.model.transformer import Transformer
+from engram_sweep.planning.plan import make_plan
 from engram_sweep.spec import RunSpec, TrainingSpec
 from engram_sweep.training.clipping import clip_
 from engram_sweep.training.lookups import Lookups
@@ -19,6 +22,15 @@ from engram_sweep.training.micro_batches import accumulate
 from engram_sweep.training.optimizers import make_optimizers, schedule_factor, set_learning_rates
 
 Clock = Callable[[], float]
+Row = dict[str, str | float]
+"""A figure: `case`, `variant`, `figure`, `unit`."""
+SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
+
+
+def tiny_along_rho() -> dict[float, RunSpec]:
+    """Return a run of sweeps/tiny.yaml at each of its rho, by the rho that it asks for."""
+    runs = make_plan(load_scale("tiny", SWEEPS)).runs
+    return {run.allocation.rho_asked: run.spec for run in reversed(runs)}
 
 
 class Stepper:
@@ -58,7 +70,7 @@ def windows_of(spec: RunSpec, shards: Shards, step: int) -> Tensor:
 
 
 def medians(
-    steps: Mapping[str, Callable[[int], None]],
+    steps: Mapping[str, Callable[[int], object]],
     count: int,
     unmeasured: int,
     clock: Clock = time.process_time,
@@ -79,3 +91,12 @@ def medians(
             if turn >= unmeasured:
                 seconds[name].append(clock() - began)
     return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def over(found: Mapping[str, float], name: str, base: str) -> list[Row]:
+    """Return rows of two medians in milliseconds, and of the first over the second."""
+    return [
+        {"variant": name, "figure": 1e3 * found[name], "unit": "ms of CPU"},
+        {"variant": base, "figure": 1e3 * found[base], "unit": "ms of CPU"},
+        {"variant": f"{name} over {base}", "figure": found[name] / found[base], "unit": "x"},
+    ]

@@ -1,13 +1,15 @@
 """Tokens per second of one training step on one CPU thread, beside a peer's.
 
     make bench
+    make bench ARGS=--gpu
 
 The peer is transformers' OLMoE of the same geometry: same width, blocks, heads, experts, top-k,
 vocabulary, window, batch, AdamW and clipping; it has no shared expert, so ours has none beside it.
 The other cases are sweeps/tiny.yaml along rho, and two blocks of sweeps/small.yaml's width. All
 variants of a case are timed in turn, step by step, in one process, in CPU time; figures are
 medians. "% of the machine" is the arithmetic of the steps over what matrix products of 1,024 x
-1,024 reach on the same core.
+1,024 reach on the same core. With --gpu all of it runs on a CUDA device under bf16 autocast, in
+wall time once the device is done, beside bf16 products of 8,192 x 8,192.
 """
 
 from __future__ import annotations
@@ -16,13 +18,12 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.results import keep, shown
-from benchmarks.steps import Stepper, medians
+from benchmarks.results import keep, print_rows
+from benchmarks.steps import SWEEPS, Clock, Stepper, medians
 from engram_sweep.config.scale import load_scale
 from engram_sweep.model.initialization import initialise
 from engram_sweep.model.transformer import Transformer
@@ -32,7 +33,6 @@ from engram_sweep.spec import Geometry, TrainingSpec
 from engram_sweep.training.compilation import compile_model
 from engram_sweep.training.lookups import WholeLookups
 
-SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
 RHO = (1.0, 0.5, 0.0)
 PEER = "transformers OLMoE"
 Step = Callable[[Tensor], None]
@@ -87,16 +87,17 @@ def cases(wanted: list[str]) -> list[Case]:
     return [case for case in found if any(case.name.startswith(word) for word in wanted)]
 
 
-def ours(case: Case, compiled: bool) -> Step:
+def ours(case: Case, compiled: bool, device: torch.device) -> Step:
     """Return a step as runs train it."""
     model = Transformer(case.geometry, torch.arange(case.geometry.vocab_size))
     initialise(model, 0)
+    model.to(device)
     if compiled:
         compile_model(model)
     return Stepper(model, WholeLookups(model), case.training)
 
 
-def peer(case: Case) -> Step:
+def peer(case: Case, device: torch.device) -> Step:
     """Return a step of transformers' OLMoE."""
     # Installed by `make bench` only.
     from transformers import (  # pyright: ignore[reportMissingImports]
@@ -118,7 +119,7 @@ def peer(case: Case) -> Step:
         eos_token_id=None,
     )
     config._experts_implementation = "grouped_mm"
-    model = OlmoeForCausalLM(config)
+    model = OlmoeForCausalLM(config).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
 
     def step(batch: Tensor) -> None:
@@ -131,25 +132,50 @@ def peer(case: Case) -> Step:
     return step
 
 
-def product_rate(size: int = 1024, times: int = 10) -> float:
-    """Return FLOP/s of this core's matrix products in float32, the best of some."""
-    a, b = torch.randn(size, size), torch.randn(size, size)
-    seconds = []
+def clock_of(device: torch.device) -> Clock:
+    """Return CPU time of this process, or wall time once a GPU has done what it was given."""
+    if device.type == "cpu":
+        return time.process_time
+
+    def wall() -> float:
+        torch.cuda.synchronize()
+        return time.perf_counter()
+
+    return wall
+
+
+def product_rate(device: torch.device, times: int = 10) -> float:
+    """Return FLOP/s of matrix products in the precision of the steps, the best of some."""
+    size, dtype = (1024, torch.float32) if device.type == "cpu" else (8192, torch.bfloat16)
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    clock, seconds = clock_of(device), []
     for _ in range(times):
-        began = time.process_time()
+        began = clock()
         torch.mm(a, b)
-        seconds.append(time.process_time() - began)
+        seconds.append(clock() - began)
     return 2 * size**3 / min(seconds)
 
 
-def figures(case: Case, steps: dict[str, Step], count: int) -> list[dict[str, str | float]]:
+def figures(
+    case: Case, steps: dict[str, Step], count: int, device: torch.device
+) -> list[dict[str, str | float]]:
     """Time the steps by turns and return what `results.keep` takes."""
-    batch = torch.randint(case.geometry.vocab_size, (case.windows, case.window + 1))
-    turns = {name: lambda turn, step=step: step(batch) for name, step in steps.items()}
-    found = medians(turns, count, unmeasured=2)
+    shape = (case.windows, case.window + 1)
+    batch = torch.randint(case.geometry.vocab_size, shape, device=device)
+    half = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+    def turn_of(step: Step) -> Callable[[int], None]:
+        def turn(_: int) -> None:
+            with half:
+                step(batch)
+
+        return turn
+
+    turns = {name: turn_of(step) for name, step in steps.items()}
+    found = medians(turns, count, unmeasured=2, clock=clock_of(device))
     speeds = {name: case.tokens / seconds for name, seconds in found.items()}
     per_token = ledger(case.geometry, case.window).flops_per_token
-    rate = product_rate()
+    rate = product_rate(device)
     rows: list[dict[str, str | float]] = []
     for name, speed in speeds.items():
         rows.append({"variant": name, "figure": speed, "unit": "tokens/s"})
@@ -173,25 +199,27 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--cases", nargs="+", default=["OLMoE", "tiny", "small"])
     parser.add_argument("--no-compile", action="store_true", help="eager steps only")
     parser.add_argument("--keep", action="store_true", help="into docs/performance.md")
+    parser.add_argument("--gpu", action="store_true", help="on a CUDA device")
     options = parser.parse_args(words)
+    if options.gpu and not torch.cuda.is_available():
+        parser.error("--gpu: expected a CUDA device, found none")
+    device = torch.device("cuda" if options.gpu else "cpu")
     torch.set_num_threads(1)
     torch.manual_seed(0)
     found = []
     for case in cases(options.cases):
         # Sizes that a graph has seen in another case would be symbols in it, and its code slower.
         torch.compiler.reset()
-        steps = {"eager": ours(case, compiled=False)}
+        steps = {"eager": ours(case, False, device)}
         if not options.no_compile:
-            steps["compiled"] = ours(case, compiled=True)
+            steps["compiled"] = ours(case, True, device)
         if case.name.startswith("OLMoE"):
-            steps[PEER] = peer(case)
-        rows = figures(case, steps, options.steps)
+            steps[PEER] = peer(case, device)
+        rows = figures(case, steps, options.steps, device)
         found += rows
-        for row in rows:
-            figure = shown(float(row["figure"]))
-            print(f"{row['case']:22s} {row['variant']:32s} {figure:>9s} {row['unit']}")
+        print_rows(rows)
     if options.keep:
-        keep("python -m benchmarks.train_step --keep", found)
+        keep("python -m benchmarks.train_step --keep" + " --gpu" * options.gpu, found)
 
 
 if __name__ == "__main__":

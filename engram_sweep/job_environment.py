@@ -7,8 +7,12 @@ a worker does not know who launched it.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engram_sweep.runs.work_order import WorkOrder
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 60
 """A SLURM client that has not answered for so long is given up."""
+PEERS_SECONDS = 5.0
+"""How long the other processes of a run that failed have to end by themselves."""
 FIRST_PORT, PORTS = 20_000, 20_000
 """Range of the ports at which the processes of a run on one machine meet."""
 
@@ -56,6 +62,36 @@ def place_of(order: WorkOrder) -> Place:
 def in_slurm() -> bool:
     """Return whether this process belongs to a SLURM job that our executor submitted."""
     return os.environ.get("SUBMITIT_EXECUTOR") == "slurm"
+
+
+def end_peers() -> None:
+    """Kill the other processes of this run, on one machine, that do not end by themselves.
+
+    As srun does in a SLURM job. submitit waits for all of them, and one that hangs would hold the
+    run until its time limit. It does nothing in a process that submitit did not start.
+    """
+    parent = os.getppid()
+    if in_slurm() or os.environ.get("SUBMITIT_LOCAL_JOB_ID") != str(parent):
+        return
+    deadline = time.monotonic() + PEERS_SECONDS
+    while (peers := _peers(parent)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for pid in peers:
+        # Not SIGTERM: a process that is stopped would get it when it goes on.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _peers(parent: int) -> list[int]:
+    """Return the other children of a process that have not ended."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            # Behind the name, which may hold anything: state, parent.
+            state, of = (entry / "stat").read_text().rpartition(") ")[2].split()[:2]
+            if int(of) == parent and state != "Z" and int(entry.name) != os.getpid():
+                found.append(int(entry.name))
+    return found
 
 
 def requeue() -> bool:

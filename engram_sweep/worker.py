@@ -17,9 +17,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 
-from engram_sweep.job_environment import place_of, rank_of, requeue
+from engram_sweep.job_environment import end_peers, place_of, rank_of, requeue
 from engram_sweep.own_folders import private_files
 from engram_sweep.runs.failures import FailureKind, NodeError, kind_of, lost_peer, tries_allowed
 from engram_sweep.runs.folder import Busy, RunFolder, home_of
@@ -45,7 +46,7 @@ def run(folder: str, inline: bool = False) -> None:
 
     Raises:
         SystemExit: one worker of several failed or found the run taken: srun then ends the others,
-            who would wait.
+            who would wait; without SLURM a worker that failed does.
     """
     here = RunFolder(Path(folder))
     # Inline, the driver's process goes on after the run, so its signals stay its own.
@@ -66,6 +67,17 @@ def run(folder: str, inline: bool = False) -> None:
         print(f"run {here.run_id} is already being trained by another worker", file=sys.stderr)
         if several:
             sys.exit(1)
+
+
+def preload(home: Path) -> None:
+    """Import all that training needs, for processes that are forked to train.
+
+    Args:
+        home: `<results>/<scale>` of their runs.
+    """
+    _keep_compiled_code(home, 1)
+    import_module("engram_sweep.training.touched_rows")
+    import_module("engram_sweep.training.train")
 
 
 def _standing(here: RunFolder, inline: bool) -> tuple[int, bool]:
@@ -97,11 +109,12 @@ def _attempt(here: RunFolder, rank: int, several: bool, stop: StopFlag, inline: 
     except Exception as error:
         traceback.print_exc()
         sys.stderr.flush()
-        kind = kind_of(error)
-        if lost_peer(error):
+        kind, peer = kind_of(error), lost_peer(error)
+        message = f"{type(error).__name__}: {error}".splitlines()[0]
+        if peer is not None:
+            message = f"{peer} ({message})"
             # The peer may be about to say why it went.
             time.sleep(PATIENCE_SECONDS)
-        message = f"{type(error).__name__}: {error}".splitlines()[0]
     # A full disk takes no last words either; the driver then finds a worker that vanished.
     with suppress(OSError):
         # When one rank fails, the others fail at the next thing they do together: the first to
@@ -111,6 +124,7 @@ def _attempt(here: RunFolder, rank: int, several: bool, stop: StopFlag, inline: 
         if rank == 0:
             here.end_attempt(kind, seconds(), here.checkpoint_step())
     if several:
+        end_peers()
         sys.exit(1)
 
 
@@ -132,7 +146,7 @@ def _stopped(here: RunFolder, message: str, seconds: float) -> None:
 
 def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline: bool) -> None:
     order = here.read_work_order()
-    _keep_compiled_code(here, order.threads)
+    _keep_compiled_code(home_of(here.path), order.threads)
     # torch takes seconds to import; a worker that finds its run done or taken does not pay for it.
     import torch
 
@@ -201,15 +215,15 @@ def _train(here: RunFolder, stop: StopFlag, seconds: Callable[[], float], inline
         checkpoints.clear()
 
 
-def _keep_compiled_code(here: RunFolder, threads: int) -> None:
+def _keep_compiled_code(home: Path, threads: int) -> None:
     """Let all runs of a sweep share what torch compiles, below a folder that is the user's own.
 
     Torch's own choice, which it makes when it is imported, is a path in /tmp that everybody knows,
     and what lies there is executed.
 
     Args:
-        here: the run folder.
+        home: `<results>/<scale>`.
         threads: of this worker. With one, C++ is compiled by this process, not by a pool.
     """
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home_of(here.path) / "compiled"))
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home / "compiled"))
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", str(threads))

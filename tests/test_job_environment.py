@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,25 @@ def test_what_slurm_refuses_is_printed(
     assert not requeue()
     said = capsys.readouterr().err
     assert "could not requeue job 17: Requested operation not permitted" in said
+
+
+CONTROLLER = """
+import os, subprocess, sys, time
+job = {"SUBMITIT_LOCAL_JOB_ID": str(os.getpid()) if sys.argv[1] == "ours" else "1"}
+work = "from engram_sweep import job_environment as job; job.PEERS_SECONDS = 0.2; job.end_peers()"
+stopped = subprocess.Popen(["sleep", "600"])
+os.kill(stopped.pid, 19)
+failed = subprocess.Popen([sys.executable, "-c", work], env={**os.environ, **job})
+code = failed.wait()
+time.sleep(0.2)
+print(code, stopped.poll())
+stopped.kill()
+"""
+"""A process in submitit's place, with one worker that is stopped and one that failed."""
+
+
+@pytest.mark.parametrize(("whose", "end"), [("ours", "0 -9"), ("another's", "0 None")])
+def test_a_worker_that_failed_kills_those_that_hang(whose: str, end: str) -> None:
+    words = [sys.executable, "-c", CONTROLLER, whose]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == end, done.stderr

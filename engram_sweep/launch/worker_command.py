@@ -14,7 +14,7 @@ from pathlib import Path
 
 from engram_sweep.runs.folder import home_of
 
-BOOTSTRAP = """\
+_OPEN = """\
 import os, sys
 home, code, run = sys.argv[1:]
 held = os.open(home, os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -24,11 +24,27 @@ if found.st_uid != os.geteuid() or found.st_mode & 0o022:
 sys.dont_write_bytecode = True
 if code:
     sys.path.insert(0, f"/proc/self/fd/{held}/code/{code}")
+"""
+BOOTSTRAP = (
+    _OPEN
+    + """\
 from engram_sweep.worker import run as train
 train(os.path.join(home, "runs", run))"""
+)
 """What `python -c` is given: it stands in the command, where nobody can change it.
 
 Beside `sys.path` the imports see the user's PYTHONPATH, but no file of the results folder."""
+
+
+SERVER_BOOTSTRAP = (
+    _OPEN
+    + """\
+from engram_sweep.launch.executors.forking import serve
+serve(home, int(run))"""
+)
+"""The same for a process that forks workers."""
+MAX_COMMAND = 16_384
+"""Bytes of a server's command line: those of its forks, which take its place, are shorter."""
 
 
 def worker_command(folder: Path, code: Path | None) -> list[str]:
@@ -53,6 +69,18 @@ def array_command(python: str, home: Path, code: Path) -> str:
     return f"{python} {shlex.join(_arguments(home, code))} {run}"
 
 
+def server_command(home: Path, code: Path, channel: int) -> list[str]:
+    """Return the words that start a process which forks workers of a sweep.
+
+    Args:
+        home: `<results>/<scale>`.
+        code: the snapshot in its `code/`.
+        channel: file descriptor of the socket over which it is asked to.
+    """
+    words = _arguments(home, code, SERVER_BOOTSTRAP)
+    return [sys.executable, *words, str(channel).ljust(MAX_COMMAND)]
+
+
 def runs_line(run_ids: list[str]) -> str:
     """Return the line of a batch script that says which task trains which run."""
     return f"RUNS=({' '.join(map(shlex.quote, run_ids))})"
@@ -69,6 +97,6 @@ def run_folder_of(words: list[str]) -> Path | None:
     return Path(words[at + 1]) / "runs" / words[at + 3]
 
 
-def _arguments(home: Path, code: Path | None) -> list[str]:
+def _arguments(home: Path, code: Path | None, bootstrap: str = BOOTSTRAP) -> list[str]:
     # -P: the working directory is mostly the very checkout that may change.
-    return ["-u", "-P", "-c", BOOTSTRAP, str(home.resolve()), code.name if code else ""]
+    return ["-u", "-P", "-c", bootstrap, str(home.resolve()), code.name if code else ""]

@@ -15,9 +15,11 @@ _NO_MEMORY = re.compile(
     re.IGNORECASE,
 )
 _NO_PEER = re.compile(
-    r"gloo|connection (was )?(closed|reset|refused)|socket (timeout|closed)|broken pipe|NCCL",
+    r"gloo|connection (was )?(closed|reset|refused)|socket (timeout|closed)|pair closure"
+    r"|broken pipe|NCCL",
     re.IGNORECASE,
 )
+_SILENT_PEER = re.compile("timed out|timeout", re.IGNORECASE)
 
 
 class FailureKind(StrEnum):
@@ -87,21 +89,26 @@ def kind_of(error: BaseException) -> FailureKind:
     if isinstance(error, SystemError) and _has_memory_limit():
         # An extension module that got no memory and did not say so.
         return FailureKind.OUT_OF_MEMORY
-    if isinstance(error, OSError) or lost_peer(error):
+    if isinstance(error, OSError) or lost_peer(error) is not None:
         return FailureKind.NODE
     return FailureKind.BAD_DATA if isinstance(error, ValueError) else FailureKind.BUG
 
 
-def lost_peer(error: BaseException) -> bool:
-    """Return whether another process of the run went away, or did not answer in time.
+def lost_peer(error: BaseException) -> str | None:
+    """Return what became of another process of the run, if that is why this one failed, else None.
 
     Example:
-        `lost_peer(RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer"))` is
-        True.
+        For `RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer")` it is
+        "another process of the run is gone".
     """
     # torch's own exceptions by name, as above; over gloo it raises no more than a RuntimeError.
     named = type(error).__name__ in ("DistBackendError", "DistNetworkError", "DistStoreError")
-    return named or (isinstance(error, RuntimeError) and _NO_PEER.search(str(error)) is not None)
+    text = str(error)
+    if not named and not (isinstance(error, RuntimeError) and _NO_PEER.search(text)):
+        return None
+    if _SILENT_PEER.search(text):
+        return "another process of the run did not answer in time"
+    return "another process of the run is gone"
 
 
 def speaks_of_memory(text: str) -> bool:

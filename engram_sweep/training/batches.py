@@ -20,6 +20,7 @@ class Batches(Dataset):
         self.spec, self.tokens = spec, tokens
         self.first = 0
         """Step at index 0."""
+        self._last: tuple[int, torch.Tensor] | None = None
         share = spec.training.batch_windows // place.ranks
         self.mine = slice(place.rank * share, (place.rank + 1) * share)
 
@@ -32,10 +33,16 @@ class Batches(Dataset):
         return self.at(self.first + index)
 
     def at(self, step: int) -> torch.Tensor:
-        """Return the windows (B, T + 1) of a step, counted from the start of the run."""
-        t = self.spec.training
-        batch = train_batch(self.tokens, self.spec.seed, step, t.batch_windows, t.window)
-        return torch.from_numpy(batch[self.mine])
+        """Return the windows (B, T + 1) of a step, counted from the start of the run.
+
+        Whoever asks for the last ones again gets the same tensor: look-ups are planned a step
+        ahead, and then the step wants its windows.
+        """
+        if self._last is None or self._last[0] != step:
+            t = self.spec.training
+            batch = train_batch(self.tokens, self.spec.seed, step, t.batch_windows, t.window)
+            self._last = step, torch.from_numpy(batch[self.mine])
+        return self._last[1]
 
 
 class HeldOut(IterableDataset):

@@ -71,7 +71,6 @@ class RunModule(LightningModule):
         memory = spec.geometry.memory
         self.compression = compression if memory and memory.compress_tokenizer else None
         self.model, self.cuts, self.lookups = assemble(spec, self.compression, placement, layout)
-        # A step's windows are gathered from the text once more to be planned ahead.
         self.windows = windows if self.lookups.plans_ahead else None
         tables = {id(table) for table in self.model.tables()}
         self.dense = [p for p in self.model.parameters() if id(p) not in tables]

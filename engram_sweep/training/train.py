@@ -243,12 +243,13 @@ def device_name(compiled: bool) -> str:
     Vector instructions choose torch's kernels, and wider ones add numbers in another order; so do
     compiled blocks.
     """
-    words = (
-        [torch.cuda.get_device_name()]
-        if torch.cuda.is_available()
-        else [_processor(), torch.backends.cpu.get_cpu_capability()]
-    )
-    return ", ".join([*words, "compiled"] if compiled else words)
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else processor_name()
+    return f"{name}, compiled" if compiled else name
+
+
+def processor_name() -> str:
+    """Return the processor and the vector instructions that torch uses of it."""
+    return f"{_processor()}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _processor() -> str:

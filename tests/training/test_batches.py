@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from engram_sweep.corpus.shards import Shards
 from engram_sweep.corpus.windows import train_batch
+from engram_sweep.placement import Placement
 from engram_sweep.planning.plan import Plan
+from engram_sweep.training import batches as module
 from engram_sweep.training.batches import Batches, HeldOut
 from engram_sweep.training.layout import Place
+from engram_sweep.training.train import train
 from tests.training.conftest import short_spec
 
 TOKENS = np.arange(5000, dtype=np.uint16)
@@ -25,6 +31,23 @@ def test_processes_share_the_windows_of_a_step(smoke_plan: Plan) -> None:
     assert len(dealt[0]) == t.steps - 3
     with pytest.raises(IndexError):
         dealt[0][t.steps - 3]
+
+
+@pytest.mark.parametrize("tables", ["device", "host"])
+def test_a_run_gathers_the_windows_of_a_step_once(
+    smoke_plan: Plan, shards: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tables: str
+) -> None:
+    """Also if look-ups are planned a step ahead, as with tables in host memory."""
+    steps: list[int] = []
+
+    def counted(tokens: np.ndarray, seed: int, step: int, *sizes: int) -> np.ndarray:
+        steps.append(step)
+        return train_batch(tokens, seed, step, *sizes)
+
+    monkeypatch.setattr(module, "train_batch", counted)
+    spec = short_spec(smoke_plan, 0.5)
+    train(spec, shards, tmp_path, placement=Placement(tables=tables))
+    assert steps == list(range(spec.training.steps))
 
 
 def test_held_out_windows_say_whether_they_count(smoke_plan: Plan) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from engram_sweep.planning.plan import Plan, PlannedRun
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.records import read_parquet
 from engram_sweep.spec import run_id
+from engram_sweep.training import layout, train
 from engram_sweep.training.weights import load_trained
 from tests.examples import work_order
 
@@ -36,10 +39,20 @@ def lay_out(
     return here
 
 
-def start(here: RunFolder, devices: int) -> submitit.Job:
+PATIENCE = timedelta(seconds=15)
+"""In place of the ten minutes that a process has to come to a collective."""
+
+
+def impatient(folder: str) -> None:
+    """The worker, with less patience for the other processes of its run."""
+    layout.TIMEOUT = train.TIMEOUT = PATIENCE
+    worker.run(folder)
+
+
+def start(here: RunFolder, devices: int, work: Callable[[str], None] = worker.run) -> submitit.Job:
     executor = submitit.LocalExecutor(folder=here.path / "job")
     executor.update_parameters(timeout_min=10, tasks_per_node=devices)
-    return executor.submit(worker.run, str(here.path))
+    return executor.submit(work, str(here.path))
 
 
 def wait(job: submitit.Job) -> None:
@@ -71,14 +84,32 @@ def wait_for_step(here: RunFolder, step: int) -> None:
         time.sleep(0.005)
 
 
+def lost(here: RunFolder, job: submitit.Job, rank: int, by: signal.Signals, message: str) -> None:
+    """Strike a process once the run has a new checkpoint; its job ends, and says why."""
+    victim, before = rank_process(job, rank), here.checkpoint_step()
+    while here.checkpoint_step() <= before:
+        assert not job.done(), here.failure()
+        time.sleep(0.005)
+    os.kill(victim, by)
+    struck = time.monotonic()
+    wait(job)
+    assert time.monotonic() - struck < 60
+    assert not Path(f"/proc/{victim}").exists(), "nothing of the job is left"
+    failure = here.failure()
+    assert failure is not None
+    assert failure["kind"] == "node", "such a run starts again"
+    assert failure["message"].startswith(f"{message} (")
+    (here.path / "progress.json").unlink()  # that of the next attempt is waited for
+
+
 @pytest.fixture(scope="module")
 def runs(
     smoke_plan: Plan, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[RunFolder, pd.Series]]:
     """One planned run, trained by one process, by two, and by two that were struck on the way.
 
-    The last one has a process killed, in the middle of whatever both did together, and is then
-    asked to stop.
+    The last one has a process killed, in the middle of whatever both did together, then one that
+    hangs, and is then asked to stop.
     """
     folder = tmp_path_factory.mktemp("ranks")
     run = next(run for run in smoke_plan.runs if run.allocation.rho_asked == 0.5)
@@ -88,17 +119,10 @@ def runs(
         here = lay_out(run, folder / name, folder / "corpora", devices, **changes)
         job = start(here, devices)
         if name == "two, struck":
-            victim = rank_process(job, 1)
-            while not here.checkpoint_step():
-                time.sleep(0.005)
-            os.kill(victim, signal.SIGKILL)
-            killed = time.monotonic()
-            wait(job)
-            assert time.monotonic() - killed < 60
-            failure = here.failure()
-            assert failure is not None
-            assert failure["kind"] == "node", "such a run starts again"
-            (here.path / "progress.json").unlink()  # that of the next attempt is waited for
+            lost(here, job, 1, signal.SIGKILL, "another process of the run is gone")
+            job = start(here, devices, impatient)
+            # The process that holds the lock and writes hangs.
+            lost(here, job, 0, signal.SIGSTOP, "another process of the run did not answer in time")
             job = start(here, devices)
             wait_for_step(here, 1)
             os.kill(int(job.job_id), signal.SIGTERM)  # submitit hands it on to both
@@ -127,10 +151,11 @@ def test_two_processes_train_the_same_model(runs) -> None:
 
 def test_two_processes_that_were_struck_end_bit_equal(runs) -> None:
     (here, stopped), (_, two) = runs["two, struck"], runs["two"]
-    assert stopped.restarts == 2
+    assert stopped.restarts == 3
     ended = [attempt["ended"] for attempt in here.attempts()]
-    assert ended == ["node", "preempted", "done"]
-    assert [attempt.get("step", 0) >= 1 for attempt in here.attempts()] == [True] * 3
+    assert ended == ["node", "node", "preempted", "done"]
+    # The process that writes was the one that hung, so its attempt could not say its last step.
+    assert [attempt.get("step", 0) >= 1 for attempt in here.attempts()] == [True, False, True, True]
     for name in ("validation_loss", "window_losses", "curve_losses", "train_loss", "expert_load"):
         assert repr(stopped[name]) == repr(two[name]), name
     assert not here.checkpoints.exists(), "a finished run keeps none"

@@ -6,7 +6,7 @@ import errno
 import pickle
 import shutil
 from contextlib import redirect_stderr
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -160,6 +160,36 @@ def test_every_file_of_a_checkpoint_counts(folder, tmp_path, what, spec, capsys)
     assert saved.path == older
     assert f"{newest.name}: damaged" in capsys.readouterr().err
     assert not newest.exists()
+
+
+def test_a_checkpoint_of_another_run_is_set_aside(folder, tmp_path, spec, capsys) -> None:
+    there = copy(folder, "two", tmp_path / "run")
+    names = sorted(path.name for path in (there / "checkpoints").iterdir())
+    other = run_id(replace(spec, seed=spec.seed + 1))
+    assert Checkpoints(there / "checkpoints", 1).newest(other) is None
+    assert sorted(path.name for path in (there / "checkpoints").iterdir()) == [
+        f"other-{name}" for name in names
+    ]
+    said = capsys.readouterr().err
+    assert all(f"{name}: of another run ({run_id(spec)})" in said for name in names)
+
+
+def run_apart(place: Place, spec: RunSpec, shards: Path, folder: Path) -> str:
+    """Why `run` ends if each process has a folder of its own."""
+    try:
+        return run(place, spec, shards, folder / str(place.rank))
+    except OSError as error:
+        return str(error)
+
+
+def test_processes_that_see_different_checkpoints_end(folder, spec, tmp_path) -> None:
+    """As on nodes whose disk is not shared: half of them would start anew."""
+    newest = max((copy(folder, "two", tmp_path / "0") / "checkpoints").iterdir()).name
+    said = on_ranks(2, run_apart, spec, folder / "corpus", tmp_path)
+    assert said == [
+        f"the processes of this run see different checkpoints (here: {name})"
+        for name in (newest, "none")
+    ]
 
 
 def test_no_code_in_a_description_of_tensors_is_run(folder, tmp_path) -> None:

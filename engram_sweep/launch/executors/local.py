@@ -18,9 +18,11 @@ from engram_sweep.config.launch import Launch
 from engram_sweep.config.scale import Scale
 from engram_sweep.config.slurm import Shape
 from engram_sweep.launch import snapshot
+from engram_sweep.launch.executors.forking import ForkServer
 from engram_sweep.launch.executors.protocol import Resources
 from engram_sweep.launch.jobs import Job, State, now
 from engram_sweep.launch.worker_command import run_folder_of, worker_command
+from engram_sweep.runs.folder import home_of
 from engram_sweep.runs.provenance import code_state
 
 ONE_PROCESS = Shape()
@@ -29,19 +31,51 @@ SIGNAL_SECONDS = 30
 
 
 class _OurCommand(submitit.LocalExecutor):
-    """submitit's executor, with another command than the one that loads its pickle."""
+    """submitit's executor, with another command than the one that loads its pickle.
 
-    def __init__(self, folder: Path, command: str) -> None:
+    Args:
+        folder: of its files.
+        words: the command line of a worker.
+        server: what forks such workers, if there is one.
+    """
+
+    def __init__(self, folder: Path, words: list[str], server: ForkServer | None) -> None:
         super().__init__(folder)
-        self._command = command
+        self._words, self._server = words, server
 
     @property
     def _submitit_command_str(self) -> str:
-        return self._command
+        return shlex.join(self._words)
+
+    def _submit_command(self, command: str) -> submitit.LocalJob[None]:
+        if self._server is not None:
+            environment = self._environment(command)
+            pid = self._server.start(Path(self.folder), self._words, environment)
+            if pid is not None:
+                return submitit.LocalJob(self.folder, str(pid), range(self._num_tasks()))
+        return super()._submit_command(command)
+
+    def _environment(self, command: str) -> dict[str, str]:
+        """Return the variables of a controller without GPUs, as `start_controller` sets them."""
+        return {
+            **os.environ,
+            "SUBMITIT_LOCAL_NTASKS": str(self._num_tasks()),
+            "SUBMITIT_LOCAL_COMMAND": command,
+            "SUBMITIT_LOCAL_TIMEOUT_S": str(60 * self.parameters["timeout_min"]),
+            "SUBMITIT_LOCAL_SIGNAL_DELAY_S": str(SIGNAL_SECONDS),
+            "SUBMITIT_LOCAL_NODEID": "0",
+            "SUBMITIT_LOCAL_JOB_NUM_NODES": "1",
+            "SUBMITIT_STDERR_TO_STDOUT": "",
+            "SUBMITIT_EXECUTOR": "local",
+            "CUDA_VISIBLE_DEVICES": "",
+            "SUBMITIT_LOCAL_WITH_SHELL": "",
+        }
 
 
 class LocalExecutor:
     """One process per run through submitit, which survives the driver.
+
+    On CPUs it is forked from a process that has imported torch (see `forking`).
 
     Args:
         timeout_minutes: after which submitit stops a worker.
@@ -58,6 +92,7 @@ class LocalExecutor:
     ) -> None:
         self.timeout_minutes, self.shape, self.code = timeout_minutes, shape, code
         self._children: list[submitit.Job[None]] = []
+        self._server: ForkServer | None = None
 
     def submit(self, folders: Sequence[Path]) -> list[Job]:
         """Start a process each.
@@ -73,7 +108,7 @@ class LocalExecutor:
         if files.exists():
             shutil.rmtree(files.with_name("job.last"), ignore_errors=True)
             files.rename(files.with_name("job.last"))
-        executor = _OurCommand(files, shlex.join(worker_command(folder, self.code)))
+        executor = _OurCommand(files, worker_command(folder, self.code), self._fork_server(folder))
         executor.update_parameters(
             timeout_min=self.timeout_minutes,
             gpus_per_node=self.shape.gpus_per_node,
@@ -84,6 +119,14 @@ class LocalExecutor:
             child = executor.submit(worker.run, str(folder))
         self._children.append(child)
         return Job(folder, self.name, f"{platform.node()}:{child.job_id}", submitted_at)
+
+    def _fork_server(self, folder: Path) -> ForkServer | None:
+        """Return what forks the worker of a run; None on GPUs, which forks must not share."""
+        if self.code is None or self.shape.gpus_per_node:
+            return None
+        if self._server is None:
+            self._server = ForkServer(home_of(folder), self.code)
+        return self._server
 
     @staticmethod
     def states(jobs: Sequence[Job]) -> list[State]:
