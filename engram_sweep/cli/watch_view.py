@@ -18,6 +18,9 @@ from engram_sweep.launch.forecast import curve_so_far
 from engram_sweep.launch.status import RunStatus
 from engram_sweep.planning.plan import Plan
 
+MAX_BARS = 12
+"""Running runs that have a bar; more would push the curve off the screen."""
+
 
 class Watch:
     """A live view of a sweep.
@@ -90,18 +93,23 @@ class Watch:
                 f"sweep {self.plan.scale.name}", total=len(statuses), note=note
             )
         self.bars.update(self.tasks[""], completed=done, note=note)
-        for s in statuses:
-            key = s.run.run_id
-            if s.state == "running":
-                if key not in self.tasks:
-                    self.tasks[key] = self.bars.add_task(f"  {label(s)}", total=s.steps, note="")
-                self.bars.update(self.tasks[key], completed=s.step or 0, note=_note(s))
-            elif key in self.tasks:
-                self.bars.remove_task(self.tasks.pop(key))
+        running = {s.run.run_id: s for s in statuses if s.state == "running"}
+        for key in [key for key in self.tasks if key and key not in running]:
+            self.bars.remove_task(self.tasks.pop(key))
+        for place, (key, s) in enumerate(running.items()):
+            if key not in self.tasks:
+                self.tasks[key] = self.bars.add_task(f"  {label(s)}", total=s.steps, note="")
+            is_shown = place < MAX_BARS
+            self.bars.update(
+                self.tasks[key], completed=s.step or 0, note=_note(s), visible=is_shown
+            )
 
     def _below(self, statuses: Sequence[RunStatus]) -> list[RenderableType]:
         """Return what stands below the bars: why runs wait, the curve, the best, the end."""
         shown: list[RenderableType] = []
+        more = sum(s.state == "running" for s in statuses) - MAX_BARS
+        if more > 0:
+            shown.append(Text(f"  and {more} more that run"))
         waits = Counter(s.waiting for s in statuses if s.waiting)
         shown += [Text(f"{count} wait: {why}") for why, count in waits.most_common()]
         if points := shown_points(curve_so_far(statuses)):

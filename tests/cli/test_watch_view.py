@@ -78,3 +78,17 @@ def test_a_run_that_ended_has_no_bar(smoke_plan: Plan, monkeypatch: pytest.Monke
         assert run.run_id in watch.tasks
         watch.update([RunStatus(run, "done", validation_loss=1.0)])
         assert list(watch.tasks) == [""]
+
+
+def test_many_running_runs_leave_room_for_the_curve(
+    smoke_plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = io.StringIO()
+    screen = Console(file=out, force_terminal=True, width=100, height=40, color_system=None)
+    monkeypatch.setattr(watch_view, "Console", lambda **options: screen)
+    monkeypatch.setattr(watch_view, "MAX_BARS", 2)
+    with Watch(smoke_plan) as watch:
+        watch.update([RunStatus(run, "running", step=1, steps=16) for run in smoke_plan.runs])
+    text = out.getvalue()
+    assert "and 4 more that run" in text
+    assert text.count("starting") == 2

@@ -42,7 +42,7 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=900,
+            timeout=1800,
         )
         assert done.returncode == 0, f"{line}: {done.stdout[-2000:]} {done.stderr[-2000:]}"
         if line.startswith("make sweep"):

@@ -72,6 +72,23 @@ def test_a_failure_is_tried_again_as_often_as_its_class_allows(
     assert status.failure["message"] == "again"
 
 
+def test_a_run_that_is_given_up_is_told_once_and_one_that_starts_again_is_not(
+    one_run: Plan, tmp_path: Path, pretended: Pretended
+) -> None:
+    folder_for(one_run, tmp_path)
+    pretended.work = lambda path: RunFolder(path).write_failure("bug", "again")
+    told: list[tuple[str, int]] = []
+    Driver(
+        Survey(one_run, tmp_path),
+        pretended,
+        parallel=1,
+        retries=RETRIES,
+        timeout_minutes=60,
+        gave_up=lambda status: told.append((status.run.run_id, len(pretended.folders))),
+    ).run()
+    assert told == [(one_run.runs[0].run_id, 1 + RETRIES.bug)]
+
+
 def test_a_run_that_times_out_without_progress_is_not_started_again(
     one_run: Plan, tmp_path: Path, pretended: Pretended
 ) -> None:
