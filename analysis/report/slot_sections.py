@@ -7,7 +7,8 @@ import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.report.page import cell, document, figure, table
-from analysis.report.sections import Runs, Section, run_sections
+from analysis.report.run_tables import Runs
+from analysis.report.sections import Section, run_sections
 from analysis.report.slot_numbers import per_size
 from analysis.report.slot_sentences import word
 from analysis.slots.slots_analysis import SlotsAnalysis
