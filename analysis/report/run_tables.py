@@ -6,8 +6,9 @@ from html import escape
 import pandas as pd
 
 from analysis.report.budget_tables import ledger
-from analysis.report.page import table
+from analysis.report.page_table import NOTHING, table
 from analysis.sweep.sweep_analysis import SweepAnalysis
+from engram_sweep.runs.table_files import SUFFIXES
 
 RUN_COLUMNS = (
     "arm", "rho", "rho_asked", "rows_per_head_asked", "seed", "outcome", "validation_loss",
@@ -59,7 +60,20 @@ def every_run(runs: Runs) -> str:
     """Return a table with a row for each run."""
     # A column that no run fills, such as the table size of a sweep over rho, is left out.
     known = runs.together.dropna(axis="columns", how="all")
-    return table(known.loc[:, [c for c in RUN_COLUMNS if c in known]].head(MAX_ROWS))
+    shown = known.loc[:, [c for c in RUN_COLUMNS if c in known]].head(MAX_ROWS)
+    return table(shown, {"rho": 3, "validation_loss": 4, "train_loss": 4}, _anchors(shown))
+
+
+def _anchors(shown: pd.DataFrame) -> list[str]:
+    """Return an anchor for each row, which points of figures lead to; none without run ids."""
+    if "run_id" not in shown:
+        return []
+    # A run that was trained again has two rows and one id.
+    again = shown.duplicated("run_id")
+    return [
+        f"repeat-{row}-{run_id}" if second else f"run-{run_id}"
+        for row, (run_id, second) in enumerate(zip(shown["run_id"], again, strict=True))
+    ]
 
 
 def rows_left_out(runs: Runs, name: str) -> str:
@@ -106,12 +120,18 @@ def _plain(value: object) -> str:
     """Return a value in words; a map column reads back as pairs."""
     if isinstance(value, (list, tuple)):
         return ", ".join(f"{key} {text}" for key, text in value)
-    return "none" if value is None else str(value)
+    return NOTHING if value is None else str(value)
 
 
 def again(name: str) -> str:
-    """Return the commands that make the sweep again."""
-    return (
-        f"<pre>make sweep SCALE={escape(name)}\nmake report SCALE={escape(name)}\n"
-        f"engram-sweep fit {escape(name)} --json</pre>"
+    """Return the commands that make a sweep, or the report of a table, again."""
+    if name.endswith(SUFFIXES):
+        files = " ".join(name.split(" + "))
+        return f"<pre>engram-sweep report --records {escape(files)}</pre>"
+    scale, _, changes = name.partition(" ")
+    arguments = f" ARGS='{changes}'" if changes else ""
+    words = (
+        f"make sweep SCALE={scale}{arguments}\nmake report SCALE={scale}{arguments}\n"
+        f"engram-sweep fit {name} --json"
     )
+    return f"<pre>{escape(words)}</pre>"

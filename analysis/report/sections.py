@@ -9,11 +9,16 @@ from html import escape
 from typing import Generic, TypeVar
 
 import pandas as pd
+from matplotlib.figure import Figure
 
+from analysis.figures.learning_curves import learning_curves
+from analysis.figures.router import expert_load, gates
+from analysis.figures.training_speed import training_speed
 from analysis.report.budget_tables import bill
-from analysis.report.curve_tables import arms, drift, literature, readings
-from analysis.report.numbers import per_rho
-from analysis.report.page import document, figure, section, table
+from analysis.report.curve_tables import arms, by_seed, drift, literature, losses, readings
+from analysis.report.page import document, section
+from analysis.report.page_figure import figure
+from analysis.report.page_table import table
 from analysis.report.run_tables import (
     Runs,
     again,
@@ -50,28 +55,46 @@ class Section(Generic[T]):
         return [section(self.title, body, note)]
 
 
-def sweep_page(result: SweepAnalysis, verdict: StatedVerdict, name: str, svg: str) -> str:
+def sweep_page(result: SweepAnalysis, verdict: StatedVerdict, name: str, picture: Figure) -> str:
     """Return the page of one sweep as text.
 
     Args:
         result: the analysed sweep.
         verdict: its word and sentence.
         name: what the sweep is called.
-        svg: the picture, a whole SVG file.
+        picture: the loss over rho.
     """
     literature = [html for one in LITERATURE_SECTIONS for html in one.html(result, name)]
-    curve = curve_html(result, verdict, name, svg)
+    curve = curve_html(result, verdict, name, picture)
     return document(name, [*curve, *literature, *runs_html([result], name)])
 
 
-def curve_html(result: SweepAnalysis, verdict: StatedVerdict, name: str, svg: str) -> list[str]:
-    """Return what one curve shows: verdict, picture, then `CURVE_SECTIONS`."""
-    words = escape(verdict.sentence)
+def curve_html(
+    result: SweepAnalysis, verdict: StatedVerdict, name: str, picture: Figure
+) -> list[str]:
+    """Return what one curve shows: verdict, picture, `CURVE_SECTIONS`, then its training."""
     return [
-        f'<p class="verdict"><span class="word">{verdict.word}</span><br>{words}</p>',
-        figure(svg, verdict.sentence) + _HINT,
+        verdict_html(verdict),
+        figure(picture, verdict.sentence) + _HINT,
         *(html for one in CURVE_SECTIONS for html in one.html(result, name)),
+        *training_html(all_runs(result), name),
     ]
+
+
+def verdict_html(verdict: StatedVerdict) -> str:
+    """Return a verdict: its label, the headline, and a list of notes."""
+    notes = "".join(f"<li>{escape(note)}</li>" for note in verdict.notes)
+    listed = f"<ul>{notes}</ul>" if notes else ""
+    headline = escape(verdict.headline.removeprefix(verdict.label).lstrip(" :"))
+    return (
+        f'<div class="verdict"><span class="word">{verdict.label}</span><br>'
+        f"{headline[:1].upper()}{headline[1:]}{listed}</div>"
+    )
+
+
+def training_html(runs: pd.DataFrame, name: str) -> list[str]:
+    """Return `TRAINING_SECTIONS` of the runs of one curve."""
+    return [html for one in TRAINING_SECTIONS for html in one.html(runs, name)]
 
 
 def runs_html(results: Sequence[SweepAnalysis], name: str) -> list[str]:
@@ -87,15 +110,33 @@ def run_sections(runs: Runs, name: str) -> list[str]:
     return [html for one in RUN_SECTIONS for html in one.html(runs, name)]
 
 
-_HINT = '<p class="note">Wheel with Ctrl or Shift zooms, dragging moves, a double click resets.</p>'
+_HINT = (
+    '<p class="note hint">Points say their run, a click goes to its row. Wheel with Ctrl or Shift '
+    "zooms, dragging moves, a double click resets; arrow keys go from point to point.</p>"
+)
+
+
+def _drawn(draw: Callable[[pd.DataFrame, str], Figure | None]) -> Callable[..., str | None]:
+    """Return the body of a section that is one figure of a curve's runs."""
+
+    def body(runs: pd.DataFrame, name: str) -> str | None:
+        picture = draw(runs, name)
+        return None if picture is None else figure(picture, draw.__name__.replace("_", " "))
+
+    return body
 
 
 CURVE_SECTIONS: list[Section[SweepAnalysis]] = [
     Section("What was read off the curve", lambda result, name: readings(result)),
     Section(
         "Per rho",
-        lambda result, name: table(per_rho(result)),
+        lambda result, name: losses(result),
         "Losses in nats/token; mean is adjusted for seeds.",
+    ),
+    Section(
+        "Per seed",
+        lambda result, name: by_seed(result),
+        "Validation losses in nats/token. Runs of one seed share their text and its order.",
     ),
     Section(
         "Control arms",
@@ -105,6 +146,28 @@ CURVE_SECTIONS: list[Section[SweepAnalysis]] = [
     Section("The anchor, trained in batches", lambda result, name: drift(result)),
 ]
 """Sections of every curve, in their order on the page."""
+
+TRAINING_SECTIONS: list[Section[pd.DataFrame]] = [
+    Section(
+        "Learning curves",
+        _drawn(learning_curves),
+        "Means over seeds. At the right the same, minus the loss on the same batches at the "
+        "largest rho.",
+    ),
+    Section(
+        "Expert load",
+        _drawn(expert_load),
+        "How often a router chose each expert in the last tenth of the training, 1 being an even "
+        "share; thick: 90 % of the experts. A red cross: an expert that was never chosen.",
+    ),
+    Section("Gates", _drawn(gates), "How far memory is let in: 0 not at all, 1 whole."),
+    Section(
+        "Training speed",
+        _drawn(training_speed),
+        "Every run a dot. Hours are wall-clock of training; the bill is under Spent.",
+    ),
+]
+"""Sections of the training of a curve's runs; one of which the table knows nothing is left out."""
 
 LITERATURE_SECTIONS: list[Section[SweepAnalysis]] = [
     Section(

@@ -3,41 +3,43 @@
 from collections.abc import Sequence
 from html import escape
 
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from analysis.curve.readings import Interval
-from analysis.report.page import cell, document, figure, table
+from analysis.curve.rounding import decimals, decimals_of
+from analysis.report.curve_tables import limits
+from analysis.report.page import document
+from analysis.report.page_figure import figure
+from analysis.report.page_table import NOTHING, table
 from analysis.report.run_tables import Runs
-from analysis.report.sections import Section, run_sections
+from analysis.report.sections import Section, run_sections, training_html
 from analysis.report.slot_numbers import per_size
 from analysis.report.slot_sentences import word
 from analysis.slots.slots_analysis import SlotsAnalysis
 from engram_sweep.planning.arms import ARMS
 
 
-def slots_page(result: SlotsAnalysis, sentences: Sequence[str], name: str, svg: str) -> str:
+def slots_page(result: SlotsAnalysis, sentences: Sequence[str], name: str, picture: Figure) -> str:
     """Return the page of a sweep over table sizes as text.
 
     Args:
         result: the analysed sweep.
         sentences: what it shows.
         name: what the sweep is called.
-        svg: the picture, a whole SVG file.
+        picture: the loss over the table size.
     """
     runs = result.runs
     frames = [frame for frame in (runs.sized, runs.beside, runs.failed, runs.repeats) if len(frame)]
     every = pd.concat(frames, ignore_index=True)
     body = [
         f'<p class="verdict">{"<br>".join(map(escape, sentences))}</p>',
-        figure(svg, " ".join(sentences)),
+        figure(picture, " ".join(sentences)),
         *(html for one in SLOT_SECTIONS for html in one.html(result, name)),
+        *training_html(every, name),
         *run_sections(Runs((every,), every, runs.failed), name),
     ]
     return document(name, body, "Loss over the table size")
-
-
-def _limits(one: Interval) -> str:
-    return "none" if one.low is None else f"{cell(one.low)} to {cell(one.high)}"
 
 
 def _slopes(result: SlotsAnalysis) -> str:
@@ -46,7 +48,7 @@ def _slopes(result: SlotsAnalysis) -> str:
         row = {
             "arm": ARMS[one.arm].label,
             "slope per doubling": one.slope.value,
-            "interval": _limits(one.slope),
+            "interval": limits(one.slope),
             "loss over log M": word(one).replace("_", " "),
         }
         if one.line is not None:
@@ -55,13 +57,24 @@ def _slopes(result: SlotsAnalysis) -> str:
                 "p of no bend": one.line.p_bend,
                 "p of no misfit": one.line.p_misfit,
                 "slope at the smallest": one.line.first_slope.value,
-                "its interval": _limits(one.line.first_slope),
+                "its interval": limits(one.line.first_slope),
                 "slope at the largest": one.line.last_slope.value,
-                "interval of that": _limits(one.line.last_slope),
-                "no bend from M": "none" if held is None else f"{held[0]:,.0f} to {held[1]:,.0f}",
+                "interval of that": limits(one.line.last_slope),
+                "no bend from M": NOTHING if held is None else f"{held[0]:,.0f} to {held[1]:,.0f}",
             }
         rows.append(row)
-    return table(pd.DataFrame(rows))
+    digits = min(decimals_of(one.slope, 4) for one in result.arms)
+    slopes = ("slope per doubling", "slope at the smallest", "slope at the largest")
+    tests = dict.fromkeys(("p of no bend", "p of no misfit"), 3)
+    return table(pd.DataFrame(rows), dict.fromkeys(slopes, digits) | tests)
+
+
+def _sizes(result: SlotsAnalysis) -> str:
+    frame = per_size(result).assign(arm=lambda rows: [ARMS[arm].label for arm in rows["arm"]])
+    digits = decimals(float(np.min(frame["se"])), 4)
+    whole = dict.fromkeys(("rows_per_head", "table_rows", "rows_touched"), 0)
+    losses = dict.fromkeys(("mean", "se", "gain_over_moe"), digits)
+    return table(frame, whole | losses | {"touched": 3})
 
 
 def _paired(result: SlotsAnalysis) -> str | None:
@@ -79,11 +92,12 @@ def _paired(result: SlotsAnalysis) -> str | None:
                 "over": ARMS[pair.over].label,
                 "rows per head": where,
                 "gain": one.value,
-                "interval": _limits(one),
+                "interval": limits(one),
             }
             for where, one in readings
         ]
-    return table(pd.DataFrame(rows))
+    digits = min(decimals_of(pair.mean, 4) for pair in result.paired)
+    return table(pd.DataFrame(rows), {"gain": digits})
 
 
 SLOT_SECTIONS: list[Section[SlotsAnalysis]] = [
@@ -94,7 +108,7 @@ SLOT_SECTIONS: list[Section[SlotsAnalysis]] = [
     ),
     Section(
         "Per table size",
-        lambda result, name: table(per_size(result)),
+        lambda result, name: _sizes(result),
         "Rows per head of Engram; other arms have as many table parameters. Rows touched are "
         "those that training ever looked up.",
     ),
