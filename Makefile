@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan rehearse status cancel rerun-failed report register logs tune power doctor publish keys docs check-readme notebooks lab test test-gpu lint bench coverage chaos clean
+.PHONY: sweep plan rehearse status cancel rerun-failed report register logs tune power doctor publish publish-notebooks keys docs check-readme notebooks lab test test-gpu lint bench coverage chaos clean
 
 # Further options of a command, e.g. make plan ARGS='--set training.tokens=1e9 --gpu h200'; values without blanks.
 ARGS ?=
@@ -25,6 +25,7 @@ publish: $(BIN)/.ready
 	@$(RUN) report $(SCALE)
 	@$(RUN) export $(SCALE) results/published/$(SCALE).parquet
 	@cp results/$(SCALE)/loss_vs_rho.png results/published/$(SCALE).png
+	@$(MAKE) publish-notebooks
 
 # The references and the JSON schema for editors, from the code that they describe.
 keys: $(BIN)/.ready
@@ -41,16 +42,35 @@ docs: $(BIN)/.ready
 check-readme: $(BIN)/.ready
 	$(BIN)/python -m tests.docs.figures $(ARGS)
 
-# Executes the notebooks on the results of SCALE, the one about several sweeps on those of SCALES, and writes them back.
+# Executes copies of the notebooks in results/notebooks on the results of SCALE, the one about several sweeps on those
+# of SCALES, and compares SCALE with OTHER if that is named. Each may be a table instead: SCALE=my_runs.csv.
 SCALES ?= $(SCALE)
+OTHER ?=
+EXECUTED := results/notebooks
+OWN := results/lab
+copy_notebooks = mkdir -p $(1) && for one in notebooks/*.py; do \
+	$(BIN)/jupytext --quiet --to ipynb --output $(1)/$$(basename $$one .py).ipynb $$one || exit 1; done
+# Files of tables are named from here, and notebooks run elsewhere.
+from_here = $(foreach one,$(1),$(if $(filter %.parquet %.csv,$(one)),$(abspath $(one)),$(one)))
+read_by_notebooks = RESULTS='$(CURDIR)/results' SCALE='$(call from_here,$(SCALE))' \
+	SCALES='$(call from_here,$(SCALES))' OTHER='$(call from_here,$(OTHER))'
 notebooks: $(BIN)/.ready
-	$(BIN)/jupytext --quiet --to ipynb notebooks/*.py
-	SCALE=$(SCALE) SCALES='$(SCALES)' $(BIN)/jupyter-execute --inplace notebooks/*.ipynb
+	@$(call copy_notebooks,$(EXECUTED))
+	$(read_by_notebooks) $(BIN)/jupyter-execute --inplace $(EXECUTED)/*.ipynb
 
-# Opens JupyterLab on the notebooks, with the sweep of SCALE; installed by this target only.
+# Opens JupyterLab on copies in results/lab, which are yours: made once, never overwritten. It is installed by this
+# target only.
 lab: $(BIN)/.ready
 	$(BIN)/pip install --quiet -c constraints.txt jupyterlab==4.6.6
-	SCALE=$(SCALE) SCALES='$(SCALES)' $(BIN)/jupyter-lab notebooks
+	@test -d $(OWN) || { $(call copy_notebooks,$(OWN)); }
+	$(read_by_notebooks) $(BIN)/jupyter-lab $(OWN)
+
+# The notebooks in this repository with outputs of the published tables: written only if all of them run.
+publish-notebooks: $(BIN)/.ready
+	@$(call copy_notebooks,$(EXECUTED))
+	@SCALE=../published/tiny.parquet SCALES=../published/tiny-axes.parquet OTHER=../published/tiny-adamw.parquet \
+		$(BIN)/jupyter-execute --inplace $(EXECUTED)/*.ipynb
+	@cp $(EXECUTED)/*.ipynb notebooks/
 
 test: $(BIN)/.ready
 	$(BIN)/pytest -n auto --dist loadgroup

@@ -3,10 +3,9 @@
 `analysis` reads tables of finished runs and nothing else: no model, no training code, no torch.
 The names below are for notebooks and scripts, e.g.
 
-    from analysis import analyse_sweep, state_verdict
-    from engram_sweep.runs.records import read_runs
+    from analysis import analyse_sweep, read_sweep, state_verdict
 
-    result = analyse_sweep(read_runs("tiny"))
+    result = analyse_sweep(read_sweep("tiny"))  # or read_sweep("my_runs.csv")
     print(state_verdict(result).sentence)
 
 Each is loaded when it is first used, so `import analysis` stays light. Figures are imported from
@@ -17,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from analysis.report.comparison_sentences import state_comparison as state_comparison
     from analysis.report.joint_sentences import joint_json as joint_json
     from analysis.report.joint_sentences import state_joint as state_joint
     from analysis.report.numbers import as_json as as_json
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from analysis.report.verdict_sentences import state_verdict as state_verdict
     from analysis.report.write_joint import law_table as law_table
     from analysis.runs.conditions import AXES as AXES
+    from analysis.runs.read import read_sweep as read_sweep
     from analysis.scaling.joint import JointAnalysis as JointAnalysis
     from analysis.scaling.joint import analyse as analyse
     from analysis.simulation.power import WANTED as WANTED
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from analysis.simulation.sweeps import simulate as simulate
     from analysis.slots.slots_analysis import SlotsAnalysis as SlotsAnalysis
     from analysis.slots.slots_analysis import analyse_slots as analyse_slots
+    from analysis.sweep.comparison import compare as compare
     from analysis.sweep.noise_sources import noise_sources as noise_sources
     from analysis.sweep.sweep_analysis import SweepAnalysis as SweepAnalysis
     from analysis.sweep.sweep_analysis import analyse_sweep as analyse_sweep
@@ -53,15 +55,18 @@ _MODULES = {
     "analyse_slots": "slots.slots_analysis",
     "analyse_sweep": "sweep.sweep_analysis",
     "as_json": "report.numbers",
+    "compare": "sweep.comparison",
     "joint_json": "report.joint_sentences",
     "judge": "sweep.verdict",
     "law_table": "report.write_joint",
     "noise_sources": "sweep.noise_sources",
     "per_rho": "report.numbers",
     "power": "simulation.power",
+    "read_sweep": "runs.read",
     "scaled": "simulation.power",
     "simulate": "simulation.sweeps",
     "slots_json": "report.slot_numbers",
+    "state_comparison": "report.comparison_sentences",
     "state_joint": "report.joint_sentences",
     "state_slots": "report.slot_sentences",
     "state_verdict": "report.verdict_sentences",

@@ -16,7 +16,7 @@
 #
 # The paper found the same best share of experts, 75 to 80 %, at two budgets. Does it stay there
 # with more compute, more sparsity, longer training? This notebook reads the finished runs of one or
-# several sweeps (environment variable `SCALES`, names separated by spaces), splits them into
+# several sweeps or tables (environment variable `SCALES`, separated by spaces), splits them into
 # conditions, and fits how $\rho^*$ and the gain over $\rho = 1$ depend on the axes that vary.
 # Everything is computed by `analysis`.
 
@@ -25,16 +25,16 @@ import os
 from pathlib import Path
 
 import pandas as pd
-from IPython.display import Image, Markdown, display
+from IPython.display import Markdown, display
 
-from analysis import AXES, analyse, joint_json, judge, law_table, state_joint
+from analysis import AXES, analyse, joint_json, judge, law_table, read_sweep, state_joint
+from analysis.figures.losses_by_condition import losses_by_condition
 from analysis.figures.one_law import one_law
-from analysis.figures.scaling import losses_by_condition, optimum_over_axes
-from analysis.figures.style import render
-from engram_sweep.runs.records import read_runs
+from analysis.figures.scaling import optimum_over_axes
 
 SCALES = os.environ.get("SCALES", "tiny-axes")
 RESULTS = Path(os.environ.get("RESULTS", "../results"))
+NAME = " + ".join(Path(one).stem for one in SCALES.split())
 
 # %% [markdown]
 # ## The conditions
@@ -42,8 +42,8 @@ RESULTS = Path(os.environ.get("RESULTS", "../results"))
 # A condition is what is held fixed along one curve. Its axes are read at $\rho = 1$.
 
 # %%
-runs = pd.concat([read_runs(name, RESULTS) for name in SCALES.split()], ignore_index=True)
-joint = analyse(runs, SCALES)
+runs = pd.concat([read_sweep(one, RESULTS) for one in SCALES.split()], ignore_index=True)
+joint = analyse(runs, NAME)
 pd.DataFrame(
     [
         {
@@ -57,9 +57,12 @@ pd.DataFrame(
 
 # %% [markdown]
 # ## Their curves
+#
+# Each minus its loss at the largest $\rho$, so that lengths and sizes fit on one panel; below,
+# where each is lowest.
 
 # %%
-Image(render(losses_by_condition(joint, SCALES), "png"))
+losses_by_condition(joint, NAME)
 
 # %% [markdown]
 # ## What they say together
@@ -78,7 +81,7 @@ Markdown("\n\n".join(state_joint(joint)))
 
 # %%
 if joint.scaling and joint.scaling.axes.names:
-    display(Image(render(optimum_over_axes(joint.scaling, SCALES), "png")))
+    display(optimum_over_axes(joint.scaling, NAME))
 else:
     display(
         Markdown("No axis varies between these conditions, so there is nothing to draw against.")
@@ -94,7 +97,7 @@ else:
 
 # %%
 if joint.raw and joint.raw.in_play:
-    display(Image(render(one_law(joint, SCALES), "png")))
+    display(one_law(joint, NAME))
 else:
     display(Markdown("No law over all losses is in play for these conditions."))
 

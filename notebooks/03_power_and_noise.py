@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from IPython.display import Image, Markdown, display
+from IPython.display import Markdown, display
 
 from analysis import (
     TRUTHS,
@@ -35,18 +35,18 @@ from analysis import (
     analyse_sweep,
     noise_sources,
     power,
+    read_sweep,
     scaled,
     simulate,
 )
 from analysis.figures.noise import intervals_and_truth, power_over_gain, residuals_over_rho
-from analysis.figures.style import render
-from engram_sweep.runs.records import read_runs
 
 SCALE = os.environ.get("SCALE", "tiny")
 RESULTS = Path(os.environ.get("RESULTS", "../results"))
+NAME = Path(SCALE).stem
 
 # %%
-result = analyse_sweep(read_runs(SCALE, RESULTS), SCALE)
+result = analyse_sweep(read_sweep(SCALE, RESULTS), NAME)
 means = result.means
 Markdown(
     f"{len(result.sweep.curve)} runs along {len(means.rho)} values of rho, {means.seeds} seeds. "
@@ -73,7 +73,7 @@ noise_sources(means).round(4)
 
 # %%
 p = result.diagnostics.unequal_noise
-display(Image(render(residuals_over_rho(result), "png"), width=720))
+display(residuals_over_rho(result))
 ratio = result.anchor_noise
 loud = (
     "No run at rho = 1 to compare."
@@ -104,14 +104,7 @@ found = {
     ]
     for name, (seeds, points) in designs.items()
 }
-Image(
-    render(
-        power_over_gain(
-            gains, {name: [one.gain for one in row] for name, row in found.items()}, WANTED
-        ),
-        "png",
-    )
-)
+power_over_gain(gains, {name: [one.gain for one in row] for name, row in found.items()}, WANTED)
 
 # %% [markdown]
 # A U needs more than a gain: the other end has to be worse too. The share of sweeps in which one is
@@ -138,7 +131,4 @@ tables = [
 ]
 gained = [analyse_sweep(table, draws=100).gain_over_moe for table in tables]
 intervals = np.array([[one.low, one.value, one.high] for one in gained])
-Image(
-    render(intervals_and_truth(intervals, 6 * noise.run, "gain over rho = 1 (nats/token)"), "png"),
-    width=720,
-)
+intervals_and_truth(intervals, 6 * noise.run, "gain over rho = 1 (nats/token)")

@@ -1,1 +1,1 @@
-"""The commands that analysis adds to `engram-sweep`: fit, report, power, init and register."""
+"""The commands that analysis adds to `engram-sweep`: fit, report, compare, power and others."""

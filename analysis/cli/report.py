@@ -38,19 +38,33 @@ def register_fit(subparsers) -> None:
         help="of sweeps with a strict and a paper's curve, fit this one only",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    _common(parser)
+    add_analysis_options(parser)
     parser.set_defaults(func=run_fit)
 
 
 def register_report(subparsers) -> None:
     """Add `report`: figures, summary.parquet and report.html of one sweep."""
     parser = subparsers.add_parser("report", help="draw and write up a sweep")
-    parser.add_argument("scale", help="name of a sweep under the results folder")
-    _common(parser)
+    parser.add_argument("scale", nargs="?", help="name of a sweep under the results folder")
+    parser.add_argument(
+        "--records",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="any tables of runs instead of a sweep, NAME.parquet or NAME.csv",
+    )
+    parser.add_argument(
+        "--to",
+        type=Path,
+        metavar="FOLDER",
+        help="where to write (default: the sweep's folder, NAME-report beside a table)",
+    )
+    add_analysis_options(parser)
     parser.set_defaults(func=run_report)
 
 
-def _common(parser: argparse.ArgumentParser) -> None:
+def add_analysis_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of every command that analyses sweeps."""
     add_set_option(parser)
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="results folder (default: results)"
@@ -83,9 +97,9 @@ def run_fit(options: argparse.Namespace) -> int:
     from analysis.runs.slot_table import has_table_sizes
     from analysis.scaling.joint import analyse
 
-    _check(options)
+    check_levels(options)
     places = [parse_place(text) for text in options.at]
-    table, source = _asked_table(options)
+    table, source = _asked_table("fit", options.scale, options)
     if has_table_sizes(table):
         return _fit_slots(table, source, options)
     joint = analyse(table, source, options.level, options.delta, options.iso)
@@ -121,36 +135,63 @@ def run_report(options: argparse.Namespace) -> int:
     from analysis.runs.slot_table import has_table_sizes
     from analysis.scaling.joint import analyse
     from analysis.slots.slots_analysis import analyse_slots
-    from engram_sweep.runs.records import read_runs
 
-    _check(options)
-    name, changes = name_of(options.scale), changes_of(options)
-    table, folder = read_runs(name, options.results, changes), options.results / name
-    called = _called(name, changes)
-    kept = registered_sentence(name, options.results, changes, table, options.level, options.delta)
+    check_levels(options)
+    table, called = _asked_table("report", [options.scale] if options.scale else [], options)
+    folder = _folder(options)
+    kept = None
+    if options.scale:
+        name, changes = name_of(options.scale), changes_of(options)
+        asked = (options.level, options.delta)
+        kept = registered_sentence(name, options.results, changes, table, *asked)
     if has_table_sizes(table):
         slots = analyse_slots(table, called, options.level)
-        print("\n".join(write_slots_report(slots, folder, called, kept)))
-        _print_end(kept, folder)
-        return 0
-    joint = analyse(table, called, options.level, options.delta)
-    if joint.alone:
-        print(write_sweep_report(joint.sweeps[0], folder, called, kept).sentence)
+        lines = write_slots_report(slots, made(folder), called, kept)
     else:
-        print("\n".join(write_joint_report(joint, folder, called, kept)))
-    _print_end(kept, folder)
+        joint = analyse(table, called, options.level, options.delta)
+        if joint.alone:
+            lines = [write_sweep_report(joint.sweeps[0], made(folder), called, kept).sentence]
+        else:
+            lines = write_joint_report(joint, made(folder), called, kept)
+    if kept:
+        lines.append(kept)
+    print("\n".join([*lines, str(folder / "report.html")]))
     return 0
 
 
-def _print_end(kept: str | None, folder: Path) -> None:
-    """Print whether a registered plan was kept, and where the page lies."""
-    if kept:
-        print(kept)
-    print(folder / "report.html")
+def _folder(options: argparse.Namespace) -> Path:
+    """Return where a report is written."""
+    if options.to is not None:
+        return options.to
+    if options.records:
+        first = options.records[0]
+        return first.with_name(f"{first.stem}-report")
+    return options.results / name_of(options.scale)
 
 
-def _asked_table(options: argparse.Namespace) -> tuple[pd.DataFrame, str]:
-    """Return the table that `fit` is asked about, and what to call it.
+def made(folder: Path) -> Path:
+    """Make a folder if it is not there yet and return it.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{folder}: expected a folder to write into: {reason}") from None
+    return folder
+
+
+def _asked_table(
+    command: str, scales: list[str], options: argparse.Namespace
+) -> tuple[pd.DataFrame, str]:
+    """Return the table that a command is asked about, and what to call it.
+
+    Args:
+        command: its name, for messages.
+        scales: names of sweeps; none if `--records` names tables.
+        options: of the command.
 
     Raises:
         UserError: neither a sweep nor a file is named, or both are, or one cannot be read.
@@ -160,17 +201,17 @@ def _asked_table(options: argparse.Namespace) -> tuple[pd.DataFrame, str]:
     from engram_sweep.runs.records import read_runs
     from engram_sweep.runs.table_files import read_table
 
-    if not options.scale and not options.records:
-        raise UserError("fit: expected the name of a sweep, or --records FILE, got neither")
-    if options.scale and options.records:
-        raise UserError("fit: expected either names of sweeps or --records FILE, got both")
+    if not scales and not options.records:
+        raise UserError(f"{command}: expected the name of a sweep, or --records FILE, got neither")
+    if scales and options.records:
+        raise UserError(f"{command}: expected either names of sweeps or --records FILE, got both")
     if options.records and options.changes:
-        raise UserError("fit: expected --set beside names of sweeps, got --records FILE")
+        raise UserError(f"{command}: expected --set beside names of sweeps, got --records FILE")
     if options.records:
         tables = [read_table(path) for path in options.records]
         source = " + ".join(map(str, options.records))
     else:
-        names, changes = list(map(name_of, options.scale)), changes_of(options)
+        names, changes = list(map(name_of, scales)), changes_of(options)
         tables = [read_runs(name, options.results, changes) for name in names]
         source = _called(" + ".join(names), changes)
     return pd.concat(tables, ignore_index=True), source
@@ -199,7 +240,12 @@ def _fit_slots(table: pd.DataFrame, source: str, options: argparse.Namespace) ->
     return 0
 
 
-def _check(options: argparse.Namespace) -> None:
+def check_levels(options: argparse.Namespace) -> None:
+    """Refuse a level or a delta that makes no sense.
+
+    Raises:
+        UserError: one does not.
+    """
     if not 0.5 <= options.level < 1:
         raise UserError(f"--level: expected a share from 0.5 to below 1, got {options.level:g}")
     if not options.delta > 0:

@@ -3,8 +3,7 @@
 Scales differ: compare the place, not the height.
 """
 
-from matplotlib.figure import Figure
-
+from analysis.figures.hover import HoverFigure
 from analysis.figures.style import CURVE, INK, NEAR, RHO, styled
 from analysis.literature import POINTS, printed_gains
 from analysis.sweep.sweep_analysis import SweepAnalysis
@@ -12,7 +11,7 @@ from analysis.sweep.sweep_analysis import SweepAnalysis
 MARKS = {"printed": "full", "derived": "none", "second-hand": "left"}
 
 
-def gains_over_rho(result: SweepAnalysis, title: str) -> Figure:
+def gains_over_rho(result: SweepAnalysis, title: str) -> HoverFigure:
     """Draw the loss relative to that of the largest rho, beside printed numbers of others.
 
     Args:
@@ -24,7 +23,7 @@ def gains_over_rho(result: SweepAnalysis, title: str) -> Figure:
         p.rho for p in POINTS if p.rho is not None and p.loss is None and "best range" in p.setting
     )
     with styled():
-        figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+        figure = HoverFigure(figsize=(7.2, 3.6), layout="constrained")
         axes = figure.add_subplot()
         axes.axhline(0, color=INK, lw=0.6)
         axes.axvspan(
@@ -36,7 +35,8 @@ def gains_over_rho(result: SweepAnalysis, title: str) -> Figure:
             label="best range, as the paper prints it",
         )
         axes.plot(grid, curve - curve[-1], color=CURVE, lw=2, label=f"{title} (fit)")
-        for place, gain in enumerate(printed_gains()):
+        gains = printed_gains()
+        for place, gain in enumerate(gains):
             axes.plot(
                 [gain.rho],
                 [-gain.gain],
@@ -47,6 +47,23 @@ def gains_over_rho(result: SweepAnalysis, title: str) -> Figure:
                 label=f"{gain.work}, {gain.certainty}",
                 zorder=3 + place,
             )
+            # The points crowd around the paper's optimum: labels go away from it.
+            right = gain.rho == max(one.rho for one in gains)
+            axes.annotate(
+                f"{gain.work} {0.0 - gain.gain:+.4f}",
+                (gain.rho, -gain.gain),
+                (7 if right else -7, -2),
+                textcoords="offset points",
+                ha="left" if right else "right",
+                va="top",
+                fontsize=8.5,
+                color=INK,
+            )
+        words = [
+            f"{gain.work}, {gain.certainty}\nρ = {gain.rho:g}: {0.0 - gain.gain:+.4f} nats/token"
+            for gain in gains
+        ]
+        figure.say(axes, [gain.rho for gain in gains], [-gain.gain for gain in gains], words)
         axes.set_xlabel(RHO)
         axes.set_ylabel("loss minus loss at\n" + f"ρ = {grid[-1]:g} (nats/token)")
         figure.legend(frameon=False, fontsize=8.5, loc="outside lower center", ncols=3)

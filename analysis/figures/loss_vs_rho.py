@@ -1,44 +1,47 @@
-"""The picture: every run a dot, seeds joined, the fitted curve with its band and the verdict."""
+"""The picture: every run a dot, seeds joined, the fitted curve with its band, rho* and the gain."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from analysis.figures.style import CURVE, DOTS, INK, NEAR, RHO, styled
+from analysis.curve.rounding import decimals_of, number
+from analysis.figures.hover import MAX_SPOTS, HoverFigure, ids_of, run_words
+from analysis.figures.style import CURVE, DOTS, INK, NEAR, RHO, WRONG, styled
 from analysis.sweep.control_arms import runs_of
 from analysis.sweep.sweep_analysis import SweepAnalysis
 from engram_sweep.planning.arms import ARMS
 
-MAX_JOINED_RUNS = 2000
-"""Above this, seeds are not joined, and dots are pixels in vector formats too.
-
-As shapes they would take seconds."""
+CURVE_SPOTS = 41
+"""Points of the fit that say their loss."""
 
 
-def loss_vs_rho(result: SweepAnalysis, title: str) -> Figure:
+def loss_vs_rho(result: SweepAnalysis, title: str, summary: str = "") -> HoverFigure:
     """Draw the loss against rho.
 
     Args:
         result: an analysed sweep.
         title: what the figure is of, shown above it.
+        summary: what it shows in a line or two, shown below the title.
     """
     with styled():
-        figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+        figure = HoverFigure(figsize=(7.2, 4.8), layout="constrained")
         columns = len(result.arms)
         widths = [1.0, 0.075 * columns] if columns else [1.0]
         parts = np.atleast_1d(figure.subplots(1, len(widths), sharey=True, width_ratios=widths))
         axes = parts[0]
         _limits(axes, result)
-        _runs(axes, result)
-        _curve(axes, result)
+        _runs(figure, axes, result)
+        _curve(figure, axes, result)
         _gain(axes, result)
         _failures(axes, result)
         if columns:
-            _arms(parts[1], result)
+            _arms(figure, parts[1], result)
         axes.set_xlabel(RHO)
         axes.set_ylabel("validation loss (nats/token)")
-        axes.set_title(title, loc="left", color=INK)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
+        axes.set_title(summary, loc="left", fontsize=9, color=INK)
         figure.legend(frameon=False, fontsize=8.5, loc="outside lower center", ncols=3)
         for side in parts[1:]:
             side.spines["left"].set_visible(False)
@@ -46,24 +49,31 @@ def loss_vs_rho(result: SweepAnalysis, title: str) -> Figure:
 
 
 def _limits(axes: Axes, result: SweepAnalysis) -> None:
-    """Fit the window to the curve's runs; an arm far away must not squash it."""
+    """Fit the window to the curve's runs and band; an arm far away must not squash it."""
     losses = result.sweep.curve["validation_loss"].to_numpy(float)
     low, high = losses.min(), losses.max()
     height = max(high - low, 1e-6)
     near = [arm.loss for arm in result.arms if low - 0.5 * height < arm.loss < high + 0.5 * height]
+    if result.band is not None:
+        # A band that runs away between two points may leave the window.
+        near += [
+            max(float(result.band.min()), low - 0.5 * height),
+            min(float(result.band.max()), high + 0.5 * height),
+        ]
     low, high = min([low, *near]), max([high, *near])
     axes.set_ylim(low - 0.08 * (high - low), high + 0.08 * (high - low))
     rho = result.means.rho
     span = rho[-1] - rho[0]
-    axes.set_xlim(rho[0] - 0.04 * span, rho[-1] + 0.17 * span)  # room for the gain at the right
+    axes.set_xlim(rho[0] - 0.04 * span, rho[-1] + 0.08 * span)  # room for the gain at the right
     step = 0.1 if span <= 0.65 else 0.2
     axes.set_xticks(np.arange(np.ceil(rho[0] / step - 1e-9) * step, rho[-1] + 1e-9, step))
 
 
-def _runs(axes: Axes, result: SweepAnalysis) -> None:
+def _runs(figure: HoverFigure, axes: Axes, result: SweepAnalysis) -> None:
     runs = result.sweep.curve
     label = f"runs, {result.means.seeds} seed{'s' if result.means.seeds > 1 else ''}"
-    if len(runs) > MAX_JOINED_RUNS:
+    if len(runs) > MAX_SPOTS:
+        # Not joined, and as pixels in vector formats too: as shapes they would take seconds.
         axes.plot(
             runs["rho"], runs["validation_loss"], **DOTS, label=label, zorder=3, rasterized=True
         )
@@ -76,6 +86,7 @@ def _runs(axes: Axes, result: SweepAnalysis) -> None:
         axes.plot(
             seeds["rho"], seeds["validation_loss"], **{**DOTS, "ls": "-"}, label=label, zorder=3
         )
+    figure.say(axes, runs["rho"], runs["validation_loss"], run_words(runs), ids_of(runs))
     odd = runs[result.means.outliers]
     if len(odd):
         axes.plot(
@@ -84,21 +95,46 @@ def _runs(axes: Axes, result: SweepAnalysis) -> None:
             "o",
             ms=9,
             mfc="none",
-            mec="#c0392b",
+            mec=WRONG,
             label="outlying run",
         )
 
 
-def _curve(axes: Axes, result: SweepAnalysis) -> None:
-    near, grid = result.near_optimal, result.curve.grid
+def _curve(figure: HoverFigure, axes: Axes, result: SweepAnalysis) -> None:
+    near, grid, fit = result.near_optimal, result.curve.grid, result.curve.chosen.curve
     within = f"within {result.delta:g} nats of the lowest"
     axes.axvspan(near.low, near.high, color=NEAR, alpha=0.25, lw=0, label=within, zorder=0)
     if result.band is not None:
         band = f"{result.level:.0%} band"
         axes.fill_between(grid, *result.band, color=CURVE, alpha=0.2, lw=0, label=band, zorder=2)
-    axes.plot(grid, result.curve.chosen.curve, color=CURVE, lw=2, label="fit", zorder=4)
-    lowest = result.curve.chosen.curve.min()
-    axes.plot([near.value], [lowest], "D", color=CURVE, ms=6, mec="white", mew=0.8, zorder=5)
+    axes.plot(grid, fit, color=CURVE, lw=2, label="fit", zorder=4)
+    at = np.linspace(0, len(grid) - 1, CURVE_SPOTS).round().astype(int)
+    limits = [""] * len(grid)
+    if result.band is not None:
+        limits = [f" [{low:.4f}, {high:.4f}]" for low, high in result.band.T]
+    words = [f"fit at ρ = {grid[i]:.3f}\nloss {fit[i]:.4f}{limits[i]} nats/token" for i in at]
+    figure.say(axes, grid[at], fit[at], words)
+    _mark_optimum(axes, result, float(fit.min()))
+
+
+def _mark_optimum(axes: Axes, result: SweepAnalysis, lowest: float) -> None:
+    """Draw rho* as a diamond on the curve, and its interval as a bar above the axis of rho."""
+    best, value = result.rho_star, result.near_optimal.value
+    diamond: dict[str, Any] = {"marker": "D", "color": CURVE, "mec": "white", "mew": 0.8}
+    axes.plot([value], [lowest], ms=6, zorder=5, **diamond)
+    low, high = (value if end is None else end for end in (best.low, best.high))
+    limits = "" if best.low is None else f", {result.level:.0%} interval"
+    axes.errorbar(
+        [value],
+        [0.035],
+        xerr=[[value - low], [high - value]],
+        ms=5,
+        elinewidth=1.6,
+        capsize=3,
+        transform=axes.get_xaxis_transform(),
+        label=f"ρ*, lowest of the fit{limits}",
+        **diamond,
+    )
 
 
 def _gain(axes: Axes, result: SweepAnalysis) -> None:
@@ -112,25 +148,27 @@ def _gain(axes: Axes, result: SweepAnalysis) -> None:
     )
     ends = {"arrowstyle": "<->", "color": INK, "lw": 1.0, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", (x, curve.min()), (x, curve[-1]), arrowprops=ends)
-    limits = "" if gain.low is None else f"\n[{gain.low:.4f},\n {gain.high:.4f}]"
     axes.annotate(
-        f"gain\n{gain.value:.4f}{limits}",
+        f"gain {number(gain.value, decimals_of(gain, 4))}",
         (x, (curve.min() + curve[-1]) / 2),
-        (5, 0),
+        (3, 0),
         textcoords="offset points",
+        rotation=90,
         va="center",
         fontsize=8.5,
         color=INK,
     )
 
 
-def _arms(axes: Axes, result: SweepAnalysis) -> None:
+def _arms(figure: HoverFigure, axes: Axes, result: SweepAnalysis) -> None:
     """Control arms at the side, on the same scale; an arrow and the number if one lies outside."""
     low, high = axes.get_ylim()
     for x, arm in enumerate(result.arms):
         runs = runs_of(result.sweep, arm.arm, arm.rho)
+        at = [x] * len(runs)
+        figure.say(axes, at, runs["validation_loss"], run_words(runs), ids_of(runs))
         if low <= arm.loss <= high:
-            axes.plot([x] * len(runs), runs["validation_loss"], **DOTS)
+            axes.plot(at, runs["validation_loss"], **DOTS)
             axes.plot([x - 0.3, x + 0.3], [arm.loss] * 2, color=INK, lw=1.8)
         else:
             above = arm.loss > high
@@ -170,7 +208,7 @@ def _failures(axes: Axes, result: SweepAnalysis) -> None:
             failed,
             [0.02] * len(failed),
             "x",
-            color="#c0392b",
+            color=WRONG,
             ms=6,
             transform=axes.get_xaxis_transform(),
             label="no loss (failed or diverged)",

@@ -2,8 +2,8 @@
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from analysis.figures.hover import HoverFigure
 from analysis.figures.style import CURVE, DOTS, INK, NEAR, SEEDS, styled
 from analysis.runs.slot_table import ROWS
 from analysis.slots.slots_analysis import ArmOverSizes, SlotsAnalysis
@@ -17,7 +17,7 @@ POINTS = 201
 """Points of a law's line."""
 
 
-def loss_vs_slots(result: SlotsAnalysis, title: str) -> Figure:
+def loss_vs_slots(result: SlotsAnalysis, title: str) -> HoverFigure:
     """Draw the loss against the table size, and below it the share of rows ever looked up.
 
     Args:
@@ -26,7 +26,7 @@ def loss_vs_slots(result: SlotsAnalysis, title: str) -> Figure:
     """
     counted = any(one.touched is not None for one in result.arms)
     with styled():
-        figure = Figure(figsize=(7.2, 5.6 if counted else 4.4), layout="constrained")
+        figure = HoverFigure(figsize=(7.2, 5.6 if counted else 4.4), layout="constrained")
         heights = [1.0, 0.32] if counted else [1.0]
         panels = np.atleast_1d(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights))
         for colour, marks, one in zip(COLOURS, MARKS, result.arms, strict=False):

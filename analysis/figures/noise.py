@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.figure import Figure
 
+from analysis.figures.hover import HoverFigure
 from analysis.figures.style import CURVE, INK, SEEDS, styled
 from analysis.sweep.sweep_analysis import SweepAnalysis
 
 MISS = "#c0392b"
 
 
-def residuals_over_rho(result: SweepAnalysis) -> Figure:
+def residuals_over_rho(result: SweepAnalysis) -> HoverFigure:
     """Return every run's loss beyond its rho's mean and its seed's shift.
 
     Noise that differs along rho shows as a funnel; a seed that tilts, as a colour that goes from
@@ -24,7 +24,7 @@ def residuals_over_rho(result: SweepAnalysis) -> Figure:
         {"ρ": runs["rho"], "seed": runs["seed"], "residual": result.means.residuals.raw}
     )
     with styled():
-        figure = Figure(figsize=(7.2, 2.8), layout="constrained")
+        figure = HoverFigure(figsize=(7.2, 2.8), layout="constrained")
         axes = figure.add_subplot()
         axes.axhline(0, color=INK, lw=0.6)
         sns.stripplot(
@@ -47,7 +47,7 @@ def residuals_over_rho(result: SweepAnalysis) -> Figure:
 
 def power_over_gain(
     gains: Sequence[float], found: Mapping[str, Sequence[float]], wanted: float
-) -> Figure:
+) -> HoverFigure:
     """Return how often a gain is told from none, one line per design.
 
     Args:
@@ -60,7 +60,7 @@ def power_over_gain(
         ignore_index=False, var_name="design", value_name=share
     )
     with styled():
-        figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+        figure = HoverFigure(figsize=(7.2, 3.2), layout="constrained")
         axes = figure.add_subplot()
         axes.axhline(wanted, color=SEEDS, lw=0.8, ls=":")
         shades = sns.light_palette(CURVE, len(found) + 1)[1:]
@@ -72,7 +72,7 @@ def power_over_gain(
     return figure
 
 
-def intervals_and_truth(intervals: np.ndarray, truth: float, unit: str) -> Figure:
+def intervals_and_truth(intervals: np.ndarray, truth: float, unit: str) -> HoverFigure:
     """Intervals of repeated sweeps beside the truth; those that miss it are red.
 
     Args:
@@ -81,7 +81,7 @@ def intervals_and_truth(intervals: np.ndarray, truth: float, unit: str) -> Figur
         unit: label of the axis.
     """
     with styled():
-        figure = Figure(figsize=(7.2, 2.8), layout="constrained")
+        figure = HoverFigure(figsize=(7.2, 2.8), layout="constrained")
         axes = figure.add_subplot()
         axes.axhline(truth, color=INK, lw=0.8)
         for place, (low, value, high) in enumerate(intervals):

@@ -3,9 +3,9 @@
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes as Panel
-from matplotlib.figure import Figure
 
 from analysis.curve.readings import Interval
+from analysis.figures.hover import HoverFigure
 from analysis.figures.style import CURVE, INK, NEAR, RHO, styled
 from analysis.scaling.joint import JointAnalysis
 from analysis.scaling.raw_laws import RawLaws
@@ -21,7 +21,7 @@ POINTS = 41
 """Points of a line over sizes."""
 
 
-def one_law(joint: JointAnalysis, title: str) -> Figure:
+def one_law(joint: JointAnalysis, title: str) -> HoverFigure:
     """Draw what the laws over all losses say.
 
     Left: losses above that of the law at rho = 1, a colour per size; lines are the mean of the laws
@@ -41,7 +41,7 @@ def one_law(joint: JointAnalysis, title: str) -> Figure:
         raise ValueError("no law over all losses is in play, so there is nothing to draw")
     positions = fit.axes.positions[:, 0]
     with styled():
-        figure = Figure(figsize=(9.6, 5.0), layout="constrained")
+        figure = HoverFigure(figsize=(9.6, 5.0), layout="constrained")
         curves, above, below = figure.subplot_mosaic(
             [["curves", "rho_star"], ["curves", "gain_over_moe"]], width_ratios=(1.15, 1)
         ).values()

@@ -1,56 +1,22 @@
-"""Several conditions: their curves side by side, rho* and the gain against every axis."""
+"""rho* and the gain of several conditions against every axis."""
 
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes as Panel
-from matplotlib.figure import Figure
 
 from analysis.curve.readings import Interval
-from analysis.figures.style import CURVE, DOTS, INK, NEAR, RHO, styled
+from analysis.figures.hover import HoverFigure
+from analysis.figures.style import CURVE, INK, NEAR, styled
 from analysis.literature import OPTIMA
-from analysis.scaling.joint import JointAnalysis
 from analysis.scaling.law import QUANTITIES, ScalingFit
 from engram_sweep.planning.axes import AXES
 
-COLUMNS = 4
-"""Panels side by side."""
 POINTS = 61
 """Points of the law's line."""
 
 
-def losses_by_condition(joint: JointAnalysis, title: str) -> Figure:
-    """Draw the loss against rho, a panel per condition, each on its own scale of losses.
-
-    Args:
-        joint: analysed conditions.
-        title: what the figure is of.
-    """
-    count = len(joint.sweeps)
-    columns = min(count, COLUMNS)
-    rows = -(-count // columns)
-    with styled():
-        figure = Figure(figsize=(0.8 + 2.7 * columns, 0.8 + 2.5 * rows), layout="constrained")
-        panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, squeeze=False)).ravel()
-        for panel, name, one in zip(panels, joint.labels, joint.sweeps, strict=False):
-            runs, grid = one.sweep.curve, one.curve.grid
-            panel.axvspan(
-                one.near_optimal.low, one.near_optimal.high, color=NEAR, alpha=0.25, lw=0, zorder=0
-            )
-            if one.band is not None:
-                panel.fill_between(grid, *one.band, color=CURVE, alpha=0.2, lw=0)
-            panel.plot(grid, one.curve.chosen.curve, color=CURVE, lw=1.8)
-            panel.plot(runs["rho"], runs["validation_loss"], **DOTS)
-            panel.set_title(name.replace(", ", "\n"), loc="left", fontsize=9, color=INK)
-        for panel in panels[count:]:
-            panel.set_axis_off()
-        figure.suptitle(title, x=0.01, ha="left", color=INK)
-        figure.supxlabel(RHO, fontsize=10)
-        figure.supylabel("validation loss (nats/token)", fontsize=10)
-    return figure
-
-
-def optimum_over_axes(fit: ScalingFit, title: str) -> Figure:
+def optimum_over_axes(fit: ScalingFit, title: str) -> HoverFigure:
     """Draw rho* (above) and the gain (below) against every axis of the law.
 
     Line and band are the law with the interval of a new condition, the other axes at their mean.
@@ -69,7 +35,7 @@ def optimum_over_axes(fit: ScalingFit, title: str) -> Figure:
     drawn = {"rho_star": "ρ*", "gain_over_moe": "gain over\nρ = 1 (nats/token)"}
     with styled():
         width = len(fit.axes.names)
-        figure = Figure(figsize=(1.2 + 4.2 * width, 5.2), layout="constrained")
+        figure = HoverFigure(figsize=(1.2 + 4.2 * width, 5.2), layout="constrained")
         panels = figure.subplots(2, width, sharex="col", sharey="row", squeeze=False)
         for column, axis in enumerate(fit.axes.names):
             for panel, (quantity, label) in zip(panels[:, column], drawn.items(), strict=True):

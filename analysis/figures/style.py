@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from engram_sweep.atomic_files import write_atomically
@@ -18,7 +20,7 @@ from engram_sweep.atomic_files import write_atomically
 FORMATS = ("png", "pdf", "svg")
 DPI = 200
 """Dots per inch, also of pixels inside vector formats."""
-INK, CURVE, NEAR, SEEDS = "#22223b", "#1f5fa8", "#f2b84b", "#7a7f8c"
+INK, CURVE, NEAR, SEEDS, WRONG = "#22223b", "#1f5fa8", "#f2b84b", "#7a7f8c", "#c0392b"
 RHO = "ρ, share of the sparse budget in experts (rest: memory)"
 """Label of an axis. A plain letter: mathtext would bring two more fonts into every file."""
 DOTS: dict[str, Any] = {
@@ -74,7 +76,8 @@ _STYLE: Any = SEABORN | {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "svg.hashsalt": "engram-sweep",
-    "svg.fonttype": "path",
+    # Real text: it can be searched, selected and read aloud.
+    "svg.fonttype": "none",
     "pdf.fonttype": 42,
 }
 # Without these a file would carry the time it was written or the versions that wrote it.
@@ -83,6 +86,12 @@ METADATA = {
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
     "svg": {"Date": None, "Creator": None},
 }
+
+
+def series(count: int) -> list[tuple[float, ...]]:
+    """Return colours for an ordered series, seen on a white and on a dark page."""
+    places = np.linspace(0.85, 0.25, count) if count > 1 else np.array([0.45])
+    return [tuple(one) for one in colormaps["viridis"](places)]
 
 
 def styled() -> AbstractContextManager[None]:
@@ -101,12 +110,18 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     return paths
 
 
-def render(figure: Figure, kind: str) -> bytes:
-    """Return the figure as a file of one of FORMATS, byte for byte the same each time."""
+def render(figure: Figure, kind: str, dpi: int = DPI) -> bytes:
+    """Return the figure as a file of one of FORMATS, byte for byte the same each time.
+
+    Args:
+        figure: the figure.
+        kind: the format.
+        dpi: dots per inch, also of pixels inside vector formats.
+    """
     # `savefig` would write the same bytes, but it draws every figure twice.
     module = import_module(f"matplotlib.backends.backend_{'agg' if kind == 'png' else kind}")
     buffer = BytesIO()
     with styled():
-        figure.set_dpi(DPI)
+        figure.set_dpi(dpi)
         getattr(module.FigureCanvas(figure), f"print_{kind}")(buffer, metadata=METADATA[kind])
     return buffer.getvalue()

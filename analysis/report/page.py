@@ -1,17 +1,17 @@
 """The frame of report.html: one file without outside requests; `sections` fills it."""
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
-
-import pandas as pd
 
 # The browser itself refuses anything from outside the file.
 _POLICY = (
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
     "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
 )
+_HEADING = re.compile(r"<h([12])>(.*?)</h\1>")
 
 
 @cache
@@ -22,57 +22,44 @@ def _asset(name: str) -> str:
 def document(
     name: str, sections: Sequence[str], subject: str = "Loss over the share of experts"
 ) -> str:
-    """Return a whole page, style and script included.
+    """Return a whole page, style, script and contents included.
 
     Args:
         name: what the sweep is called.
         sections: HTML, in order.
         subject: what the page is of.
     """
-    sections = [f"<h1>{subject}: {escape(name)}</h1>", *sections]
+    body, contents = _with_anchors("\n".join(sections))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(name)}: {subject[0].lower()}{subject[1:]}</title>"
-        f'<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
+        '<meta name="viewport" content="width=device-width">'
+        f'<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
         f"{_POLICY}<style>\n{_asset('page.css')}</style></head><body>\n"
-        + "\n".join(sections)
-        + f"\n<script>\n{_asset('zoom.js')}</script>\n"
+        f"<h1>{subject}: {escape(name)}</h1>\n{contents}\n{body}"
+        f"\n<script>\n{_asset('figures.js')}{_asset('tables.js')}</script>\n"
         "</body></html>\n"
     )
+
+
+def _with_anchors(body: str) -> tuple[str, str]:
+    """Return the page's body with an anchor at each heading, and the list of them."""
+    entries: list[str] = []
+
+    def anchored(match: re.Match[str]) -> str:
+        level, title = match.groups()
+        place = f"s{len(entries) + 1}"
+        entries.append(f'<li class="h{level}"><a href="#{place}">{title}</a></li>')
+        return f'<h{level} id="{place}">{title}</h{level}>'
+
+    body = _HEADING.sub(anchored, body)
+    if not entries:
+        return body, ""
+    listed = "".join(entries)
+    return body, f"<details><summary>Contents</summary><ul>{listed}</ul></details>"
 
 
 def section(title: str, body: str, note: str = "") -> str:
     """Return a heading, a note in words, and a body of HTML."""
     said = f'<p class="note">{escape(note)}</p>' if note else ""
     return f"<h2>{escape(title)}</h2>{said}{body}"
-
-
-def figure(svg: str, words: str) -> str:
-    """Return a whole SVG file as part of the page, with words for who cannot see it."""
-    label = escape(words, quote=True)
-    return f'<figure role="img" aria-label="{label}">{svg[svg.index("<svg") :]}</figure>'
-
-
-def table(frame: pd.DataFrame) -> str:
-    """Return a frame without its index."""
-    # Spaces instead of underscores: a head may then wrap, and a wide table stays on the page.
-    head = "".join(f"<th>{escape(str(column).replace('_', ' '))}</th>" for column in frame.columns)
-    rows = ("".join(map(_td, row)) for row in frame.itertuples(index=False))
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    rows = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-    return f'<div class="scroll"><table>{rows}</table></div>'
-
-
-def _td(value: object) -> str:
-    """Numbers stay on one line at the right, words may wrap at the left."""
-    words = isinstance(value, str) and value[:1].isalpha() and " " in value
-    return f"<td{' class=words' if words else ''}>{escape(cell(value))}</td>"
-
-
-def cell(value: object) -> str:
-    """Return a value as the text of a table's cell."""
-    if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
-        return "none"
-    if isinstance(value, float):
-        return f"{value:.5g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return str(value)

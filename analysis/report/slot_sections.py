@@ -3,11 +3,17 @@
 from collections.abc import Sequence
 from html import escape
 
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from analysis.curve.readings import Interval
-from analysis.report.page import cell, document, figure, table
-from analysis.report.sections import Runs, Section, run_sections
+from analysis.curve.rounding import decimals, decimals_of
+from analysis.report.curve_tables import limits
+from analysis.report.page import document
+from analysis.report.page_figure import figure
+from analysis.report.page_table import NOTHING, table
+from analysis.report.run_tables import Runs
+from analysis.report.sections import Section, run_sections, training_html
 from analysis.report.slot_numbers import per_size
 from analysis.report.slot_sentences import word
 from analysis.slots.slots_analysis import SlotsAnalysis
@@ -18,7 +24,7 @@ def slots_page(
     result: SlotsAnalysis,
     sentences: Sequence[str],
     name: str,
-    svg: str,
+    picture: Figure,
     registered: str | None = None,
 ) -> str:
     """Return the page of a sweep over table sizes as text.
@@ -27,7 +33,7 @@ def slots_page(
         result: the analysed sweep.
         sentences: what it shows.
         name: what the sweep is called.
-        svg: the picture, a whole SVG file.
+        picture: the loss over the table size.
         registered: whether a registered plan was kept, in words.
     """
     runs = result.runs
@@ -35,15 +41,12 @@ def slots_page(
     every = pd.concat(frames, ignore_index=True)
     body = [
         f'<p class="verdict">{"<br>".join(map(escape, sentences))}</p>',
-        figure(svg, " ".join(sentences)),
+        figure(picture, " ".join(sentences)),
         *(html for one in SLOT_SECTIONS for html in one.html(result, name)),
+        *training_html(every, name),
         *run_sections(Runs((every,), every, runs.failed, registered), name),
     ]
     return document(name, body, "Loss over the table size")
-
-
-def _limits(one: Interval) -> str:
-    return "none" if one.low is None else f"{cell(one.low)} to {cell(one.high)}"
 
 
 def _slopes(result: SlotsAnalysis) -> str:
@@ -52,7 +55,7 @@ def _slopes(result: SlotsAnalysis) -> str:
         row = {
             "arm": ARMS[one.arm].label,
             "slope per doubling": one.slope.value,
-            "interval": _limits(one.slope),
+            "interval": limits(one.slope),
             "loss over log M": word(one).replace("_", " "),
         }
         if one.line is not None:
@@ -61,13 +64,24 @@ def _slopes(result: SlotsAnalysis) -> str:
                 "p of no bend": one.line.p_bend,
                 "p of no misfit": one.line.p_misfit,
                 "slope at the smallest": one.line.first_slope.value,
-                "its interval": _limits(one.line.first_slope),
+                "its interval": limits(one.line.first_slope),
                 "slope at the largest": one.line.last_slope.value,
-                "interval of that": _limits(one.line.last_slope),
-                "no bend from M": "none" if held is None else f"{held[0]:,.0f} to {held[1]:,.0f}",
+                "interval of that": limits(one.line.last_slope),
+                "no bend from M": NOTHING if held is None else f"{held[0]:,.0f} to {held[1]:,.0f}",
             }
         rows.append(row)
-    return table(pd.DataFrame(rows))
+    digits = min(decimals_of(one.slope, 4) for one in result.arms)
+    slopes = ("slope per doubling", "slope at the smallest", "slope at the largest")
+    tests = dict.fromkeys(("p of no bend", "p of no misfit"), 3)
+    return table(pd.DataFrame(rows), dict.fromkeys(slopes, digits) | tests)
+
+
+def _sizes(result: SlotsAnalysis) -> str:
+    frame = per_size(result).assign(arm=lambda rows: [ARMS[arm].label for arm in rows["arm"]])
+    digits = decimals(float(np.min(frame["se"])), 4)
+    whole = dict.fromkeys(("rows_per_head", "table_rows", "rows_touched"), 0)
+    losses = dict.fromkeys(("mean", "se", "gain_over_moe"), digits)
+    return table(frame, whole | losses | {"touched": 3})
 
 
 def _paired(result: SlotsAnalysis) -> str | None:
@@ -85,11 +99,12 @@ def _paired(result: SlotsAnalysis) -> str | None:
                 "over": ARMS[pair.over].label,
                 "rows per head": where,
                 "gain": one.value,
-                "interval": _limits(one),
+                "interval": limits(one),
             }
             for where, one in readings
         ]
-    return table(pd.DataFrame(rows))
+    digits = min(decimals_of(pair.mean, 4) for pair in result.paired)
+    return table(pd.DataFrame(rows), {"gain": digits})
 
 
 SLOT_SECTIONS: list[Section[SlotsAnalysis]] = [
@@ -100,7 +115,7 @@ SLOT_SECTIONS: list[Section[SlotsAnalysis]] = [
     ),
     Section(
         "Per table size",
-        lambda result, name: table(per_size(result)),
+        lambda result, name: _sizes(result),
         "Rows per head of Engram; other arms have as many table parameters. Rows touched are "
         "those that training ever looked up.",
     ),

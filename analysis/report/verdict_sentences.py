@@ -6,12 +6,21 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.curve.readings import Interval
+from analysis.curve.rounding import end_of_range, number, with_interval
 from analysis.sweep.next_run import MAX_MORE_RUNS
 from analysis.sweep.sweep_analysis import SweepAnalysis
 from analysis.sweep.u_shape_test import UShapeTest
-from analysis.sweep.verdict import DOUBT, MIN_POINTS_TO_JUDGE, doubts, judge
+from analysis.sweep.verdict import DOUBT, MIN_POINTS_TO_JUDGE, Verdict, doubts, judge
 from engram_sweep.planning.arms import ARMS, ONE_ROW
+
+LABELS = {
+    "u_supported": "A U is supported",
+    "monotone_memory": "The loss keeps falling towards memory",
+    "monotone_experts": "The loss keeps falling towards experts",
+    "flat": "Flat within noise",
+    "not_identified": "Not identified",
+}
+"""What a reader is shown in place of a verdict's word."""
 
 
 @dataclass(frozen=True)
@@ -20,33 +29,44 @@ class StatedVerdict:
 
     word: str
     """One of `analysis.sweep.verdict.VERDICTS`."""
-    sentence: str
-    """The same with numbers, in nats/token, and with notes on what puts it in doubt."""
+    headline: str
+    """The same with numbers, in nats/token: the near-optimal range first, then rho*, the gain."""
+    notes: tuple[str, ...]
+    """What the control arms show, and everything that puts the verdict in doubt."""
+
+    @property
+    def label(self) -> str:
+        """The word, as a reader is shown it."""
+        return LABELS[self.word]
+
+    @property
+    def sentence(self) -> str:
+        """All of it."""
+        return " ".join([self.headline, *self.notes])
 
 
 def state_verdict(result: SweepAnalysis) -> StatedVerdict:
     """Judge a sweep and put the verdict into words."""
     verdict = judge(result)
+    label = LABELS[verdict.word]
     if verdict.lacks is not None:
-        sentence = f"Not identified: {_lowest(result)}, but {_LACKING[verdict.lacks](result)}."
+        headline = f"{label}: {_plateau(result)}, {_gain(result)}, but {_lacking(verdict, result)}."
     else:
-        sentence = _SENTENCES[verdict.word](result)
-    return StatedVerdict(verdict.word, " ".join([sentence, *_notes(result)]))
+        headline = f"{label}{_SENTENCES[verdict.word](result)}"
+    return StatedVerdict(verdict.word, headline, tuple(_notes(result)))
+
+
+def summary(result: SweepAnalysis) -> str:
+    """Return the verdict, the near-optimal range and the gain in short lines, for a figure."""
+    within = f"within {result.delta:g} nats/token of the lowest from {_ends(result)}"
+    lines = [LABELS[judge(result).word], within]
+    if result.gain_over_moe.value is not None:
+        gain = with_interval(result.gain_over_moe, 4)
+        lines.append(f"lowest {gain} nats/token below ρ = 1 ({result.level:.0%} intervals)")
+    return "\n".join(lines)
 
 
 # ---- Numbers and intervals
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "none" if value is None else f"{value:.{digits}f}"
-
-
-def _with_interval(interval: Interval, digits: int) -> str:
-    value = _number(interval.value, digits)
-    if interval.low is None and interval.high is None:
-        return value
-    low = "below the range" if interval.low is None else _number(interval.low, digits)
-    return f"{value} [{low}, {_number(interval.high, digits)}]"
 
 
 def _count(number: int, thing: str) -> str:
@@ -72,7 +92,7 @@ def _intervals_and_seeds(result: SweepAnalysis) -> str:
 
 def _gain(result: SweepAnalysis) -> str:
     against = "rho = 1 (pure MoE)" if result.has_moe else f"rho = {result.means.rho[-1]:.2f}"
-    return f"{_with_interval(result.high_arm, 4)} nats/token below {against}"
+    return f"{with_interval(result.high_arm, 4)} nats/token below {against}"
 
 
 def _test(result: SweepAnalysis) -> UShapeTest:
@@ -84,43 +104,53 @@ def _test(result: SweepAnalysis) -> UShapeTest:
 # ---- One sentence for every verdict
 
 
-def _u(result: SweepAnalysis) -> str:
+def _ends(result: SweepAnalysis) -> str:
     near = result.near_optimal
-    low, high = (
-        Interval(near.low, *(near.low_interval or (None, None))),
-        Interval(near.high, *(near.high_interval or (None, None))),
-    )
+    words = []
+    for end, limits, lower in (
+        (near.low, near.low_interval, True),
+        (near.high, near.high_interval, False),
+    ):
+        shown, between = end_of_range(end, limits, lower)
+        words.append(shown if between is None else f"{shown} [{', '.join(between)}]")
+    return " to ".join(words)
+
+
+def _plateau(result: SweepAnalysis) -> str:
+    """Return the near-optimal range, and rho* after it: a flat range holds it anywhere."""
     return (
-        f"A U is supported (p = {_test(result).p_u:.2g}; one rho inside beats both ends, nothing "
-        f"is said of a single dip): the fitted loss is lowest at "
-        f"rho = {_with_interval(result.rho_star, 2)}, {_gain(result)}; the fitted curve is within "
-        f"{result.delta:g} nats/token of its lowest from {_with_interval(low, 2)} to "
-        f"{_with_interval(high, 2)} ({_intervals_and_seeds(result)})."
+        f"the fitted loss is within {result.delta:g} nats/token of its lowest from "
+        f"rho = {_ends(result)}, lowest at {with_interval(result.rho_star, 2)}"
+    )
+
+
+def _u(result: SweepAnalysis) -> str:
+    return (
+        f" (p = {_test(result).p_u:.2g}; one rho inside beats both ends, nothing is said of a "
+        f"single dip): {_plateau(result)}, {_gain(result)} ({_intervals_and_seeds(result)})."
     )
 
 
 def _monotone_memory(result: SweepAnalysis) -> str:
     return (
-        f"The loss keeps falling towards memory: over {_range(result)} the fitted loss is lowest "
-        f"at rho = {_with_interval(result.rho_star, 2)}, {_gain(result)}, and a turn at the memory "
-        f"end is at most {_number(result.low_arm.high, 4)} nats/token "
+        f": over {_range(result)} {_plateau(result)}, {_gain(result)}, and a turn at the memory "
+        f"end is at most {number(result.low_arm.high, 4)} nats/token "
         f"({_intervals_and_seeds(result)})."
     )
 
 
 def _monotone_experts(result: SweepAnalysis) -> str:
     return (
-        f"The loss keeps falling towards experts: over {_range(result)} the fitted loss is lowest "
-        f"at rho = {_with_interval(result.rho_star, 2)}, {_with_interval(result.low_arm, 4)} "
-        f"nats/token below the memory end; memory gains at most {_number(result.high_arm.high, 4)} "
+        f": over {_range(result)} {_plateau(result)}, {with_interval(result.low_arm, 4)} "
+        f"nats/token below the memory end; memory gains at most {number(result.high_arm.high, 4)} "
         f"nats/token ({_intervals_and_seeds(result)})."
     )
 
 
 def _flat(result: SweepAnalysis) -> str:
     return (
-        f"Flat within noise: over {_range(result)} the losses differ by at most "
-        f"{_number(result.height.high, 4)} nats/token ({result.level:.0%} limit, "
+        f": over {_range(result)} the losses differ by at most "
+        f"{number(result.height.high, 4)} nats/token ({result.level:.0%} limit, "
         f"{_seeds(result)})."
     )
 
@@ -131,16 +161,10 @@ _SENTENCES = {
     "monotone_experts": _monotone_experts,
     "flat": _flat,
 }
-"""The sentence of each verdict that identifies something."""
+"""What follows the label of each verdict that identifies something."""
 
 
 # ---- Why nothing is identified, and what would help
-
-
-def _lowest(result: SweepAnalysis) -> str:
-    return (
-        f"the fitted loss is lowest at rho = {_with_interval(result.rho_star, 2)}, {_gain(result)}"
-    )
 
 
 def _lacks_seeds(result: SweepAnalysis) -> str:
@@ -182,8 +206,10 @@ def _advice(result: SweepAnalysis) -> str:
     return f"add {_count(test.more.count, 'seed')}, or {points}"
 
 
-_LACKING = {"seeds": _lacks_seeds, "points": _lacks_points, "power": _lacks_power}
-"""The clause for each thing that a verdict can lack."""
+def _lacking(verdict: Verdict, result: SweepAnalysis) -> str:
+    """Return the clause of what a verdict lacks."""
+    of = {"seeds": _lacks_seeds, "points": _lacks_points, "power": _lacks_power}
+    return of[str(verdict.lacks)](result)
 
 
 # ---- Everything a reader must know that the numbers do not show
@@ -199,10 +225,8 @@ def _notes(result: SweepAnalysis) -> list[str]:
     if not result.has_moe:
         notes.append("No run at rho = 1, so no gain over pure MoE.")
     if result.anchor_noise.value is not None:
-        notes.append(
-            f"Runs at rho = 1 scatter {_with_interval(result.anchor_noise, 1)} times as much as "
-            "others."
-        )
+        times = with_interval(result.anchor_noise, 1, at_most=1)
+        notes.append(f"Runs at rho = 1 scatter {times} times as much as others.")
     outliers = int(result.means.outliers.sum())
     if outliers:
         notes.append(f"{_count(outliers, 'run')} marked as outlying, kept in the fit.")
@@ -259,15 +283,15 @@ def _arms(result: SweepAnalysis) -> list[str]:
     parts = result.parts
     if parts is not None:
         notes.append(
-            f"Of the gain at rho = {parts.rho:.2f}, {_with_interval(parts.compute, 4)} is compute "
-            f"that one row gets too, {_with_interval(parts.memory, 4)} is memory."
+            f"Of the gain at rho = {parts.rho:.2f}, {with_interval(parts.compute, 4)} is compute "
+            f"that one row gets too, {with_interval(parts.memory, 4)} is memory."
         )
     for arm in result.arms:
         # The gain of one_row is the compute part, if there is one.
         if arm.gain_over_moe.value is None or (parts is not None and arm.arm == ONE_ROW.key):
             continue
         where = f" at rho = {arm.rho:.2f}" if ARMS[arm.arm].fixed_rho is None else ""
-        others.append(f"{ARMS[arm.arm].label}{where} {_with_interval(arm.gain_over_moe, 4)}")
+        others.append(f"{ARMS[arm.arm].label}{where} {with_interval(arm.gain_over_moe, 4)}")
     if others:
         notes.append(f"Gain of other arms over rho = 1: {', '.join(others)}.")
     return notes

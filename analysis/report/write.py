@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.figures import loss_vs_rho, style
 from analysis.report.numbers import per_rho
 from analysis.report.sections import sweep_page
-from analysis.report.verdict_sentences import StatedVerdict, state_verdict
+from analysis.report.verdict_sentences import StatedVerdict, state_verdict, summary
 from analysis.sweep.sweep_analysis import DELTA, LEVEL, SweepAnalysis, analyse_sweep
 from engram_sweep.atomic_files import write_atomically
 from engram_sweep.errors import UserError
@@ -52,14 +52,15 @@ def write_sweep_report(
         UserError: the folder cannot be written.
     """
     verdict = state_verdict(result)
-    figure = loss_vs_rho.loss_vs_rho(result, f"Loss over the share of experts, {name}")
+    title = f"Loss over the share of experts, {name}"
+    picture = loss_vs_rho.loss_vs_rho(result, title, summary(result))
+    html = sweep_page(result, verdict, name, picture, registered)
+    # All is computed before the first file is written: an error leaves nothing half-done.
     with writing(folder):
-        style.save(figure, folder, "loss_vs_rho")
+        style.save(picture, folder, "loss_vs_rho")
         write_atomically(
             folder / "summary.parquet", lambda path: per_rho(result).to_parquet(path, index=False)
         )
-        svg = (folder / "loss_vs_rho.svg").read_text(encoding="utf-8")
-        html = sweep_page(result, verdict, name, svg, registered)
         write_atomically(
             folder / "report.html", lambda path: path.write_text(html, encoding="utf-8") and None
         )

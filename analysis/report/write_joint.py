@@ -5,16 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from analysis.figures import loss_vs_rho, style
+from analysis.figures.losses_by_condition import losses_by_condition
 from analysis.figures.one_law import one_law
-from analysis.figures.scaling import losses_by_condition, optimum_over_axes
+from analysis.figures.scaling import optimum_over_axes
 from analysis.report import page
 from analysis.report.iso import ISO_NOTE, iso_table
 from analysis.report.joint_sentences import state_joint
 from analysis.report.numbers import per_rho
+from analysis.report.page_figure import figure
+from analysis.report.page_table import table
 from analysis.report.sections import curve_html, runs_html
-from analysis.report.verdict_sentences import state_verdict
+from analysis.report.verdict_sentences import state_verdict, summary
 from analysis.report.write import writing
 from analysis.runs.conditions import AXES
 from analysis.scaling.joint import JointAnalysis
@@ -43,7 +47,7 @@ def write_joint_report(
     """
     verdicts = [state_verdict(one) for one in joint.sweeps]
     together = state_joint(joint)
-    pictures = {
+    pictures: dict[str, Figure] = {
         "loss_vs_rho": losses_by_condition(joint, f"Loss over the share of experts, {name}")
     }
     if joint.scaling and joint.scaling.axes.names:
@@ -55,28 +59,24 @@ def write_joint_report(
     # What they say together stands first, then every condition by itself, then all runs.
     body = [
         f'<p class="verdict">{"<br>".join(map(escape, together))}</p>',
-        *(
-            page.figure(style.render(one, "svg").decode(), " ".join(together))
-            for one in pictures.values()
-        ),
+        *(figure(one, " ".join(together)) for one in pictures.values()),
     ]
     if joint.scaling:
-        body.append(
-            page.section(
-                "The law and the conditions", page.table(law_table(joint.scaling)), _LAW_NOTE
-            )
-        )
+        rows = law_table(joint.scaling)
+        digits = {name: 4 if name.startswith("gain") else 2 for name in rows.columns[1:]}
+        body.append(page.section("The law and the conditions", table(rows, digits), _LAW_NOTE))
     body += [
-        page.section("Strict and paper", page.table(iso_table(one)), ISO_NOTE) for one in joint.iso
+        page.section("Strict and paper", table(iso_table(one), {"rho": 3, **_ISO_DIGITS}), ISO_NOTE)
+        for one in joint.iso
     ]
     for label, one, verdict in zip(joint.labels, joint.sweeps, verdicts, strict=True):
-        picture = style.render(loss_vs_rho.loss_vs_rho(one, label), "svg").decode()
+        picture = loss_vs_rho.loss_vs_rho(one, label, summary(one))
         body += [f"<h1>{escape(label)}</h1>", *curve_html(one, verdict, label, picture)]
     html = page.document(name, [*body, *runs_html(joint.sweeps, name, registered)])
     # All is computed before the first file is written: an error leaves nothing half-done.
     with writing(folder):
-        for file, figure in pictures.items():
-            style.save(figure, folder, file)
+        for file, picture in pictures.items():
+            style.save(picture, folder, file)
         write_atomically(
             folder / "summary.parquet", lambda path: _summary(joint).to_parquet(path, index=False)
         )
@@ -90,6 +90,7 @@ def write_joint_report(
     return [*lines, *together]
 
 
+_ISO_DIGITS = dict.fromkeys(("strict minus paper", "from", "to"), 4)
 _LAW_NOTE = (
     "Gains in nats/token. Limits of the law are those of a new condition; a missed one was held "
     "out of the law."

@@ -31,8 +31,7 @@ def write_slots_report(
     """
     sentences = state_slots(result)
     picture = loss_vs_slots(result, f"Loss over the table size, {name}")
-    svg = style.render(picture, "svg").decode()
-    html = slots_page(result, sentences, name, svg, registered)
+    html = slots_page(result, sentences, name, picture, registered)
     # All is computed before the first file is written: an error leaves nothing half-done.
     with writing(folder):
         style.save(picture, folder, "loss_vs_slots")

@@ -89,6 +89,8 @@ def test_report_prints_the_sentence_and_the_page(records, tmp_path, capsys):
         (["fit", "--records", "x.csv", "--set", "a=1"], "expected --set beside names of sweeps"),
         (["fit", "--records", "nowhere.csv"], "nowhere.csv: expected a CSV file, there is none"),
         (["report", "tiny", "--delta", "-1"], "--delta: expected a positive number"),
+        (["report"], "report: expected the name of a sweep, or --records FILE, got neither"),
+        (["report", "tiny", "--records", "x.csv"], "report: expected either names of sweeps or"),
     ],
 )
 def test_bad_calls_are_refused(words, message):
@@ -137,6 +139,31 @@ def lengths(tmp_path):
         part.to_parquet(tmp_path / f"{number}.parquet")
     write_runs(tmp_path, "axes", pd.concat(parts))
     return tmp_path
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_any_table_has_a_report_of_its_own(records, tmp_path, capsys, suffix):
+    """A table without a single column beyond the three that are needed."""
+    table = tmp_path / f"theirs.{suffix}"
+    write_table(pa.Table.from_pandas(sweep()[["rho", "seed", "validation_loss"]]), table)
+    assert call("report", "--records", table) == 0
+    sentence, page = capsys.readouterr().out.splitlines()
+    assert sentence == state_verdict(analyse_sweep(sweep())).sentence
+    assert page == str(tmp_path / "theirs-report" / "report.html")
+    assert f"engram-sweep report --records {table}" in (tmp_path / page).read_text()
+    assert call("report", "--records", table, "--to", tmp_path / "here" / "there") == 0
+    assert (tmp_path / "here" / "there" / "loss_vs_rho.png").is_file()
+
+
+def test_a_report_that_cannot_be_made_leaves_no_folder(tmp_path):
+    sweep().head(2).to_parquet(tmp_path / "few.parquet")
+    with pytest.raises(UserError, match="expected at least 3 for a curve"):
+        call("report", "--records", tmp_path / "few.parquet")
+    assert not (tmp_path / "few-report").exists()
+    (tmp_path / "file").write_text("")
+    sweep().to_parquet(tmp_path / "many.parquet")
+    with pytest.raises(UserError, match="file: expected a folder to write into"):
+        call("report", "--records", tmp_path / "many.parquet", "--to", tmp_path / "file")
 
 
 def test_several_conditions_are_each_fitted_and_then_together(lengths, capsys):

@@ -1,25 +1,13 @@
-"""The pictures of several conditions."""
+"""The law of several conditions."""
 
 import numpy as np
 import pytest
 
-from analysis.figures.scaling import losses_by_condition, optimum_over_axes
+from analysis.figures.scaling import optimum_over_axes
 from analysis.figures.style import render
 from analysis.literature import OPTIMA
 from analysis.simulation.conditions import AxesTruth
 from tests.analysis.scaling.conftest import law, quick, table
-
-
-def test_each_condition_has_a_panel_with_its_runs():
-    frame = table()
-    joint = quick(frame)
-    figure = losses_by_condition(joint, "three budgets")
-    panels = [panel for panel in figure.axes if panel.axison]
-    assert [panel.get_title(loc="left") for panel in panels] == [
-        label.replace(", ", "\n") for label in joint.labels
-    ]
-    drawn = sum(len(np.asarray(panel.lines[-1].get_xdata())) for panel in panels)
-    assert drawn == len(frame)
 
 
 def test_the_law_is_drawn_with_its_conditions_and_the_printed_optima():

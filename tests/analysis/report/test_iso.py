@@ -56,9 +56,9 @@ def test_the_page_lists_a_shared_run_once(table: pd.DataFrame, joint: JointAnaly
     write_joint_report(joint, tmp_path, "both")
     page = (tmp_path / "report.html").read_text()
     assert "Strict and paper</h2>" in page
-    every_run = page.split("Every run</h2>")[1].split("<h2>")[0]
+    every_run = page.split("Every run</h2>")[1].split("<h2")[0]
     for run_id in table["run_id"]:
-        assert every_run.count(run_id) == 1
+        assert every_run.count(f">{run_id}<") == 1
 
 
 def test_fit_and_report_read_the_records_of_both_modes(table: pd.DataFrame, tmp_path, capsys):

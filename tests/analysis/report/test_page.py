@@ -1,14 +1,26 @@
 """report.html as a person sees it: in a real browser, which may not leave the file."""
 
 import os
+import re
 import shutil
+import time
 
+import pandas as pd
 import pytest
 
 from analysis.report.write import write_report
 from analysis.simulation.sweeps import Noise
 from tests.analysis.browser import Page
-from tests.analysis.tables import sweep, with_arms
+from tests.analysis.tables import sweep, trained, with_arms
+
+
+def table(title: str) -> str:
+    """Script that is the first table below a heading."""
+    return (
+        "(h => [...document.querySelectorAll('table')]"
+        ".find(t => h.compareDocumentPosition(t) & Node.DOCUMENT_POSITION_FOLLOWING))"
+        f"([...document.querySelectorAll('h2')].find(h => h.innerText == {title!r}))"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -16,22 +28,19 @@ def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     table = with_arms(sweep(seeds=5, noise=Noise(windows=8)))
     table.loc[4, "validation_loss"] = float("nan")
-    table = table.assign(
+    table = trained(table).assign(
         params_total=605_296,
         params_active=52_336,
         flops_per_token=380_000,
         params_table=0,
         routed_experts=62,
-        tokens=2_500_000,
-        wall_seconds=60.0,
         run_id=[f"{number:032x}" for number in range(len(table))],
         git_commit="abc",
         host="node",
-        device="cpu",
         versions=[[("torch", "2.15")]] * len(table),
     )
     _, verdict = write_report(table, folder, "tiny")
-    return folder / "report.html", verdict, len(table)
+    return folder / "report.html", verdict, table
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +57,17 @@ def page(report, tmp_path_factory):
 def test_the_verdict_and_every_table_are_drawn(page, report):
     _, verdict, runs = report
     text = page.value("document.body.innerText")
-    assert verdict.word in text
-    assert verdict.sentence in text
+    assert verdict.label in text
+    for words in verdict.notes:
+        assert words in text
     for title in (
         "Per rho",
+        "Per seed",
         "Control arms",
+        "Learning curves",
+        "Expert load",
+        "Gates",
+        "Training speed",
         "Ledger",
         "Spent",
         "Every run",
@@ -60,11 +75,7 @@ def test_the_verdict_and_every_table_are_drawn(page, report):
         "Where this comes from",
     ):
         assert title in page.value("[...document.querySelectorAll('h2')].map(h => h.innerText)")
-    rows = page.value(
-        "[...document.querySelectorAll('h2')].find(h => h.innerText == 'Every run')"
-        ".nextElementSibling.querySelectorAll('tbody tr').length"
-    )
-    assert rows == runs
+    assert page.value(f"{table('Every run')}.tBodies[0].rows.length") == len(runs)
 
 
 def test_the_pictures_have_a_size_and_the_page_does_not_scroll_sideways(page):
@@ -72,7 +83,7 @@ def test_the_pictures_have_a_size_and_the_page_does_not_scroll_sideways(page):
         "[...document.querySelectorAll('figure svg')].map(s => s.getBoundingClientRect()).map(r "
         "=> [r.width, r.height])"
     )
-    assert len(sizes) == 2
+    assert len(sizes) == 6
     assert all(width > 300 and height > 150 for width, height in sizes)
     inked = page.value(
         "[...document.querySelectorAll('figure svg path')].filter(p => p.getBBox().width > "
@@ -97,6 +108,124 @@ def test_the_picture_zooms_and_comes_back(page):
     assert float(page.value(box).split()[2]) < 0.9 * float(home.split()[2])
     page.value("document.querySelector('figure svg').dispatchEvent(new MouseEvent('dblclick'))")
     assert page.value(box) == home
+
+
+def point(page, number: int) -> tuple[list, dict[str, float]]:
+    """A spot of the first figure, and where it is in the window."""
+    page.value("document.querySelector('figure').scrollIntoView()")
+    spot, x, y = page.value(
+        f"""(figure => {{
+          const svg = figure.querySelector("svg"), edge = svg.getBoundingClientRect();
+          const spot = JSON.parse(figure.querySelector("script").textContent)[{number}];
+          const scale = edge.width / svg.viewBox.baseVal.width;
+          return [spot, edge.x + spot[0] * scale, edge.y + spot[1] * scale];
+        }})(document.querySelector("figure"))"""
+    )
+    return spot, {"x": x, "y": y}
+
+
+def test_a_run_says_itself_under_the_pointer_and_leads_to_its_row(page, report):
+    _, _, runs = report
+    (_, _, words, run_id), at = point(page, 0)
+    page.call("Input.dispatchMouseEvent", type="mouseMoved", **at)
+    assert page.value("document.querySelector('#said').textContent") == words
+    of_run = runs.set_index("run_id").loc[run_id]
+    assert f"loss {of_run['validation_loss']:.4f} nats/token" in words
+    for kind in ("mousePressed", "mouseReleased"):
+        page.call("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **at)
+    assert page.value("document.querySelector('tr:target').id") == f"run-{run_id}"
+    away = {"x": at["x"], "y": 2}
+    page.call("Input.dispatchMouseEvent", type="mouseMoved", **away)
+    assert page.value("document.querySelector('#said')") is None
+
+
+def test_arrow_keys_go_from_point_to_point(page):
+    page.value("document.querySelector('figure').focus()")
+    said = []
+    for _ in range(2):
+        page.call("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight")
+        said.append(page.value("document.querySelector('#said').textContent"))
+    assert said[0] != said[1]
+    page.value("document.querySelector('figure').blur()")
+
+
+def test_tables_sort_both_ways_and_what_is_missing_is_last(page, report):
+    _, _, runs = report
+    shown = f"""(t => {{
+      const place = [...t.tHead.rows[0].cells].findIndex(h => h.innerText.startsWith("validation"));
+      t.tHead.rows[0].cells[place].firstChild.click();
+      return [...t.tBodies[0].rows].map(row => row.cells[place].dataset.v);
+    }})({table("Every run")})"""
+    known = sorted(runs["validation_loss"].dropna())
+    for losses in (known, known[::-1]):
+        *found, last = page.value(shown)
+        assert last == ""
+        assert [float(loss) for loss in found] == pytest.approx(losses)
+
+
+def saved(page, tmp_path, title: str, kind: str) -> str:
+    """What a button above a table writes."""
+    page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    page.value(
+        f"[...{table(title)}.parentElement.previousElementSibling.children]"
+        f".find(b => b.textContent == {kind!r}).click()"
+    )
+    path = tmp_path / f"{title.lower().replace(' ', '-')}.{'csv' if kind == 'CSV' else 'tex'}"
+    for _ in range(600):
+        if path.exists() and path.stat().st_size:
+            return path.read_text()
+        time.sleep(0.1)
+    raise AssertionError(f"{path.name} was not saved, there is {list(tmp_path.iterdir())}")
+
+
+def test_tables_are_saved_with_all_digits_and_for_latex(page, report, tmp_path):
+    _, _, runs = report
+    text = saved(page, tmp_path, "Every run", "CSV")
+    (tmp_path / "runs.csv").write_text(text)
+    found = pd.read_csv(tmp_path / "runs.csv").set_index("run id").sort_index()
+    expected = runs.set_index("run_id").sort_index()
+    assert list(found.index) == list(expected.index)
+    # Not a digit is lost.
+    assert found["validation loss"].to_list() == pytest.approx(
+        expected["validation_loss"].to_list(), rel=0, abs=0, nan_ok=True
+    )
+    latex = saved(page, tmp_path, "Per seed", "LaTeX").splitlines()
+    assert latex[:2] == ["\\begin{tabular}{rrrrrr}", "\\toprule"]
+    assert latex[2].startswith("rho & seed 0 & seed 1")
+    assert latex[-2:] == ["\\bottomrule", "\\end{tabular}"]
+    assert len(latex) == 6 + 9
+
+
+def brightness(page) -> list[int]:
+    """Red, green and blue of the page's ground and of a figure's letters, summed."""
+    colours = page.value(
+        "[getComputedStyle(document.body).backgroundColor, "
+        "getComputedStyle(document.querySelector('figure svg text')).fill]"
+    )
+    return [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in colours]
+
+
+def test_the_page_follows_a_dark_screen_and_prints_on_white(page):
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    for media, features, ground, letters in (
+        ("", [], 765, range(0, 200)),
+        ("", dark, range(0, 200), range(600, 766)),
+        ("print", dark, 765, range(0, 200)),
+    ):
+        page.call("Emulation.setEmulatedMedia", media=media, features=features)
+        found = brightness(page)
+        assert found[0] in (ground if isinstance(ground, range) else [ground])
+        assert found[1] in letters
+    assert page.value("getComputedStyle(document.querySelector('.tools')).display") == "none"
+    page.call("Emulation.setEmulatedMedia", media="", features=[])
+
+
+def test_a_heading_of_the_contents_leads_to_its_section(page):
+    assert page.value(
+        "[...document.querySelectorAll('details a')].every(a => "
+        "document.querySelector(a.getAttribute('href')).innerText == a.textContent)"
+    )
+    assert page.value("document.querySelectorAll('details a').length") > 10
 
 
 def test_nothing_is_complained_of_and_nothing_is_fetched(page, report):

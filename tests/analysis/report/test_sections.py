@@ -3,9 +3,8 @@
 import pytest
 from matplotlib.figure import Figure
 
-from analysis.figures.style import render
 from analysis.report import sections
-from analysis.report.page import figure
+from analysis.report.page_figure import figure
 from analysis.report.sections import Section
 from analysis.report.write import write_report
 from tests.analysis.tables import sweep
@@ -17,7 +16,7 @@ def seeds_against_loss(result, name: str) -> str:
     axes = picture.subplots()
     axes.plot(result.sweep.curve["seed"], result.sweep.curve["validation_loss"], "o")
     axes.set_title(f"Toy of {name}")
-    return figure(render(picture, "svg").decode(), "losses by seed")
+    return figure(picture, "losses by seed")
 
 
 def test_a_figure_is_added_by_one_entry_in_a_list(tmp_path, monkeypatch):
@@ -32,11 +31,12 @@ def test_a_figure_is_added_by_one_entry_in_a_list(tmp_path, monkeypatch):
         (tmp_path / moment / "report.html").read_text() for moment in ("before", "after")
     )
     assert "Losses by seed" not in before
-    assert after.count("Losses by seed") == 1
+    assert after.count("Losses by seed</h2>") == 1
     assert "A note under the title." in after
     assert after.count("<figure") == before.count("<figure") + 1
     # Last of its list, so after the other sections of a curve and before those of the runs.
-    assert after.index("Control arms") < after.index("Losses by seed") < after.index("Every run")
+    places = [after.index(f"{title}</h2>") for title in ("Control arms", toy.title, "Every run")]
+    assert places == sorted(places)
 
 
 @pytest.mark.parametrize(("body", "parts"), [(lambda shown, name: None, 0), (str.format, 1)])

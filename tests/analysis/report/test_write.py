@@ -16,7 +16,9 @@ def test_a_report_holds_everything(tmp_path):
     assert names == {f"loss_vs_rho.{kind}" for kind in FORMATS} | {"summary.parquet", "report.html"}
     assert len(pd.read_parquet(tmp_path / "summary.parquet")) == len(result.means.rho)
     page = (tmp_path / "report.html").read_text()
-    assert verdict.sentence.replace("'", "&#x27;") in page
+    assert verdict.label in page
+    for words in verdict.notes:
+        assert words.replace("'", "&#x27;") in page
     for text in (
         "over_encoding",
         "abc &lt;dirty&gt;",

@@ -15,7 +15,7 @@ def test_a_report_of_several_conditions_holds_all_of_them(tmp_path):
     assert {"report.html", "summary.parquet", "loss_vs_rho.svg", "optimum_over_axes.svg"} <= names
     page = (tmp_path / "report.html").read_text()
     for label in joint.labels:
-        assert f"<h1>{label}</h1>" in page
+        assert f">{label}</h1>" in page
     assert page.count("Every run</h2>") == 1
     summary = pd.read_parquet(tmp_path / "summary.parquet")
     assert len(set(summary["budget"])) == len(BUDGETS)

@@ -1,0 +1,39 @@
+"""Figures as part of the page."""
+
+import json
+import re
+
+from analysis.figures.hover import HoverFigure
+from analysis.figures.style import INK, styled
+from analysis.report.page_figure import figure
+
+
+def drawn() -> HoverFigure:
+    with styled():
+        picture = HoverFigure(figsize=(4, 3))
+        axes = picture.subplots()
+        axes.plot([0, 1], [0, 1], color=INK)
+        axes.set_title("A title that can be searched")
+        picture.say(axes, [0.5], [0.5], ["</script> & more"], ["abc"])
+    return picture
+
+
+def test_text_is_text_and_colours_follow_the_page():
+    html = figure(drawn(), 'words "for" who cannot see')
+    assert re.search(r"<text[^>]*>A title that can be searched</text>", html)
+    assert "DejaVu Sans', Verdana, sans-serif" in html
+    assert f"var(--ink, {INK})" in html
+    assert "fill: #ffffff" not in html
+    assert 'aria-label="words &quot;for&quot; who cannot see"' in html
+
+
+def test_words_are_data_and_cannot_end_it():
+    html = figure(drawn(), "words")
+    [data] = re.findall(r'<script type="application/json">(.*?)</script>', html)
+    [[_, _, words, run_id]] = json.loads(data)
+    assert (words, run_id) == ("</script> & more", "abc")
+
+
+def test_ids_of_two_figures_do_not_meet():
+    ids = re.findall(r' id="([^"]*)"', figure(drawn(), "one"))
+    assert not [one for one in ids if re.fullmatch(r"(figure|axes|text|patch|line2d)_\d+", one)]
