@@ -175,9 +175,10 @@ def _broken(
     if content["tests_code"] != tests_code():
         said.append("the code of the tests has changed")
     if "started_at" in table:
-        known = table[table["run_id"].isin(content["runs"])]
-        known = known[~known["run_id"].isin(content["finished_before"])]
-        early = int((known["started_at"] < datetime.fromisoformat(at)).sum())
+        moment = datetime.fromisoformat(at)
+        new = set(content["runs"]) - set(content["finished_before"])
+        starts = zip(table["run_id"], table["started_at"], strict=True)
+        early = sum(run_id in new and started < moment for run_id, started in starts)
         if early:
             said.append(f"{_runs(early)} had begun before")
     return said

@@ -48,13 +48,13 @@ class Notice:
     _has_failed: bool = False
 
     def failed(self, status: RunStatus) -> None:
-        """Tell of a run that failed and does not start again; of the first one only."""
+        """Report a run that failed and does not start again; the first one only."""
         if not self._has_failed:
             self._has_failed = True
             self._run("run_failed", _reason(status), RUN_ID=status.run.run_id)
 
     def ended(self, statuses: Sequence[RunStatus]) -> None:
-        """Tell how the sweep ended."""
+        """Report how the sweep ended."""
         failed = [status for status in statuses if status.state == "failed"]
         complete = all(status.finished for status in statuses)
         best = best_so_far(curve_so_far(statuses)).values()
@@ -68,7 +68,7 @@ class Notice:
         )
 
     def stopped(self, error: Exception) -> None:
-        """Tell that the sweep broke off, e.g. because its queue refuses jobs."""
+        """Report that the sweep broke off, e.g. because its queue refuses jobs."""
         self._run("stopped", str(error))
 
     def _run(self, event: Event, reason: str, **facts: str) -> None:

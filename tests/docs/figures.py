@@ -166,7 +166,7 @@ def numbers_of(source: str) -> dict[str, Any]:
     from engram_sweep.runs.table_files import read_table
 
     name = "tiny" if source == "first" else source
-    table = read_table(PUBLISHED / f"{name}.parquet")
+    table: Any = read_table(PUBLISHED / f"{name}.parquet")
     if source == "first":
         first = {run.run_id for run in make_plan(load("tiny")).runs}
         missing = first - set(table["run_id"])

@@ -34,6 +34,14 @@ BAD = {
         lambda t: pd.concat([t, t.iloc[[4]]]),
         "two runs of arm engram at rho 0.6, seed 0",
     ),
+    "negative losses": (
+        lambda t: t.assign(validation_loss=-1.25),
+        "column 'validation_loss' holds -1.25; expected nats/token",
+    ),
+    "losses of text": (
+        lambda t: t.assign(validation_loss="low"),
+        "column 'validation_loss' holds",
+    ),
     "all diverged": (
         lambda t: t.assign(validation_loss=np.nan),
         "all 27 runs along rho failed or diverged",
