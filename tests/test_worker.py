@@ -90,3 +90,15 @@ def test_a_job_that_timed_out_without_progress_is_requeued_once(
         interrupt_after(10 * 60, monkeypatch)
         worker.run(str(here.path), inline=True)
     assert len(requeued) == 1
+
+
+@pytest.mark.parametrize("own", [None, "/of/the/user"])
+def test_all_runs_of_a_sweep_share_what_torch_compiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str | None
+) -> None:
+    variables = {} if own is None else {"TORCHINDUCTOR_CACHE_DIR": own}
+    monkeypatch.setattr(worker.os, "environ", variables)
+    worker._keep_compiled_code(tmp_path / "tiny", 1)
+    assert variables["TORCHINDUCTOR_CACHE_DIR"] == (own or str(tmp_path / "tiny" / "compiled"))
+    # This process compiles, no pool of others.
+    assert variables["TORCHINDUCTOR_COMPILE_THREADS"] == "1"

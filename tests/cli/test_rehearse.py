@@ -67,7 +67,7 @@ def test_what_does_not_hold_is_exit_code_1(
     [
         (["smoke"], "smoke: expected a scale with launch.gpu, this one runs on CPUs"),
         (["engram-40B", "--set", "launch.gpus=8"], "the smallest mesh that would do"),
-        (["10B", "--set", "launch.shard=5"], "expected node, all or a divisor of the 32 processes"),
+        (["10B", "--set", "launch.shard=5"], "expected node, all or a divisor of launch.gpus (32)"),
         (["10B", "--set", "launch.micro_windows=7"], "expected a divisor of the 15 windows"),
     ],
 )
