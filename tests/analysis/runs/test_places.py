@@ -19,7 +19,7 @@ def test_places_are_the_values_of_rho_of_runs_with_a_loss():
 
 
 def test_a_table_without_arms_is_a_curve():
-    runs = sweep()[["rho", "seed", "validation_loss"]]
+    runs = sweep().loc[:, ["rho", "seed", "validation_loss"]]
     assert [len(place.runs) for place in places(runs)] == [3] * 9
 
 
