@@ -1,7 +1,7 @@
 """What the laws over all losses say together: slopes and predictions as a range over the laws."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from analysis.curve.readings import Interval
 from analysis.scaling.axes import Axes
 from analysis.scaling.law import OptimumAndGain, PerDoubling
 from analysis.scaling.raw_law import FAMILIES, Points, RawLaw, fit_raw_law
+from analysis.scaling.refit_law import refit_law
 from analysis.sweep.sweep_analysis import BOOTSTRAP_SEED, SweepAnalysis
 from analysis.threads import one_thread
 
@@ -112,13 +113,7 @@ def fit_raw_laws(axes: Axes, sweeps: Sequence[SweepAnalysis], draws: int = DRAWS
     in_play = tuple(i for i, law in enumerate(laws) if law.p_fit is None or law.p_fit > REFUTED_P)
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     errors = np.concatenate([_errors(sweep, draws, rng) for sweep in sweeps])
-    drawn = tuple(
-        tuple(
-            fit_raw_law(laws[i].family, replace(points, loss=points.loss + error), laws[i].theta)
-            for error in errors.T
-        )
-        for i in in_play
-    )
+    drawn = tuple(refit_law(laws[i], points, points.loss[:, None] + errors) for i in in_play)
     lowest = min(float(sweep.means.rho[0]) for sweep in sweeps)
     return RawLaws(
         axis=axes.names[0],

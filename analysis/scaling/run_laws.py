@@ -1,0 +1,115 @@
+"""The laws over single runs of several sizes: for sweeps whose conditions are too thin by themselves.
+
+`raw_laws` takes a condition's mean losses and its own noise, so every condition needs two seeds. A
+sweep that buys runs where they tell most has conditions with one run at a rho and none at others:
+here all runs share one noise, sigma, its ratio at rho = 1 and the seeds' shifts (one for each seed
+and size), whose posterior is that of `curve.noise` over all of them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.curve.noise import SweepNoise, sweep_noise
+from analysis.scaling.raw_law import FAMILIES, Points, fit_raw_law
+from analysis.scaling.raw_laws import DRAWS, REFUTED_P, RawLaws
+from analysis.scaling.refit_law import refit_law
+from analysis.sweep.sweep_analysis import BOOTSTRAP_SEED
+from analysis.threads import one_thread
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Finished runs, n of them."""
+
+    size: np.ndarray
+    """log2 of the axis, shape (n,)."""
+    rho: np.ndarray
+    """Share in experts, shape (n,)."""
+    seed: np.ndarray
+    """Seeds, integers, shape (n,)."""
+    loss: np.ndarray
+    """Validation loss, nats/token, shape (n,)."""
+
+
+def noise_of_runs(runs: Runs) -> SweepNoise | None:
+    """Return the noise that all runs share; None if no point below rho = 1 has two runs."""
+    group, cell = group_of(runs), _number(np.stack([runs.size, runs.rho]))
+    losses = np.zeros((group.max() + 1, cell.max() + 1))
+    losses[group, cell] = runs.loss
+    has_run = np.zeros_like(losses, dtype=bool)
+    has_run[group, cell] = True
+    anchors = np.unique(cell[runs.rho == 1])
+    return sweep_noise(losses, has_run, anchors)
+
+
+def group_of(runs: Runs) -> np.ndarray:
+    """Return the number of every run's seed and size: runs of one group share a shift, (n,)."""
+    return _number(np.stack([runs.size, runs.seed]))
+
+
+@one_thread
+def fit_run_laws(
+    runs: Runs,
+    noise: SweepNoise,
+    axis: str,
+    level: float,
+    draws: int = DRAWS,
+) -> RawLaws:
+    """Fit every family of laws to single runs.
+
+    Args:
+        runs: of at least three sizes.
+        noise: what they share (`noise_of_runs`).
+        axis: what sizes are of.
+        level: nominal coverage of the intervals.
+        draws: draws of every law.
+    """
+    sizes = np.unique(runs.size)
+    centre = float(sizes.mean())
+    anchor, same_group = runs.rho == 1, _same(group_of(runs))
+    kappa2 = noise.weight @ (noise.variance * noise.kappa**2)
+    cov = np.diag(np.where(anchor, kappa2, noise.sigma**2)) + noise.shift_sd**2 * same_group
+    points = Points(
+        size=runs.size - centre,
+        rho=runs.rho,
+        loss=runs.loss,
+        whiten=np.linalg.inv(np.linalg.cholesky(cov)),
+        dof=noise.dof,
+    )
+    laws = tuple(fit_raw_law(family, points) for family in FAMILIES)
+    in_play = tuple(i for i, law in enumerate(laws) if law.p_fit is None or law.p_fit > REFUTED_P)
+    errors = _errors(runs, noise, draws, np.random.default_rng(BOOTSTRAP_SEED))
+    return RawLaws(
+        axis=axis,
+        laws=laws,
+        in_play=in_play,
+        draws=tuple(refit_law(laws[i], points, runs.loss[:, None] + errors) for i in in_play),
+        centre=centre,
+        sizes=tuple(map(float, sizes - centre)),
+        lowest=float(runs.rho.min()),
+        level=level,
+        errors=(),
+    )
+
+
+def _errors(
+    runs: Runs, noise: SweepNoise, draws: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw errors of the losses, shape (n, draws): each with a kappa, shift and sigma of its own."""
+    group = group_of(runs)
+    of = rng.choice(len(noise.weight), draws, p=noise.weight)
+    sigma = np.sqrt(noise.variance[of] / (rng.chisquare(noise.dof, draws) / noise.dof))
+    own = rng.standard_normal((len(group), draws))
+    own *= np.where((runs.rho == 1)[:, None], noise.kappa[of], 1.0)
+    shifts = rng.standard_normal((group.max() + 1, draws))[group] * noise.shift[of]
+    return sigma * (own + shifts)
+
+
+def _same(group: np.ndarray) -> np.ndarray:
+    return (group[:, None] == group).astype(float)
+
+
+def _number(keys: np.ndarray) -> np.ndarray:
+    """Return for every column of keys the number of its value, shape (n,)."""
+    return np.unique(np.round(keys, 9), axis=1, return_inverse=True)[1].reshape(-1)
