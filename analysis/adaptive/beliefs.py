@@ -29,10 +29,6 @@ class Beliefs:
 
     design: Design
     """The candidates."""
-    rho_star: float
-    """Estimate at the longest length."""
-    width: float
-    """Of its interval."""
     cov: np.ndarray
     """Covariance, shape (M + K + 3, M + K + 3); losses in nats/token."""
     noise: np.ndarray
@@ -107,8 +103,6 @@ def beliefs_of(design: Design, laws: RawLaws, noise: SweepNoise, runs: Runs) -> 
         for seed in design.seeds:
             here = (runs.seed == seed) & np.isclose(runs.size, np.log2(length))
             shifts.append(shift2 / (1 + int(here.sum()) * shift2 / max(sigma2, 1e-18)))
-    there = laws.predict(np.log2(design.lengths[-1])).rho_star
-    assert there.value is not None and there.low is not None and there.high is not None
     cells, groups = len(design.cells), len(shifts)
     cov = np.zeros((cells + groups + len(TARGETS),) * 2)
     outer = np.r_[0:cells, cells + groups : len(cov)]
@@ -117,8 +111,6 @@ def beliefs_of(design: Design, laws: RawLaws, noise: SweepNoise, runs: Runs) -> 
     cov[inner, inner] = shifts
     return Beliefs(
         design=design,
-        rho_star=there.value,
-        width=there.high - there.low,
         cov=cov,
         noise=np.where(rhos == 1, noise.anchor_sigma, noise.sigma) ** 2,
     )

@@ -1,10 +1,13 @@
-"""The next run of a batch: floors first, every third run at the largest gap, else the worth."""
+"""The next run of a batch: floors first, one in three at the largest gap, else what tells most."""
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from analysis.adaptive.beliefs import TARGETS, Beliefs
+from analysis.adaptive.estimate import Estimate
 from engram_sweep.planning.adaptive import Chosen, Design
 
 GAP_EVERY = 3
@@ -17,14 +20,24 @@ Places = set[tuple[int, int]]
 """Runs as cells and seeds."""
 
 
+@dataclass(frozen=True)
+class Knowledge:
+    """What finished runs say."""
+
+    optimum: Estimate | None
+    """Where rho* of the longest length is, as far as that is known."""
+    beliefs: Beliefs | None
+    """What further runs would tell; None if no law holds: then gaps are closed."""
+
+
 def next_run(
-    design: Design, beliefs: Beliefs | None, taken: Places, pending: Places, final: bool = False
+    design: Design, known: Knowledge, taken: Places, pending: Places, final: bool = False
 ) -> Chosen | None:
     """Choose one run.
 
     Args:
         design: the candidates.
-        beliefs: what finished runs tell of them; None if no law holds: then gaps are closed.
+        known: what finished runs say.
         taken: finished and failed runs.
         pending: runs of this batch that were chosen before.
         final: whether no batch follows this one.
@@ -34,36 +47,43 @@ def next_run(
     """
     taken = taken | pending
     counts = Counter(cell for cell, _ in taken)
-    # Before it is known where the optimum is, its floor would be laid elsewhere.
-    known = beliefs is not None and beliefs.width <= KNOWN * design.rules.width
-    floor = None if beliefs is None else _floor(design, beliefs, counts, known or final)
-    if beliefs is not None and floor is not None:
-        cell, reason = floor
-        if (seed := beliefs.seed_for(cell, taken)) is not None:
-            return Chosen(cell, seed, reason)
+    beliefs = known.beliefs
+    lacks = _floor(design, known.optimum, counts, final)
+    if lacks is not None and _free(design, lacks[0], taken):
+        return _with_seed(design, beliefs, lacks[0], taken, lacks[1])
     if beliefs is None or len(pending) % GAP_EVERY == GAP_EVERY - 1:
-        return _largest_gap(design, beliefs, taken, counts)
+        # If no law holds, shorter lengths say nothing of the longest.
+        lengths = design.lengths if beliefs is not None else design.lengths[-1:]
+        return _largest_gap(design, beliefs, taken, counts, lengths)
     return _worthiest(design, beliefs.after(sorted(pending)), taken)
 
 
-def floor_is_met(design: Design, beliefs: Beliefs, taken: Places) -> bool:
+def floor_is_met(design: Design, optimum: Estimate, taken: Places) -> bool:
     """Return whether there are enough runs of the longest length at rho = 1 and the optimum."""
-    return _floor(design, beliefs, Counter(cell for cell, _ in taken), True) is None
+    return _floor(design, optimum, Counter(cell for cell, _ in taken), True) is None
 
 
 def _floor(
-    design: Design, beliefs: Beliefs, counts: Counter[int], around_optimum: bool
+    design: Design, optimum: Estimate | None, counts: Counter[int], around_optimum: bool
 ) -> tuple[int, str] | None:
-    """Return the cell of the longest length that lacks runs, and what it lacks; None if none."""
+    """Return the cell of the longest length that lacks runs, and what it lacks; None if none.
+
+    Args:
+        design: the candidates.
+        optimum: where it is, if that is known.
+        counts: runs of every cell.
+        around_optimum: lay the floor around the optimum, however well that is known.
+    """
     full, least = design.at(design.lengths[-1]), design.rules.floor
     anchor = full[-1]
     if counts[anchor] < least:
         at = f"{counts[anchor] + 1} of {least}"
         return anchor, f"floor: run {at} at rho = 1 and the longest length"
-    if not around_optimum:
+    # Before it is known where the optimum is, its floor would be laid elsewhere.
+    if optimum is None or not (around_optimum or optimum.width <= KNOWN * design.rules.width):
         return None
     rhos = np.array([design.cells[cell].rho for cell in full])
-    right = int(np.clip(np.searchsorted(rhos, beliefs.rho_star), 1, len(full) - 1))
+    right = int(np.clip(np.searchsorted(rhos, optimum.rho_star), 1, len(full) - 1))
     around = [full[right - 1], full[right]]
     there = sum(counts[cell] for cell in around if cell != anchor)
     if there >= least:
@@ -72,14 +92,18 @@ def _floor(
     free = [cell for cell in around if cell != anchor]
     cell = min(free, key=lambda one: counts[one])
     at = f"{there + 1} of {least}"
-    return cell, f"floor: run {at} around rho* = {beliefs.rho_star:.2f} at the longest length"
+    return cell, f"floor: run {at} around rho* = {optimum.rho_star:.2f} at the longest length"
 
 
 def _largest_gap(
-    design: Design, beliefs: Beliefs | None, taken: Places, counts: Counter[int]
+    design: Design,
+    beliefs: Beliefs | None,
+    taken: Places,
+    counts: Counter[int],
+    lengths: Sequence[float],
 ) -> Chosen | None:
     """Return a run in the middle of the widest gap between trained rho, longest lengths first."""
-    for length in reversed(design.lengths):
+    for length in reversed(lengths):
         cells = design.at(length)
         trained = [cell for cell in cells if counts[cell]]
         rhos = np.array([design.cells[cell].rho for cell in trained])
@@ -98,7 +122,8 @@ def _largest_gap(
             reason = f"largest gap, rho {low:.2f} to {high:.2f} at length {length:g}"
             return _with_seed(design, beliefs, cell, taken, reason)
     # Every rho is trained at every length: the thinnest cell, the longest first.
-    free = [cell for cell in range(len(design.cells)) if _free(design, cell, taken)]
+    cells = [cell for length in lengths for cell in design.at(length)]
+    free = [cell for cell in cells if _free(design, cell, taken)]
     if not free:
         return None
     cell = min(free, key=lambda one: (counts[one], -design.cells[one].length, one))

@@ -1,11 +1,12 @@
 """The choice as a sampler of Optuna: ask it for runs, tell it losses.
 
-Optuna's own samplers seek a minimum, and its pruners stop what looks bad early: both starve the ends
-of the curve, from which the gain and the U are measured (docs/lab-notebook.md). This one asks what
-would tell most. It has no state but the study's trials.
+Optuna's own samplers seek a minimum, and its pruners stop what looks bad early: both starve the
+ends of the curve, from which the gain and the U are measured. This one asks what would tell most.
+It has no state but the study's trials.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from analysis.adaptive.beliefs import Beliefs, beliefs_of
-from analysis.adaptive.choice import Places, next_run
+from analysis.adaptive.beliefs import beliefs_of
+from analysis.adaptive.choice import Knowledge, Places, next_run
+from analysis.adaptive.estimate import estimate
+from analysis.curve.noise import SweepNoise
 from analysis.levels import LEVEL
 from analysis.scaling.raw_laws import DRAWS, MIN_CONDITIONS, RawLaws
 from analysis.scaling.run_laws import Runs, fit_run_laws, noise_of_runs
@@ -67,17 +70,14 @@ class LawSampler(optuna.samplers.BaseSampler):
         """Whether what is asked for next is the last batch, which has to meet the floors."""
         self.chosen: dict[int, Chosen] = {}
         """What was proposed, by the trial's number."""
-        self._read: tuple[tuple[Finished, ...], RawLaws | None, Beliefs | None] | None = None
+        self._read: tuple[list[Finished], Knowledge] | None = None
 
-    def read(self, study: optuna.Study) -> tuple[RawLaws | None, Beliefs | None]:
-        """Return the laws over a study's finished trials and what they tell of the candidates.
-
-        None and None while there are too few runs; no beliefs if every law is refuted.
-        """
-        done = tuple(self._finished(study))
+    def read(self, study: optuna.Study) -> Knowledge:
+        """Return what a study's finished trials say."""
+        done = self._finished(study)
         if self._read is None or self._read[0] != done:
-            self._read = (done, *self._laws(done))
-        return self._read[1:]
+            self._read = done, self._knowledge(done)
+        return self._read[1]
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -93,11 +93,11 @@ class LawSampler(optuna.samplers.BaseSampler):
         Raises:
             ValueError: every candidate is trained.
         """
-        _, beliefs = self.read(study)
+        known = self.read(study)
         others = [one for one in study.get_trials(deepcopy=False) if one.number != trial.number]
         taken = self._places(others, (TrialState.COMPLETE, TrialState.FAIL))
         pending = self._places(others, (TrialState.RUNNING,))
-        chosen = next_run(self.design, beliefs, taken, pending, self.final)
+        chosen = next_run(self.design, known, taken, pending, self.final)
         if chosen is None:
             raise ValueError("expected a candidate that is not trained, all are")
         self.chosen[trial.number] = chosen
@@ -130,15 +130,45 @@ class LawSampler(optuna.samplers.BaseSampler):
         trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         return [Finished(*self._place(one), one.value or 0.0) for one in trials]
 
-    def _laws(self, done: tuple[Finished, ...]) -> tuple[RawLaws | None, Beliefs | None]:
-        runs = runs_of(self.design, done)
+    def _knowledge(self, done: list[Finished]) -> Knowledge:
+        fitted = laws_of(self.design, done, self.level, self.draws)
+        laws = None if fitted is None else fitted[0]
+        optimum = estimate(self.design, done, laws, self.level)
+        if fitted is None or not fitted[0].in_play:
+            return Knowledge(optimum, None)
+        return Knowledge(optimum, beliefs_of(self.design, *fitted))
+
+
+def laws_of(
+    design: Design, done: Sequence[Finished], level: float = LEVEL, draws: int = DRAWS
+) -> tuple[RawLaws, SweepNoise, Runs] | None:
+    """Fit the laws to finished runs, of the longest lengths only if all of them refute every law.
+
+    A power of the length holds over a few doublings at best, and what happens early says little of
+    the end. Three lengths are the fewest that a law needs.
+
+    Args:
+        design: the candidates.
+        done: runs with a loss.
+        level: nominal coverage of intervals.
+        draws: draws of every law.
+
+    Returns:
+        The laws, the noise and the runs that they are fitted to; None while there are too few.
+    """
+    found = None
+    for first in range(len(design.lengths) - MIN_CONDITIONS + 1):
+        kept = design.lengths[first:]
+        runs = runs_of(design, [run for run in done if design.cells[run.cell].length in kept])
         if len(set(runs.size)) < MIN_CONDITIONS or (noise := noise_of_runs(runs)) is None:
-            return None, None
-        laws = fit_run_laws(runs, noise, AXIS, self.level, self.draws)
-        return laws, beliefs_of(self.design, laws, noise, runs) if laws.in_play else None
+            break
+        found = fit_run_laws(runs, noise, AXIS, level, draws), noise, runs
+        if found[0].in_play:
+            break
+    return found
 
 
-def runs_of(design: Design, done: tuple[Finished, ...]) -> Runs:
+def runs_of(design: Design, done: Sequence[Finished]) -> Runs:
     """Return finished runs as the laws take them."""
     cells = [design.cells[run.cell] for run in done]
     return Runs(

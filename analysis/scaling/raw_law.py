@@ -156,9 +156,7 @@ def bounds_of(family: Shapes) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def columns_of(
-    family: Shapes, theta: np.ndarray, size: np.ndarray, rho: np.ndarray
-) -> np.ndarray:
+def columns_of(family: Shapes, theta: np.ndarray, size: np.ndarray, rho: np.ndarray) -> np.ndarray:
     """Return what E, C, A and B multiply, shape (..., 4).
 
     Args:

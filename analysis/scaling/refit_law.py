@@ -59,11 +59,15 @@ def _search(law: RawLaw, points: Points, y: np.ndarray) -> tuple[np.ndarray, ...
         gradient = np.einsum("pbn,bn->bp", slope, residual)
         hessian = np.einsum("pbn,qbn->bpq", slope, slope)
         # A parameter on its bound that would leave it stays, and counts for nothing else.
-        leaves = ((theta <= low + edge) & (gradient > 0)) | ((theta >= high - edge) & (gradient < 0))
+        leaves = ((theta <= low + edge) & (gradient > 0)) | (
+            (theta >= high - edge) & (gradient < 0)
+        )
         free = ~leaves
         hessian = hessian * free[:, :, None] * free[:, None]
         scale = np.maximum(np.einsum("bpp->bp", hessian), 1e-12)
-        damped = hessian + np.einsum("bp,pq->bpq", damping[:, None] * scale + leaves, np.eye(len(low)))
+        damped = hessian + np.einsum(
+            "bp,pq->bpq", damping[:, None] * scale + leaves, np.eye(len(low))
+        )
         step = -np.linalg.solve(damped, (gradient * free)[..., None])[..., 0]
         tried = np.clip(theta + step, low, high)
         new_heights, new_residual = _project(law, points, tried, y)

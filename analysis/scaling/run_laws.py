@@ -1,4 +1,4 @@
-"""The laws over single runs of several sizes: for sweeps whose conditions are too thin by themselves.
+"""The laws over single runs of several sizes, for sweeps with few runs of each.
 
 `raw_laws` takes a condition's mean losses and its own noise, so every condition needs two seeds. A
 sweep that buys runs where they tell most has conditions with one run at a rho and none at others:
@@ -11,11 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.curve.noise import SweepNoise, sweep_noise
-from analysis.scaling.raw_law import FAMILIES, Points, fit_raw_law
-from analysis.scaling.raw_laws import DRAWS, REFUTED_P, RawLaws
+from analysis.scaling.raw_law import FAMILIES, Points, RawLaw, fit_raw_law
+from analysis.scaling.raw_laws import DRAWS, RawLaws
 from analysis.scaling.refit_law import refit_law
 from analysis.sweep.sweep_analysis import BOOTSTRAP_SEED
 from analysis.threads import one_thread
+
+REFUTED_P = 0.05
+"""A law whose misses are less probable than this is refuted.
+
+Few runs refute little, and a wrong law that stays in play ends a sweep too early.
+"""
 
 
 @dataclass(frozen=True)
@@ -80,11 +86,15 @@ def fit_run_laws(
     laws = tuple(fit_raw_law(family, points) for family in FAMILIES)
     in_play = tuple(i for i, law in enumerate(laws) if law.p_fit is None or law.p_fit > REFUTED_P)
     errors = _errors(runs, noise, draws, np.random.default_rng(BOOTSTRAP_SEED))
+    drawn = []
+    for i in in_play:
+        scale = _scale(laws[i], draws, np.random.default_rng(BOOTSTRAP_SEED))
+        drawn.append(refit_law(laws[i], points, runs.loss[:, None] + scale * errors))
     return RawLaws(
         axis=axis,
         laws=laws,
         in_play=in_play,
-        draws=tuple(refit_law(laws[i], points, runs.loss[:, None] + errors) for i in in_play),
+        draws=tuple(drawn),
         centre=centre,
         sizes=tuple(map(float, sizes - centre)),
         lowest=float(runs.rho.min()),
@@ -93,17 +103,27 @@ def fit_run_laws(
     )
 
 
-def _errors(
-    runs: Runs, noise: SweepNoise, draws: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Draw errors of the losses, shape (n, draws): each with a kappa, shift and sigma of its own."""
+def _errors(runs: Runs, noise: SweepNoise, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw errors of the losses, shape (n, draws): each with a kappa and a shift of its own.
+
+    Their size is that of the pairs of runs alone; `_scale` says how large they really are.
+    """
     group = group_of(runs)
     of = rng.choice(len(noise.weight), draws, p=noise.weight)
-    sigma = np.sqrt(noise.variance[of] / (rng.chisquare(noise.dof, draws) / noise.dof))
     own = rng.standard_normal((len(group), draws))
     own *= np.where((runs.rho == 1)[:, None], noise.kappa[of], 1.0)
     shifts = rng.standard_normal((group.max() + 1, draws))[group] * noise.shift[of]
-    return sigma * (own + shifts)
+    return np.sqrt(noise.variance[of]) * (own + shifts)
+
+
+def _scale(law: RawLaw, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw how many times as large errors are as pairs of runs say, shape (draws,).
+
+    Few runs have a pair. What a law leaves of all runs has more degrees of freedom, and if the law
+    is wrong in a way too small to refute it, errors grow by it.
+    """
+    spare = max(law.spare, 1)
+    return np.sqrt(law.chi2 / rng.chisquare(spare, draws))
 
 
 def _same(group: np.ndarray) -> np.ndarray:

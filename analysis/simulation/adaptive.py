@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.adaptive.estimate import longest_alone
 from analysis.adaptive.look import look
-from analysis.adaptive.sampler import AXIS, runs_of
+from analysis.adaptive.sampler import laws_of
 from analysis.levels import LEVEL
-from analysis.scaling.run_laws import fit_run_laws, noise_of_runs
 from analysis.simulation.adaptive_worlds import ADAPTIVE_WORLDS, LENGTHS, AdaptiveWorld
 from analysis.simulation.sweeps import Noise, Truth, simulate
 from analysis.simulation.worlds import NINE
@@ -47,6 +47,8 @@ class Outcome:
     """Training FLOPs over those of the grid."""
     looks: int = 0
     """Looks at the losses, 0 of a grid."""
+    refuted: bool = False
+    """Whether every law was refuted at the end, so that the longest length speaks for itself."""
 
 
 def adaptive_design(width: float) -> Design:
@@ -55,10 +57,8 @@ def adaptive_design(width: float) -> Design:
     return Design(cells, SEEDS, Rules(width=width, batch=6, looks=4, floor=3))
 
 
-def adaptive_sweep(
-    world: AdaptiveWorld, design: Design, rng: np.random.Generator
-) -> Outcome | None:
-    """Simulate one adaptive sweep to its end; None if no law holds there."""
+def adaptive_sweep(world: AdaptiveWorld, design: Design, rng: np.random.Generator) -> Outcome:
+    """Simulate one adaptive sweep to its end."""
     shifts = rng.standard_normal((len(design.lengths), len(design.seeds))) * world.noise.seed
 
     def train(cell: int, seed: int) -> Finished:
@@ -72,20 +72,18 @@ def adaptive_sweep(
     while not (found := look(design, done, number)).stop:
         done += [train(one.cell, one.seed) for one in found.batch]
         number += 1
-    runs = runs_of(design, tuple(done))
-    noise = noise_of_runs(runs)
-    assert noise is not None  # the pilot has pairs
-    laws = fit_run_laws(runs, noise, AXIS, LEVEL)
-    if not laws.in_play:
-        return None
-    said = laws.predict(float(np.log2(design.lengths[-1])))
+    fitted = laws_of(design, done)
+    if fitted is not None and fitted[0].in_play:
+        said = fitted[0].predict(float(np.log2(design.lengths[-1])))
+        rho_star, gain, refuted = said.rho_star, said.gain_over_moe, False
+    else:
+        # What a report says then: the longest length by itself.
+        alone = longest_alone(design, done, LEVEL)
+        assert alone is not None  # gaps were closed
+        rho_star, gain, refuted = alone.rho_star, alone.gain_over_moe, True
     flops = sum(design.cells[run.cell].flops for run in done)
-    return Outcome(
-        _limits(said.rho_star),
-        _limits(said.gain_over_moe),
-        flops / (len(NINE) * GRID_SEEDS * LENGTHS[-1]),
-        number,
-    )
+    grid = len(NINE) * GRID_SEEDS * LENGTHS[-1]
+    return Outcome(_limits(rho_star), _limits(gain), flops / grid, number, refuted)
 
 
 def grid_sweep(world: AdaptiveWorld, rng: np.random.Generator) -> Outcome:
@@ -107,8 +105,6 @@ class Compared:
 
     world: AdaptiveWorld
     outcomes: tuple[Outcome, ...]
-    refuted: int = 0
-    """Sweeps at whose end every law was refuted."""
 
     def covered(self, of_gain: bool) -> float:
         """Return the share of intervals that hold the truth; NaN without one optimum."""
@@ -147,9 +143,7 @@ def compare(world: AdaptiveWorld, sweeps: int, seed: int = 0) -> tuple[Compared,
     rng = np.random.default_rng([seed, *world.name.encode()])
     grid = Compared(world, tuple(grid_sweep(world, rng) for _ in range(sweeps)))
     design = adaptive_design(round(grid.width(of_gain=False), 2))
-    ends = [adaptive_sweep(world, design, rng) for _ in range(sweeps)]
-    outcomes = tuple(one for one in ends if one is not None)
-    return grid, Compared(world, outcomes, sweeps - len(outcomes))
+    return grid, Compared(world, tuple(adaptive_sweep(world, design, rng) for _ in range(sweeps)))
 
 
 HEAD = (
@@ -188,7 +182,7 @@ def markdown(pairs: Sequence[tuple[Compared, Compared]]) -> str:
                 bias,
                 excess,
                 looks,
-                str(one.refuted),
+                "-" if one is grid else str(sum(o.refuted for o in one.outcomes)),
             )
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -224,7 +218,9 @@ def main(arguments: list[str] | None = None) -> int:
         lines = markdown(pairs[-1:]).splitlines()
         print("\n".join(lines if len(pairs) == 1 else lines[2:]), flush=True)
     error = 100 * np.sqrt(0.9 * 0.1 / options.sweeps)
-    print(f"\nA covered 90 % has a standard error of {error:.0f} points at {options.sweeps} sweeps.")
+    print(
+        f"\nA covered 90 % has a standard error of {error:.0f} points at {options.sweeps} sweeps."
+    )
     if options.write:
         MEASURED.write_text(json.dumps(measured(pairs, options.sweeps), indent=1) + "\n")
     return 0

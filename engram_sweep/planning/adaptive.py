@@ -127,7 +127,8 @@ def pilot(design: Design) -> tuple[tuple[int, int], ...]:
     """Return the runs before the first look, as cells and seeds.
 
     Five shares at every shorter length, twice at the shortest, where a measure of the noise is
-    cheapest; of the longest, on which the curve is judged, both ends, the middle, and rho = 1 twice.
+    cheapest; of the longest, on which the curve is judged, both ends and the middle, and rho = 1
+    twice.
     """
     first, second = design.seeds[:2]
     *short, longest = design.lengths
@@ -150,7 +151,9 @@ def at_most(plan: Plan) -> Plan:
     """Return the plan of the pilot and the dearest runs that could follow it."""
     first = pilot_of(plan)
     known = {run.run_id for run in first.runs}
-    others = sorted((run for run in plan.runs if run.run_id not in known), key=lambda run: run.flops)
+    others = sorted(
+        (run for run in plan.runs if run.run_id not in known), key=lambda run: run.flops
+    )
     rules = plan.scale.sweep.adaptive
     more = others[max(0, len(others) - rules.batch * (rules.looks - 1)) :]
     return with_runs(plan, known | {run.run_id for run in more})
