@@ -164,6 +164,13 @@ class Watch:
                 print(f"[{elapsed:6.1f} s] {_label(s)} {s.state}{loss}{reason}", flush=True)
             self.states[s.run.run_id] = shown
 
+    def say(self, line: str) -> None:
+        """Print a line beside the bars."""
+        if self.live:
+            self.bars.console.print(line, markup=False, highlight=False)
+        else:
+            print(line, flush=True)
+
     def _draw(self, statuses: list[RunStatus]) -> None:
         done = sum(s.finished for s in statuses)
         note = f"{done}/{len(statuses)} runs"
@@ -171,7 +178,8 @@ class Watch:
             self.tasks[""] = self.bars.add_task(
                 f"sweep {self.plan.scale.name}", total=len(statuses), note=note
             )
-        self.bars.update(self.tasks[""], completed=done, note=note)
+        # An adaptive sweep has more runs after a look than before it.
+        self.bars.update(self.tasks[""], completed=done, total=len(statuses), note=note)
         for s in statuses:
             key = s.run.run_id
             if s.state == "running":

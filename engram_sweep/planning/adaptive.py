@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from engram_sweep.errors import UserError
+
 if TYPE_CHECKING:
     from engram_sweep.planning.plan import Plan, PlannedRun
 
@@ -137,7 +139,8 @@ def pilot(design: Design) -> tuple[tuple[int, int], ...]:
     full = design.at(longest)
     found += [(cell, first) for cell in (full[0], full[len(full) // 2], full[-1])]
     found.append((full[-1], second))
-    return tuple(found)
+    # With few shares one of them may stand for two places.
+    return tuple(dict.fromkeys(found))
 
 
 def pilot_of(plan: Plan) -> Plan:
@@ -164,8 +167,9 @@ def with_runs(plan: Plan, run_ids: set[str]) -> Plan:
     return replace(plan, runs=tuple(run for run in plan.runs if run.run_id in run_ids))
 
 
-def rules_as_data(design: Design) -> dict[str, Any]:
-    """Return what is fixed before the first run, as plain data."""
+def rules_of(plan: Plan) -> dict[str, Any]:
+    """Return what an adaptive scale fixes before the first run, as plain data."""
+    design = design_of(plan)
     return {
         **asdict(design.rules),
         "rho": sorted({cell.rho for cell in design.cells}),
@@ -186,6 +190,15 @@ def _cells(plan: Plan) -> dict[tuple[float, float], float]:
 
 
 def _place(run: PlannedRun) -> tuple[float, float]:
+    """Return share and length of a run.
+
+    Raises:
+        UserError: two lengths are one and the same run.
+    """
     length = run.axes.get("tokens_per_active")
-    assert length is not None  # an adaptive scale has lengths
+    if length is None:
+        raise UserError(
+            f"sweeps/{run.scale}.yaml: sweep.tokens_per_active: expected lengths that are not the "
+            f"same number of tokens, {run.tokens:,} is asked for twice"
+        )
     return run.spec.rho, float(length)

@@ -88,19 +88,25 @@ def write_members(
     Raises:
         OSError: the folder cannot be written.
     """
-    path, members = _members_file(scale, results, changes), {"runs": sorted(run_ids)}
+    path, members = note_path("sweep", scale, results, changes), {"runs": sorted(run_ids)}
     if changes:
         members["set"] = sorted(changes)
     if read_json(path) != members:
         write_json(path, members)
 
 
-def _members_file(scale: str, results: Path, changes: Collection[str]) -> Path:
-    """Return the note of a sweep's members: `sweep.json`, or one by the digest of its changes."""
+def noted_members(scale: str, results: Path, changes: Collection[str] = ()) -> set[str] | None:
+    """Return the ids of the runs that a sweep is noted to consist of; None without such a note."""
+    members = read_fields(note_path("sweep", scale, results, changes), runs=list)
+    return members and {name for name in members["runs"] if isinstance(name, str)}
+
+
+def note_path(stem: str, scale: str, results: Path, changes: Collection[str]) -> Path:
+    """Return the file of a note on a sweep: `<stem>.json`, or one by the digest of its changes."""
     if not changes:
-        return results / scale / "sweep.json"
+        return results / scale / f"{stem}.json"
     digest = xxhash.xxh3_64_hexdigest(canonical_json(sorted(changes)).encode())
-    return results / scale / f"sweep-{digest}.json"
+    return results / scale / f"{stem}-{digest}.json"
 
 
 def read_runs(
@@ -166,9 +172,8 @@ def _members(scale: str, results: Path, changes: Collection[str]) -> set[str] | 
     Raises:
         UserError: the sweep was trained with other changes only.
     """
-    members = read_fields(_members_file(scale, results, changes), runs=list)
-    if members:
-        return {name for name in members["runs"] if isinstance(name, str)}
+    if (members := noted_members(scale, results, changes)) is not None:
+        return members
     notes = sorted((results / scale).glob("sweep-*.json"))
     others = [note["set"] for path in notes if (note := read_fields(path, set=list))]
     if not changes and not others:
