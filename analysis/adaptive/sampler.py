@@ -17,10 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 from analysis.adaptive.beliefs import beliefs_of
 from analysis.adaptive.choice import Knowledge, Places, next_run
 from analysis.adaptive.estimate import estimate
-from analysis.curve.noise import SweepNoise
 from analysis.levels import LEVEL
-from analysis.scaling.raw_laws import DRAWS, MIN_CONDITIONS, RawLaws
-from analysis.scaling.run_laws import Runs, fit_run_laws, noise_of_runs
+from analysis.scaling.raw_laws import DRAWS
+from analysis.scaling.run_laws import Runs, fit_longest_run_laws
 from engram_sweep.planning.adaptive import Chosen, Design, Finished
 
 AXIS = "tokens_per_active"
@@ -131,41 +130,13 @@ class LawSampler(optuna.samplers.BaseSampler):
         return [Finished(*self._place(one), one.value or 0.0) for one in trials]
 
     def _knowledge(self, done: list[Finished]) -> Knowledge:
-        fitted = laws_of(self.design, done, self.level, self.draws)
+        runs = runs_of(self.design, done)
+        fitted = fit_longest_run_laws(runs, AXIS, self.level, self.draws)
         laws = None if fitted is None else fitted[0]
         optimum = estimate(self.design, done, laws, self.level)
         if fitted is None or not fitted[0].in_play:
             return Knowledge(optimum, None)
         return Knowledge(optimum, beliefs_of(self.design, *fitted))
-
-
-def laws_of(
-    design: Design, done: Sequence[Finished], level: float = LEVEL, draws: int = DRAWS
-) -> tuple[RawLaws, SweepNoise, Runs] | None:
-    """Fit the laws to finished runs, of the longest lengths only if all of them refute every law.
-
-    A power of the length holds over a few doublings at best, and what happens early says little of
-    the end. Three lengths are the fewest that a law needs.
-
-    Args:
-        design: the candidates.
-        done: runs with a loss.
-        level: nominal coverage of intervals.
-        draws: draws of every law.
-
-    Returns:
-        The laws, the noise and the runs that they are fitted to; None while there are too few.
-    """
-    found = None
-    for first in range(len(design.lengths) - MIN_CONDITIONS + 1):
-        kept = design.lengths[first:]
-        runs = runs_of(design, [run for run in done if design.cells[run.cell].length in kept])
-        if len(set(runs.size)) < MIN_CONDITIONS or (noise := noise_of_runs(runs)) is None:
-            break
-        found = fit_run_laws(runs, noise, AXIS, level, draws), noise, runs
-        if found[0].in_play:
-            break
-    return found
 
 
 def runs_of(design: Design, done: Sequence[Finished]) -> Runs:

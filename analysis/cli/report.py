@@ -88,7 +88,8 @@ def run_fit(options: argparse.Namespace) -> int:
     table, source = _asked_table(options)
     if has_table_sizes(table):
         return _fit_slots(table, source, options)
-    joint = analyse(table, source, options.level, options.delta, options.iso)
+    adaptive = any(_is_adaptive(name, options) for name in options.scale)
+    joint = analyse(table, source, options.level, options.delta, options.iso, adaptive)
     if places and joint.scaling is None:
         raise UserError(f"--at: {joint.reason}")
     if joint.alone:
@@ -120,6 +121,7 @@ def run_report(options: argparse.Namespace) -> int:
     from analysis.runs.slot_table import has_table_sizes
     from analysis.scaling.joint import analyse
     from analysis.slots.slots_analysis import analyse_slots
+    from engram_sweep.runs.design_note import read_design
     from engram_sweep.runs.records import read_runs
 
     _check(options)
@@ -131,11 +133,13 @@ def run_report(options: argparse.Namespace) -> int:
         print("\n".join(write_slots_report(slots, folder, called)))
         print(folder / "report.html")
         return 0
-    joint = analyse(table, called, options.level, options.delta)
+    design = read_design(name, options.results, changes)
+    adaptive = design is not None
+    joint = analyse(table, called, options.level, options.delta, adaptive=adaptive)
     if joint.alone:
         print(write_sweep_report(joint.sweeps[0], folder, called).sentence)
     else:
-        print("\n".join(write_joint_report(joint, folder, called)))
+        print("\n".join(write_joint_report(joint, folder, called, design)))
     print(folder / "report.html")
     return 0
 
@@ -165,6 +169,13 @@ def _asked_table(options: argparse.Namespace) -> tuple[pd.DataFrame, str]:
         tables = [read_runs(name, options.results, changes) for name in names]
         source = _called(" + ".join(names), changes)
     return pd.concat(tables, ignore_index=True), source
+
+
+def _is_adaptive(name: str, options: argparse.Namespace) -> bool:
+    """Return whether the runs of a named sweep were chosen while it went on."""
+    from engram_sweep.runs.design_note import read_design
+
+    return read_design(name_of(name), options.results, changes_of(options)) is not None
 
 
 def _called(name: str, changes: tuple[str, ...]) -> str:

@@ -2,6 +2,7 @@
 
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from analysis.figures import loss_vs_rho, style
 from analysis.figures.one_law import one_law
 from analysis.figures.scaling import losses_by_condition, optimum_over_axes
 from analysis.report import page
+from analysis.report.adaptive import looks_section, state_adaptive
 from analysis.report.iso import ISO_NOTE, iso_table
 from analysis.report.joint_sentences import state_joint
 from analysis.report.numbers import per_rho
@@ -22,7 +24,9 @@ from analysis.scaling.law import ScalingFit
 from engram_sweep.atomic_files import write_atomically
 
 
-def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[str]:
+def write_joint_report(
+    joint: JointAnalysis, folder: Path, name: str, design: dict[str, Any] | None = None
+) -> list[str]:
     """Write figures, summary.parquet and report.html.
 
     optimum_over_axes is drawn if an axis varies, one_law if a law over all losses is in play.
@@ -31,6 +35,7 @@ def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[st
         joint: analysed conditions.
         folder: where to write; it must exist.
         name: what the sweep is called.
+        design: rules and looks, if the sweep is adaptive.
 
     Returns:
         What the conditions say, each by itself and together, one sentence or more a line.
@@ -39,7 +44,7 @@ def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[st
         UserError: the folder cannot be written.
     """
     verdicts = [state_verdict(one) for one in joint.sweeps]
-    together = state_joint(joint)
+    together = [*(state_adaptive(design) if design else ()), *state_joint(joint)]
     pictures = {
         "loss_vs_rho": losses_by_condition(joint, f"Loss over the share of experts, {name}")
     }
@@ -63,6 +68,8 @@ def write_joint_report(joint: JointAnalysis, folder: Path, name: str) -> list[st
                 "The law and the conditions", page.table(law_table(joint.scaling)), _LAW_NOTE
             )
         )
+    if design:
+        body.append(looks_section(design))
     body += [
         page.section("Strict and paper", page.table(iso_table(one)), ISO_NOTE) for one in joint.iso
     ]

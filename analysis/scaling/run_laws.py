@@ -6,13 +6,17 @@ here all runs share one noise, sigma, its ratio at rho = 1 and the seeds' shifts
 and size), whose posterior is that of `curve.noise` over all of them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from analysis.curve.noise import SweepNoise, sweep_noise
+from analysis.runs.conditions import Condition
+from analysis.runs.table import CURVE_ARMS, has_loss
 from analysis.scaling.raw_law import FAMILIES, Points, RawLaw, fit_raw_law
-from analysis.scaling.raw_laws import DRAWS, RawLaws
+from analysis.scaling.raw_laws import DRAWS, MIN_CONDITIONS, RawLaws
 from analysis.scaling.refit_law import refit_law
 from analysis.sweep.sweep_analysis import BOOTSTRAP_SEED
 from analysis.threads import one_thread
@@ -100,6 +104,58 @@ def fit_run_laws(
         lowest=float(runs.rho.min()),
         level=level,
         errors=(),
+    )
+
+
+def fit_longest_run_laws(
+    runs: Runs, axis: str, level: float, draws: int = DRAWS
+) -> tuple[RawLaws, SweepNoise, Runs] | None:
+    """Fit the laws to runs, to those of the largest sizes only if all of them refute every law.
+
+    A power of the size holds over a few doublings at best, and what happens early says little of
+    the end. Three sizes are the fewest that a law needs.
+
+    Args:
+        runs: of any sizes.
+        axis: what sizes are of.
+        level: nominal coverage of intervals.
+        draws: draws of every law.
+
+    Returns:
+        The laws, the noise and the runs that they are fitted to; None if there are too few.
+    """
+    sizes, found = np.unique(runs.size), None
+    for first in range(len(sizes) - MIN_CONDITIONS + 1):
+        here = runs.size >= sizes[first]
+        kept = Runs(runs.size[here], runs.rho[here], runs.seed[here], runs.loss[here])
+        if (noise := noise_of_runs(kept)) is None:
+            break
+        found = fit_run_laws(kept, noise, axis, level, draws), noise, kept
+        if found[0].in_play:
+            break
+    return found
+
+
+def runs_of_conditions(conditions: Sequence[Condition], axis: str) -> Runs:
+    """Return the finished runs of the curves of several conditions.
+
+    Args:
+        conditions: each with a value on the axis.
+        axis: along which they lie.
+    """
+    parts = []
+    for one in conditions:
+        curve = one.runs.loc[has_loss(one.runs)]
+        if "arm" in curve:
+            curve = curve.loc[curve["arm"].isin(CURVE_ARMS)]
+        parts.append(curve.assign(size=np.log2(one.axes[axis])))
+    table = pd.concat(parts, ignore_index=True)
+    return Runs(
+        size=table["size"].to_numpy(float),
+        # The same allocation, written by two machines, is one value of rho.
+        rho=table["rho"].to_numpy(float).round(9),
+        seed=table["seed"].to_numpy(int),
+        loss=table["validation_loss"].to_numpy(float),
     )
 
 

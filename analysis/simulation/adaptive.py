@@ -8,7 +8,7 @@ worse than the best the rho is that each would choose.
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,9 @@ import numpy as np
 
 from analysis.adaptive.estimate import longest_alone
 from analysis.adaptive.look import look
-from analysis.adaptive.sampler import laws_of
+from analysis.adaptive.sampler import AXIS, runs_of
 from analysis.levels import LEVEL
+from analysis.scaling.run_laws import fit_longest_run_laws
 from analysis.simulation.adaptive_worlds import ADAPTIVE_WORLDS, LENGTHS, AdaptiveWorld
 from analysis.simulation.sweeps import Noise, Truth, simulate
 from analysis.simulation.worlds import NINE
@@ -57,8 +58,10 @@ def adaptive_design(width: float) -> Design:
     return Design(cells, SEEDS, Rules(width=width, batch=6, looks=4, floor=3))
 
 
-def adaptive_sweep(world: AdaptiveWorld, design: Design, rng: np.random.Generator) -> Outcome:
-    """Simulate one adaptive sweep to its end."""
+def trainer(
+    world: AdaptiveWorld, design: Design, rng: np.random.Generator
+) -> Callable[[int, int], Finished]:
+    """Return what trains a run of a world, given its cell and seed."""
     shifts = rng.standard_normal((len(design.lengths), len(design.seeds))) * world.noise.seed
 
     def train(cell: int, seed: int) -> Finished:
@@ -68,11 +71,17 @@ def adaptive_sweep(world: AdaptiveWorld, design: Design, rng: np.random.Generato
         loss = world.loss(place.length, np.array(place.rho)) + shift + own * rng.standard_normal()
         return Finished(cell, seed, float(loss))
 
+    return train
+
+
+def adaptive_sweep(world: AdaptiveWorld, design: Design, rng: np.random.Generator) -> Outcome:
+    """Simulate one adaptive sweep to its end."""
+    train = trainer(world, design, rng)
     done, number = [train(*place) for place in pilot(design)], 1
     while not (found := look(design, done, number)).stop:
         done += [train(one.cell, one.seed) for one in found.batch]
         number += 1
-    fitted = laws_of(design, done)
+    fitted = fit_longest_run_laws(runs_of(design, done), AXIS, LEVEL)
     if fitted is not None and fitted[0].in_play:
         said = fitted[0].predict(float(np.log2(design.lengths[-1])))
         rho_star, gain, refuted = said.rho_star, said.gain_over_moe, False
