@@ -59,11 +59,14 @@ def measured() -> dict[str, Any] | None:
 
 
 def _coverage(found: dict[str, Any] | None) -> str:
-    if found is None:
+    if not found:
         return "How often intervals at such an end hold the truth was not measured."
-    rho, gain = ([100 * share for share in found[key]] for key in ("rho_star", "gain"))
+    worlds = list(found.values())
+    rho, gain = ([100 * one[key] for one in worlds] for key in ("rho_star", "gain"))
+    sweeps, level = min(one["sweeps"] for one in worlds), worlds[0]["level"]
     return (
-        f"At the end of simulated adaptive sweeps ({len(rho)} worlds, {found['sweeps']} each) "
-        f"{found['level']:.0%} intervals of the laws held rho* in {min(rho):.0f} to "
-        f"{max(rho):.0f} % and the gain in {min(gain):.0f} to {max(gain):.0f} %."
+        f"At the end of simulated adaptive sweeps ({len(worlds)} worlds, {sweeps} or more each) "
+        f"{level:.0%} intervals held rho* in {min(rho):.0f} to {max(rho):.0f} % and the gain in "
+        f"{min(gain):.0f} to {max(gain):.0f} %, by the laws, or by the longest length alone if "
+        "every law was refuted."
     )

@@ -54,17 +54,17 @@ class RawLaws:
     def predict(self, position: float) -> OptimumAndGain:
         """Return rho* and the gain at a position (log2 of the axis).
 
-        The value is the mean of the laws in play, the interval holds them all and their noise.
+        The value is the mean of the laws in play, the interval holds that of every one.
         """
         size = position - self.centre
         values = [self.laws[i].optimum_and_gain(size, self.lowest) for i in self.in_play]
-        drawn = [law.optimum_and_gain(size, self.lowest) for laws in self.draws for law in laws]
+        drawn = [[law.optimum_and_gain(size, self.lowest) for law in laws] for laws in self.draws]
         return OptimumAndGain(*_intervals(np.array(values), np.array(drawn), self.level))
 
     def per_doubling(self) -> PerDoubling:
         """Return the mean change per doubling over the range of the conditions."""
         values = [self._slope(self.laws[i]) for i in self.in_play]
-        drawn = [self._slope(law) for laws in self.draws for law in laws]
+        drawn = [[self._slope(law) for law in laws] for laws in self.draws]
         return PerDoubling(*_intervals(np.array(values), np.array(drawn), self.level))
 
     def range_of_slopes(self) -> tuple[float, float]:
@@ -185,15 +185,19 @@ def _held_out(
 
 
 def _intervals(values: np.ndarray, drawn: np.ndarray, level: float) -> tuple[Interval, Interval]:
-    """Return intervals that hold every law's value and the percentiles of all draws.
+    """Return intervals that hold the interval of every law by itself.
+
+    Only one of the laws can be right, and which one is not known: percentiles of all draws together
+    would cut off what the right one leaves open.
 
     Args:
         values: two quantities of every law, shape (laws, 2).
-        drawn: the same of every draw, shape (draws, 2).
+        drawn: the same of every draw, shape (laws, draws, 2).
         level: nominal coverage.
     """
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    low, high = np.minimum(low, values.min(axis=0)), np.maximum(high, values.max(axis=0))
+    ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=1)
+    low = np.minimum(ends[0], values).min(axis=0)
+    high = np.maximum(ends[1], values).max(axis=0)
     first, second = (
         Interval(float(v), float(a), float(b))
         for v, a, b in zip(values.mean(axis=0), low, high, strict=True)

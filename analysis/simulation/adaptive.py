@@ -197,14 +197,19 @@ def markdown(pairs: Sequence[tuple[Compared, Compared]]) -> str:
     return "\n".join(lines)
 
 
-def measured(pairs: Sequence[tuple[Compared, Compared]], sweeps: int) -> dict[str, object]:
-    """Return what a report says of adaptive intervals: the range of coverage over worlds."""
-    ends = [adaptive for _, adaptive in pairs if not adaptive.world.is_flat]
-    shares = {
-        key: [round(one.covered(of_gain), 3) for one in ends]
-        for key, of_gain in (("rho_star", False), ("gain", True))
+def note(pair: tuple[Compared, Compared]) -> None:
+    """Note the coverage of a world's adaptive intervals for reports, beside that of other worlds."""
+    _, adaptive = pair
+    if adaptive.world.is_flat:
+        return
+    noted = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
+    noted[adaptive.world.name] = {
+        "sweeps": len(adaptive.outcomes),
+        "level": LEVEL,
+        "rho_star": round(adaptive.covered(of_gain=False), 3),
+        "gain": round(adaptive.covered(of_gain=True), 3),
     }
-    return {"level": LEVEL, "sweeps": sweeps, "worlds": [one.world.name for one in ends], **shares}
+    MEASURED.write_text(json.dumps(noted, indent=1, sort_keys=True) + "\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -226,12 +231,12 @@ def main(arguments: list[str] | None = None) -> int:
         pairs.append(compare(ADAPTIVE_WORLDS[name], options.sweeps, options.seed))
         lines = markdown(pairs[-1:]).splitlines()
         print("\n".join(lines if len(pairs) == 1 else lines[2:]), flush=True)
+        if options.write:
+            note(pairs[-1])
     error = 100 * np.sqrt(0.9 * 0.1 / options.sweeps)
     print(
         f"\nA covered 90 % has a standard error of {error:.0f} points at {options.sweeps} sweeps."
     )
-    if options.write:
-        MEASURED.write_text(json.dumps(measured(pairs, options.sweeps), indent=1) + "\n")
     return 0
 
 

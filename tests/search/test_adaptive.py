@@ -127,9 +127,9 @@ def test_a_pilot_then_batches_each_with_its_reason(tmp_path: Path) -> None:
 
 
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(stops=st.lists(st.integers(0, 12), max_size=4))
+@given(stops=st.lists(st.integers(0, 12), max_size=3))
 def test_stopped_anywhere_and_started_again_it_trains_the_same_runs(
     stops: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
