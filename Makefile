@@ -54,9 +54,10 @@ lint: $(BIN)/.ready
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 
-# How often the intervals cover a known truth: about three hours of one core; its tables stand in docs/lab-notebook.md.
+# How often the intervals cover a known truth: some three hours of one core; tables stand in docs/lab-notebook.md.
 coverage: $(BIN)/.ready
 	OMP_NUM_THREADS=1 $(BIN)/python -W error -m analysis.simulation.coverage --sweeps 600
+	OMP_NUM_THREADS=1 $(BIN)/python -W error -m analysis.simulation.adaptive --sweeps 60 --write
 
 # N faults at random moments of a small sweep; its table must come out bit-equal. Needs the right to mount.
 N ?= 200
@@ -71,6 +72,7 @@ bench: $(BIN)/.ready
 	$(BIN)/python -m benchmarks.data_prepare
 	$(BIN)/python -m benchmarks.many_runs
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.checks
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.analysis_time
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.offload
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.sharded_step
 

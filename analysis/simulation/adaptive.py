@@ -198,7 +198,7 @@ def markdown(pairs: Sequence[tuple[Compared, Compared]]) -> str:
 
 
 def note(pair: tuple[Compared, Compared]) -> None:
-    """Note the coverage of a world's adaptive intervals for reports, beside that of other worlds."""
+    """Note the coverage of a world's adaptive ends for reports, beside that of other worlds."""
     _, adaptive = pair
     if adaptive.world.is_flat:
         return
