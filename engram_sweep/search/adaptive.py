@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from engram_sweep.errors import UserError
+from engram_sweep.launch.jobs import now
 from engram_sweep.launch.status import RunStatus, sweep_status
 from engram_sweep.launch.sweep import check_path, sweep
 from engram_sweep.own_folders import SHOWN, own_folder
@@ -84,7 +85,7 @@ def adaptive_sweep(
         UserError: as `launch.sweep.sweep`, or the rules are not those noted before the first run.
     """
     scale, design = plan.scale, design_of(plan)
-    runs = by_cell(plan, design)
+    runs, since = by_cell(plan, design), since or now()
     # The rules are on disk before anything is trained.
     check_path(results)
     try:
