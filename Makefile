@@ -84,9 +84,10 @@ lint: $(BIN)/.ready
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 
-# How often the intervals cover a known truth: about three hours of one core; its tables stand in docs/lab-notebook.md.
+# How often the intervals cover a known truth: some three hours of one core; tables stand in docs/lab-notebook.md.
 coverage: $(BIN)/.ready
 	OMP_NUM_THREADS=1 $(BIN)/python -W error -m analysis.simulation.coverage --sweeps 600
+	OMP_NUM_THREADS=1 $(BIN)/python -W error -m analysis.simulation.adaptive --sweeps 60 --write
 
 # N faults at random moments of a small sweep; its table must come out bit-equal. Needs the right to mount.
 N ?= 200
@@ -95,7 +96,7 @@ chaos: $(BIN)/.ready
 
 # Against a peer, installed beside; never part of the tests. ARGS=--gpu times steps on a CUDA device, and nothing else.
 KEPT := train_step step_parts along_rho tables sweep_overhead
-PRINTED := checks offload sharded_step
+PRINTED := checks analysis_time offload sharded_step
 bench: $(BIN)/.ready
 	$(BIN)/pip install --quiet -c constraints.txt -r benchmarks/requirements.txt
 ifneq (,$(filter --gpu,$(ARGS)))

@@ -42,10 +42,12 @@ BOTH_READ = {
     "cli.options",
     "cli.own_size",
     "errors",
+    "planning.adaptive",
     "planning.arms",
     "planning.axes",
     "planning.own_machine",
     "planning.own_size",
+    "runs.design_note",
     "runs.records",
     "runs.table_files",
 }

@@ -102,7 +102,8 @@ def run_fit(options: argparse.Namespace) -> int:
     table, source = _asked_table("fit", options.scale, options)
     if has_table_sizes(table):
         return _fit_slots(table, source, options)
-    joint = analyse(table, source, options.level, options.delta, options.iso)
+    adaptive = any(_is_adaptive(name, options) for name in options.scale)
+    joint = analyse(table, source, options.level, options.delta, options.iso, adaptive)
     if places and joint.scaling is None:
         raise UserError(f"--at: {joint.reason}")
     if joint.alone:
@@ -135,24 +136,27 @@ def run_report(options: argparse.Namespace) -> int:
     from analysis.runs.slot_table import has_table_sizes
     from analysis.scaling.joint import analyse
     from analysis.slots.slots_analysis import analyse_slots
+    from engram_sweep.runs.design_note import read_design
 
     check_levels(options)
     table, called = _asked_table("report", [options.scale] if options.scale else [], options)
     folder = _folder(options)
-    kept = None
+    kept, design = None, None
     if options.scale:
         name, changes = name_of(options.scale), changes_of(options)
         asked = (options.level, options.delta)
         kept = registered_sentence(name, options.results, changes, table, *asked)
+        design = read_design(name, options.results, changes)
     if has_table_sizes(table):
         slots = analyse_slots(table, called, options.level)
         lines = write_slots_report(slots, made(folder), called, kept)
     else:
-        joint = analyse(table, called, options.level, options.delta)
+        adaptive = design is not None
+        joint = analyse(table, called, options.level, options.delta, adaptive=adaptive)
         if joint.alone:
             lines = [write_sweep_report(joint.sweeps[0], made(folder), called, kept).sentence]
         else:
-            lines = write_joint_report(joint, made(folder), called, kept)
+            lines = write_joint_report(joint, made(folder), called, kept, design)
     if kept:
         lines.append(kept)
     print("\n".join([*lines, str(folder / "report.html")]))
@@ -215,6 +219,13 @@ def _asked_table(
         tables = [read_runs(name, options.results, changes) for name in names]
         source = _called(" + ".join(names), changes)
     return pd.concat(tables, ignore_index=True), source
+
+
+def _is_adaptive(name: str, options: argparse.Namespace) -> bool:
+    """Return whether the runs of a named sweep were chosen while it went on."""
+    from engram_sweep.runs.design_note import read_design
+
+    return read_design(name_of(name), options.results, changes_of(options)) is not None
 
 
 def _called(name: str, changes: tuple[str, ...]) -> str:

@@ -133,19 +133,23 @@ def log_prior_of_kappa(anchors: int) -> np.ndarray:
     return np.log(np.append(quiet, (1 - quiet) * loud / loud.sum()))
 
 
-def sweep_noise(losses: np.ndarray, has_run: np.ndarray, anchor: int | None) -> SweepNoise | None:
+def sweep_noise(
+    losses: np.ndarray, has_run: np.ndarray, anchor: int | np.ndarray | None
+) -> SweepNoise | None:
     """Estimate the noise of a sweep.
 
     Args:
         losses: nats/token of every seed at every rho, 0 if there is no run, shape (S, R).
         has_run: which of them there are; at least one at every rho, shape (S, R).
-        anchor: index of rho = 1; None if the sweep has no run there.
+        anchor: index of rho = 1, or several if R counts the points of several sweeps; None if
+            there is no run there.
 
     Returns:
         The posterior; None if no rho below 1 has runs to spare, so that nothing measures sigma.
     """
     runs = has_run.sum(axis=0)
-    below = np.arange(has_run.shape[1]) != anchor
+    anchors = np.array([] if anchor is None else anchor, dtype=int).reshape(-1)
+    below = ~np.isin(np.arange(has_run.shape[1]), anchors)
     if (runs[below] - 1).sum() < 1:
         return None
     dof = int(runs.sum()) - len(runs)
@@ -156,12 +160,13 @@ def sweep_noise(losses: np.ndarray, has_run: np.ndarray, anchor: int | None) -> 
 
     # All pairs of the grid; without an anchor there is no kappa.
     kappas, log_prior = np.ones(1), np.zeros(1)
-    if anchor is not None:
-        kappas, log_prior = KAPPAS, log_prior_of_kappa(int(runs[anchor]))
+    if len(anchors):
+        # Only runs beside a first one tell of kappa, at whichever anchor.
+        beside = int((runs[anchors] - 1).sum())
+        kappas, log_prior = KAPPAS, log_prior_of_kappa(1 + beside)
     kappa, shift = (axis.ravel() for axis in np.meshgrid(kappas, SHIFTS, indexing="ij"))
     variance = np.ones((len(kappa), len(runs)))
-    if anchor is not None:
-        variance[:, anchor] = kappa**2
+    variance[:, anchors] = kappa[:, None] ** 2
     w = 1 / variance  # (G, R)
 
     # Henderson's equations with the seeds eliminated: what is left is R x R.

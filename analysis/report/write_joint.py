@@ -2,6 +2,7 @@
 
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from analysis.figures.losses_by_condition import losses_by_condition
 from analysis.figures.one_law import one_law
 from analysis.figures.scaling import optimum_over_axes
 from analysis.report import page
+from analysis.report.adaptive import looks_section, state_adaptive
 from analysis.report.iso import ISO_NOTE, iso_table
 from analysis.report.joint_sentences import state_joint
 from analysis.report.numbers import per_rho
@@ -27,7 +29,11 @@ from engram_sweep.atomic_files import write_atomically
 
 
 def write_joint_report(
-    joint: JointAnalysis, folder: Path, name: str, registered: str | None = None
+    joint: JointAnalysis,
+    folder: Path,
+    name: str,
+    registered: str | None = None,
+    design: dict[str, Any] | None = None,
 ) -> list[str]:
     """Write figures, summary.parquet and report.html.
 
@@ -38,6 +44,7 @@ def write_joint_report(
         folder: where to write; it must exist.
         name: what the sweep is called.
         registered: whether a registered plan was kept, in words.
+        design: rules and looks, if the sweep is adaptive.
 
     Returns:
         What the conditions say, each by itself and together, one sentence or more a line.
@@ -46,7 +53,7 @@ def write_joint_report(
         UserError: the folder cannot be written.
     """
     verdicts = [state_verdict(one) for one in joint.sweeps]
-    together = state_joint(joint)
+    together = [*(state_adaptive(design) if design else ()), *state_joint(joint)]
     pictures: dict[str, Figure] = {
         "loss_vs_rho": losses_by_condition(joint, f"Loss over the share of experts, {name}")
     }
@@ -65,6 +72,8 @@ def write_joint_report(
         rows = law_table(joint.scaling)
         digits = {name: 4 if name.startswith("gain") else 2 for name in rows.columns[1:]}
         body.append(page.section("The law and the conditions", table(rows, digits), _LAW_NOTE))
+    if design:
+        body.append(looks_section(design))
     body += [
         page.section("Strict and paper", table(iso_table(one), {"rho": 3, **_ISO_DIGITS}), ISO_NOTE)
         for one in joint.iso

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from analysis.runs.conditions import Condition, labels, split_conditions
 from analysis.runs.iso_modes import PAPER
+from analysis.scaling.axes import axes_of
 from analysis.scaling.iso_difference import IsoDifference, iso_differences
 from analysis.scaling.law import ScalingFit, scaling, why_no_law
 from analysis.scaling.raw_laws import RawLaws, fit_raw_laws, why_no_raw_law
+from analysis.scaling.run_laws import fit_longest_run_laws, runs_of_conditions
 from analysis.sweep.anchor_drift import AnchorDrift, compare_anchors
 from analysis.sweep.sweep_analysis import DELTA, LEVEL, SweepAnalysis, analyse_sweep
 from engram_sweep.errors import UserError
@@ -51,6 +53,7 @@ def analyse(
     level: float = LEVEL,
     delta: float = DELTA,
     iso: str | None = None,
+    adaptive: bool = False,
 ) -> JointAnalysis:
     """Split a table into conditions and analyse them, by themselves and together.
 
@@ -60,6 +63,8 @@ def analyse(
         level: nominal coverage of every interval.
         delta: what counts as near-optimal, nats/token.
         iso: of places with a strict and a paper's curve, take only this one.
+        adaptive: whether the runs were chosen one by one: then the laws over all losses are fitted
+            to single runs, which share one noise, as most conditions are thin.
 
     Raises:
         UserError: no condition can be analysed; one line says why.
@@ -80,7 +85,17 @@ def analyse(
             refusals.append(error)
     if not found:
         raise refusals[0]
-    return joined(found, sweeps, tuple(map(str, refusals)))
+    joint = joined(found, sweeps, tuple(map(str, refusals)))
+    return replace(joint, raw=_laws_over_runs(split, level)) if adaptive else joint
+
+
+def _laws_over_runs(conditions: Sequence[Condition], level: float) -> RawLaws | None:
+    """Return the laws over the single runs of conditions along one axis; None if there are none."""
+    axes = axes_of(conditions).names
+    if len(axes) != 1:
+        return None
+    fitted = fit_longest_run_laws(runs_of_conditions(conditions, axes[0]), axes[0], level)
+    return fitted and fitted[0]
 
 
 def joined(

@@ -7,7 +7,7 @@ s and t are right is not known, so there are three, and every statement is a ran
 the losses do not refute.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,14 +15,14 @@ from scipy import optimize, special
 
 from analysis.curve.forms.double_power_law import shape
 
-Side = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Side = Callable[[np.ndarray, Sequence[np.ndarray]], np.ndarray]
 """A side of the curve at x in [0, 1] for its parameters: falls from 1 at 0 to 0 at 1."""
 POWERS = ((0.05, 3.0), (-2.0, 2.0), (-2.0, 2.0))
 """Bounds of c, u and v."""
 STARTS = ((0.3, -0.3, 1.0), (1.0, 0.0, 0.5), (1.0, -0.5, 2.0), (0.6, -1.0, 0.0))
 """Where the search starts in (c, u, v), with every start of the shapes."""
 MAX_EVALUATIONS = 80
-"""Evaluations of one search; a draw starts at the optimum of the losses."""
+"""Evaluations of one search."""
 GRID_POINTS = 201
 """Points of rho on which a law is read."""
 
@@ -41,7 +41,7 @@ class Shapes:
     """Where the search starts, for both sides alike."""
 
 
-def _offset_power(x: np.ndarray, at: np.ndarray) -> np.ndarray:
+def _offset_power(x: np.ndarray, at: Sequence[np.ndarray]) -> np.ndarray:
     """Return (x + offset)^-exponent, scaled; parameters log offset and exponent."""
     offset, exponent = np.exp(at[0]), at[1]
     top, end = offset**-exponent, (1 + offset) ** -exponent
@@ -101,7 +101,7 @@ class RawLaw:
 
     def curves(self, size: np.ndarray, rho: np.ndarray) -> np.ndarray:
         """Return the losses in nats/token, size (...) and rho (...) broadcasting together."""
-        return _columns(self.family, self.theta, size, rho) @ self.heights
+        return columns_of(self.family, self.theta, size, rho) @ self.heights
 
     def optimum_and_gain(self, size: float, lowest: float) -> tuple[float, float]:
         """Return rho* and the gain over rho = 1, nats/token, on shares from `lowest` to 1."""
@@ -111,7 +111,7 @@ class RawLaw:
         return float(grid[best]), float(losses[-1] - losses[best])
 
 
-def fit_raw_law(family: Shapes, points: Points, start: np.ndarray | None = None) -> RawLaw:
+def fit_raw_law(family: Shapes, points: Points) -> RawLaw:
     """Fit one family by least squares.
 
     For given c, u, v and shapes the heights are non-negative least squares; the rest is searched
@@ -120,25 +120,23 @@ def fit_raw_law(family: Shapes, points: Points, start: np.ndarray | None = None)
     Args:
         family: the sides.
         points: losses of at least two sizes.
-        start: parameters to start from instead, for data that differ little.
     """
-    bounds = np.array([*POWERS, *family.bounds, *family.bounds]).T
+    bounds = bounds_of(family)
     y = points.whiten @ points.loss
 
     def solve(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        columns = points.whiten @ _columns(family, theta, points.size, points.rho)
+        columns = points.whiten @ columns_of(family, theta, points.size, points.rho)
         heights = optimize.nnls(columns, y)[0]
         return heights, columns @ heights - y
 
-    starts = [start] if start is not None else _starts(family)
     found = [
         optimize.least_squares(
             lambda theta: solve(theta)[1],
             np.clip(one, bounds[0] + 1e-6, bounds[1] - 1e-6),
-            bounds=tuple(bounds),
+            bounds=bounds,
             max_nfev=MAX_EVALUATIONS,
         )
-        for one in starts
+        for one in _starts(family)
     ]
     best = min(found, key=lambda one: one.cost)
     chi2, spare = float(2 * best.cost), len(y) - len(best.x) - 4
@@ -152,15 +150,29 @@ def _starts(family: Shapes) -> list[np.ndarray]:
     return [np.array([*powers, *one, *one]) for powers in STARTS for one in family.starts]
 
 
-def _columns(family: Shapes, theta: np.ndarray, size: np.ndarray, rho: np.ndarray) -> np.ndarray:
-    """Return what E, C, A and B multiply, shape (..., 4)."""
-    (c, u, v), shapes = theta[:3], theta[3:].reshape(2, -1)
+def bounds_of(family: Shapes) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bounds of c, u, v and both sides' parameters, shape (p,) each."""
+    low, high = np.array([*POWERS, *family.bounds, *family.bounds]).T
+    return low, high
+
+
+def columns_of(family: Shapes, theta: np.ndarray, size: np.ndarray, rho: np.ndarray) -> np.ndarray:
+    """Return what E, C, A and B multiply, shape (..., 4).
+
+    Args:
+        family: the sides.
+        theta: c, u, v and the parameters of s, then of t, shape (..., p).
+        size: log2 of the axis from the middle of the conditions.
+        rho: share in experts; broadcasts with size and with theta's other axes.
+    """
+    c, u, v, *shapes = np.moveaxis(theta, -1, 0)
+    experts, memory = shapes[: len(family.bounds)], shapes[len(family.bounds) :]
     return np.stack(
         [
-            np.ones_like(rho),
-            2.0 ** (-c * size),
-            2.0 ** (u * size) * family.side(rho, shapes[0]),
-            2.0 ** (-v * size) * family.side(1 - rho, shapes[1]),
+            np.ones_like(c * rho),
+            2.0 ** (-c * size) * np.ones_like(rho),
+            2.0 ** (u * size) * family.side(rho, experts),
+            2.0 ** (-v * size) * family.side(1 - rho, memory),
         ],
         axis=-1,
     )

@@ -1,7 +1,7 @@
 """What the laws over all losses say together: slopes and predictions as a range over the laws."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from analysis.curve.readings import Interval
 from analysis.scaling.axes import Axes
 from analysis.scaling.law import OptimumAndGain, PerDoubling
 from analysis.scaling.raw_law import FAMILIES, Points, RawLaw, fit_raw_law
+from analysis.scaling.refit_law import refit_law
 from analysis.sweep.sweep_analysis import BOOTSTRAP_SEED, SweepAnalysis
 from analysis.threads import one_thread
 
@@ -53,17 +54,17 @@ class RawLaws:
     def predict(self, position: float) -> OptimumAndGain:
         """Return rho* and the gain at a position (log2 of the axis).
 
-        The value is the mean of the laws in play, the interval holds them all and their noise.
+        The value is the mean of the laws in play, the interval holds that of every one.
         """
         size = position - self.centre
         values = [self.laws[i].optimum_and_gain(size, self.lowest) for i in self.in_play]
-        drawn = [law.optimum_and_gain(size, self.lowest) for laws in self.draws for law in laws]
+        drawn = [[law.optimum_and_gain(size, self.lowest) for law in laws] for laws in self.draws]
         return OptimumAndGain(*_intervals(np.array(values), np.array(drawn), self.level))
 
     def per_doubling(self) -> PerDoubling:
         """Return the mean change per doubling over the range of the conditions."""
         values = [self._slope(self.laws[i]) for i in self.in_play]
-        drawn = [self._slope(law) for laws in self.draws for law in laws]
+        drawn = [[self._slope(law) for law in laws] for laws in self.draws]
         return PerDoubling(*_intervals(np.array(values), np.array(drawn), self.level))
 
     def range_of_slopes(self) -> tuple[float, float]:
@@ -112,13 +113,7 @@ def fit_raw_laws(axes: Axes, sweeps: Sequence[SweepAnalysis], draws: int = DRAWS
     in_play = tuple(i for i, law in enumerate(laws) if law.p_fit is None or law.p_fit > REFUTED_P)
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     errors = np.concatenate([_errors(sweep, draws, rng) for sweep in sweeps])
-    drawn = tuple(
-        tuple(
-            fit_raw_law(laws[i].family, replace(points, loss=points.loss + error), laws[i].theta)
-            for error in errors.T
-        )
-        for i in in_play
-    )
+    drawn = tuple(refit_law(laws[i], points, points.loss[:, None] + errors) for i in in_play)
     lowest = min(float(sweep.means.rho[0]) for sweep in sweeps)
     return RawLaws(
         axis=axes.names[0],
@@ -190,15 +185,19 @@ def _held_out(
 
 
 def _intervals(values: np.ndarray, drawn: np.ndarray, level: float) -> tuple[Interval, Interval]:
-    """Return intervals that hold every law's value and the percentiles of all draws.
+    """Return intervals that hold the interval of every law by itself.
+
+    Only one of the laws can be right, and which one is not known: percentiles of all draws together
+    would cut off what the right one leaves open.
 
     Args:
         values: two quantities of every law, shape (laws, 2).
-        drawn: the same of every draw, shape (draws, 2).
+        drawn: the same of every draw, shape (laws, draws, 2).
         level: nominal coverage.
     """
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    low, high = np.minimum(low, values.min(axis=0)), np.maximum(high, values.max(axis=0))
+    ends = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=1)
+    low = np.minimum(ends[0], values).min(axis=0)
+    high = np.maximum(ends[1], values).max(axis=0)
     first, second = (
         Interval(float(v), float(a), float(b))
         for v, a, b in zip(values.mean(axis=0), low, high, strict=True)

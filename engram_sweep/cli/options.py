@@ -158,6 +158,20 @@ def plan_of(options: argparse.Namespace) -> Plan:
     return make_plan(scale.in_full() if options.full else scale)
 
 
+def begun_plan_of(options: argparse.Namespace) -> Plan:
+    """Return the plan of what a sweep has begun: of an adaptive one the runs chosen so far.
+
+    Raises:
+        UserError: as `plan_of`.
+    """
+    plan = plan_of(options)
+    if plan.scale.sweep.design == "grid":
+        return plan
+    from engram_sweep.search.adaptive import begun
+
+    return begun(plan, options.results)
+
+
 def check_corpus(scale: Scale, options: argparse.Namespace) -> None:
     """Refuse `--corpus` for a scale that would not read it.
 

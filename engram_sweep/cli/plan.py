@@ -44,6 +44,7 @@ def register(commands) -> None:
 def _plan(options: argparse.Namespace) -> int:
     from engram_sweep.launch.executors.registry import choose
     from engram_sweep.placement import Placement
+    from engram_sweep.planning.adaptive import at_most, pilot_of, rules_of
     from engram_sweep.planning.cost import cost, price_of
     from engram_sweep.planning.memory import components
     from engram_sweep.planning.notes import plan_notes
@@ -52,9 +53,11 @@ def _plan(options: argparse.Namespace) -> int:
     check_corpus(plan.scale, options)
     price = price_of(plan.scale.launch, options.gpu, options.mfu, options.gpus, options.price)
     occupied = choose(plan.scale.launch).resources(plan.scale).shape
-    estimate = cost(plan, price, occupied)
+    # What an adaptive sweep costs at most; its other candidates are not trained.
+    spent = plan if plan.scale.sweep.design == "grid" else at_most(plan)
+    estimate = cost(spent, price, occupied)
     placement = Placement(**estimate["placement"]) if price else Placement()
-    notes = plan_notes(plan, estimate, _text_tokens(plan, options))
+    notes = plan_notes(spent, estimate, _text_tokens(plan, options))
     shown = None if options.ledger is None else _run_at(plan, options.ledger)
     if options.json:
         data = {
@@ -64,6 +67,13 @@ def _plan(options: argparse.Namespace) -> int:
             "held": plan.held(),
             "notes": notes,
         }
+        if spent is not plan:
+            first = pilot_of(plan)
+            data["adaptive"] = {
+                "rules": rules_of(plan),
+                "pilot": [run.run_id for run in first.runs],
+                "pilot_cost": cost(first, price, occupied),
+            }
         if shown:
             data["ledger"] = components(shown, placement)
         print(json.dumps(data))

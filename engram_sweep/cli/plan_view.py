@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from engram_sweep.cli.tables import Column, print_table
 from engram_sweep.placement import Placement
+from engram_sweep.planning.adaptive import pilot_of
 from engram_sweep.planning.axes import AXES
 from engram_sweep.planning.kept_weights import (
     MAX_KEPT_BYTES,
@@ -52,7 +53,10 @@ def print_plan(plan: Plan, cost: dict[str, Any], notes: Sequence[str] = ()) -> N
         Column("tokens", [f"{row['tokens']:,}" for row in rows], rank=3),
     )
     print_table(console(), f"plan of {plan.scale.name}: {escape(plan.scale.about)}", columns)
-    for line in (*cost_lines(plan, cost), *(f"note: {note}" for note in notes)):
+    lines = [*cost_lines(plan, cost), *(f"note: {note}" for note in notes)]
+    if plan.scale.sweep.design == "adaptive":
+        lines.insert(0, adaptive_line(plan))
+    for line in lines:
         console().print(line, soft_wrap=True, highlight=False, markup=False)
 
 
@@ -76,10 +80,10 @@ def cost_lines(plan: Plan, cost: dict[str, Any]) -> list[str]:
     points = sum(run.spec.seed == seeds[0] for run in plan.runs)
     anchors = cost["runs"] - points * len(seeds)
     more = f", {_count(anchors, 'run')} more at rho = 1" if anchors else ""
-    first = (
-        f"{_count(cost['runs'], 'run')} ({_count(points, 'point')} x {_count(len(seeds), 'seed')}"
-        f"{more}), {cost['flops']:.3g} FLOPs in all"
-    )
+    which = f"{_count(points, 'point')} x {_count(len(seeds), 'seed')}{more}"
+    if plan.scale.sweep.design == "adaptive":
+        which = "at most: the pilot, and the longest runs after it"
+    first = f"{_count(cost['runs'], 'run')} ({which}), {cost['flops']:.3g} FLOPs in all"
     if "worker_hours" in cost:
         return [
             _held_line(plan),
@@ -113,6 +117,19 @@ def cost_lines(plan: Plan, cost: dict[str, Any]) -> list[str]:
     if cost["money"] is not None:
         lines.append(f"money: {cost['money']:,.0f} at {cost['per_gpu_hour']:g} per GPU-hour")
     return lines
+
+
+def adaptive_line(plan: Plan) -> str:
+    """Return how an adaptive sweep goes on and when it ends; the rows above are its candidates."""
+    rules, first = plan.scale.sweep.adaptive, pilot_of(plan)
+    longest = max(plan.scale.sweep.tokens_per_active)
+    flops = sum(run.flops for run in first.runs)
+    return (
+        f"adaptive, from these candidates: a pilot of {_count(len(first.runs), 'run')}, "
+        f"{flops:.3g} FLOPs, then batches of {rules.batch} until the 90 % interval of rho* at "
+        f"length {longest:g} is no wider than {rules.width:g} and its floors of {rules.floor} are "
+        f"met, looked at {rules.looks} times at most"
+    )
 
 
 def _mesh_line(cost: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from engram_sweep.cli.options import add_command, plan_of, scale_of
+from engram_sweep.cli.options import add_command, begun_plan_of, scale_of
 
 if TYPE_CHECKING:
     from engram_sweep.launch.status import Survey
@@ -40,7 +40,7 @@ def _status(options: argparse.Namespace) -> int:
     from engram_sweep.launch.forecast import curve_so_far, seconds_to_end
     from engram_sweep.launch.status import Survey, counts
 
-    plan = plan_of(options)
+    plan = begun_plan_of(options)
     survey = Survey(plan, options.results)
     if options.watch:
         return _watch(survey)

@@ -11,6 +11,7 @@ from engram_sweep.cli.options import (
     add_command,
     add_dry_run_option,
     add_launch_options,
+    begun_plan_of,
     check_corpus,
     plan_of,
 )
@@ -36,13 +37,16 @@ def register_rerun_failed(commands) -> None:
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    return _launch(plan_of(options), options, None)
+    plan = plan_of(options)
+    if plan.scale.sweep.design == "adaptive":
+        return _launch_adaptive(plan, options)
+    return _launch(plan, options, None)
 
 
 def _rerun_failed(options: argparse.Namespace) -> int:
     from engram_sweep.launch.status import sweep_status
 
-    plan = plan_of(options)
+    plan = begun_plan_of(options)
     failed = {s.run.run_id for s in sweep_status(plan, options.results) if s.state == "failed"}
     if not failed:
         print(f"{plan.scale.name}: no failed runs")
@@ -73,6 +77,33 @@ def _launch(plan: Plan, options: argparse.Namespace, only: set[str] | None) -> i
     status_view.print_outcome(plan.scale.name, statuses, trained=watch.updates > 1)
     asked = [s for s in statuses if only is None or s.run.run_id in only]
     return 0 if all(s.finished for s in asked) else 1
+
+
+def _launch_adaptive(plan: Plan, options: argparse.Namespace) -> int:
+    from engram_sweep.cli import status_view
+    from engram_sweep.cli.watch_view import Watch
+    from engram_sweep.launch.driver_lock import process_started
+    from engram_sweep.planning.adaptive import at_most, pilot_of
+    from engram_sweep.search.adaptive import adaptive_sweep, proposer
+
+    check_corpus(plan.scale, options)
+    if options.dry_run:
+        return _dry_run(pilot_of(plan), options)
+    _check_price(at_most(plan), options, None)
+    propose = proposer()
+    with Watch(plan) as watch:
+        statuses = adaptive_sweep(
+            plan,
+            options.results,
+            watch.update,
+            watch.say,
+            propose,
+            options.executor,
+            options.corpus,
+            process_started() if options.own_process else None,
+        )
+    status_view.print_outcome(plan.scale.name, statuses, trained=watch.updates > 1)
+    return 0 if all(s.finished for s in statuses) else 1
 
 
 def _dry_run(plan: Plan, options: argparse.Namespace) -> int:

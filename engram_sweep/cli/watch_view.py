@@ -62,6 +62,13 @@ class Watch:
         else:
             self._print_changes(statuses)
 
+    def say(self, line: str) -> None:
+        """Print a line beside the bars."""
+        if self.live:
+            self.screen.print(line, markup=False, highlight=False)
+        else:
+            print(line, flush=True)
+
     # ---- When piped
 
     def _print_changes(self, statuses: list[RunStatus]) -> None:
@@ -92,7 +99,8 @@ class Watch:
             self.tasks[""] = self.bars.add_task(
                 f"sweep {self.plan.scale.name}", total=len(statuses), note=note
             )
-        self.bars.update(self.tasks[""], completed=done, note=note)
+        # An adaptive sweep has more runs after a look than before it.
+        self.bars.update(self.tasks[""], completed=done, total=len(statuses), note=note)
         running = {s.run.run_id: s for s in statuses if s.state == "running"}
         for key in [key for key in self.tasks if key and key not in running]:
             self.bars.remove_task(self.tasks.pop(key))

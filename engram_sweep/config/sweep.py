@@ -37,6 +37,25 @@ AnchorSeeds = Annotated[tuple[Seed, ...], Field(strict=False)]
 Multiples = Annotated[tuple[Positive, ...], Field(strict=False)]
 
 
+class Adaptive(Section):
+    """How `design: adaptive` chooses its runs; all of it is noted before the first one."""
+
+    width: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Stop when the 90 % interval of rho* at the longest length is no wider."""
+    batch: Annotated[int, Field(ge=1)] = 6
+    """Runs between two looks at the losses; one in three goes to the largest gap in rho."""
+    looks: Annotated[int, Field(ge=1, le=4)] = 4
+    """At most so many looks at the losses, the first after the pilot; the last ends the sweep."""
+    floor: Annotated[int, Field(ge=1)] = 3
+    """Runs of the longest length that rho = 1 gets at least, and the two rho around the optimum."""
+
+
+MIN_LENGTHS = 3
+"""Training lengths that a law over lengths needs, so an adaptive sweep too."""
+MIN_RHOS = 5
+"""Shares that can place an optimum."""
+
+
 class Full(Section):
     """What `--full` puts in place of the same keys: the table to publish after the quick look."""
 
@@ -88,6 +107,11 @@ class Sweep(Section):
     Rows of every Engram head; over-encoding gets as many parameters. One rho stands beside them. 0
     is the backbone without a memory and stands beside rho = 1 only."""
     arms: Arms = Arms()
+    design: Literal["grid", "adaptive"] = "grid"
+    """Which runs are trained: all (`grid`), or a pilot and then batches of those that tell most.
+
+    An adaptive sweep chooses among the runs of the grid over rho, tokens_per_active and seeds."""
+    adaptive: Adaptive = Adaptive()
     full: Full | None = None
 
     @model_validator(mode="after")
@@ -122,9 +146,50 @@ class Sweep(Section):
             )
         if self.rows_per_head:
             self._check_table_sizes()
+        if self.design == "adaptive":
+            self._check_adaptive()
+        elif self.adaptive != Adaptive():
+            raise ValueError("adaptive: expected design: adaptive beside it, got design: grid")
         if self.full is not None:
             self.in_full()
         return self
+
+    def _check_adaptive(self) -> None:
+        """Check that there are candidates to choose from, along rho, length and seed only.
+
+        Raises:
+            ValueError: there are too few, or something else varies too.
+        """
+        lengths, rhos, seeds = len(self.tokens_per_active), len(self.rho), len(self.seeds)
+        if lengths < MIN_LENGTHS:
+            raise ValueError(
+                f"tokens_per_active: expected at least {MIN_LENGTHS} lengths beside design: "
+                f"adaptive, got {lengths}"
+            )
+        if rhos < MIN_RHOS or 1 not in self.rho:
+            raise ValueError(
+                f"rho: expected at least {MIN_RHOS} values beside design: adaptive, 1 among them, "
+                f"got {list(self.rho)}"
+            )
+        if seeds < max(2, self.adaptive.floor):
+            raise ValueError(
+                f"seeds: expected at least {max(2, self.adaptive.floor)} beside design: adaptive "
+                f"(adaptive.floor), got {seeds}"
+            )
+        others = {
+            "anchor_seeds": self.anchor_seeds,
+            "total_over_active": self.total_over_active,
+            "budgets": self.budgets,
+            "rows_per_head": self.rows_per_head,
+            "arms": self.arms != Arms(),
+            "iso": len(self.iso) > 1,
+        }
+        for key, varies in others.items():
+            if varies:
+                raise ValueError(
+                    f"{key}: expected nothing that varies beside rho, tokens_per_active and seeds "
+                    "in design: adaptive"
+                )
 
     def _check_table_sizes(self) -> None:
         """Check what stands beside `rows_per_head`: one backbone, and an arm for every size.

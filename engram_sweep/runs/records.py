@@ -95,6 +95,12 @@ def write_members(
         write_json(path, members)
 
 
+def noted_members(scale: str, results: Path, changes: Collection[str] = ()) -> set[str] | None:
+    """Return the ids of the runs that a sweep is noted to consist of; None without such a note."""
+    members = read_fields(note_file("sweep", scale, results, changes), runs=list)
+    return members and {name for name in members["runs"] if isinstance(name, str)}
+
+
 def note_file(kind: str, scale: str, results: Path, changes: Collection[str]) -> Path:
     """Return where a note of a sweep lies: `<kind>.json`, or one by the digest of its changes.
 
@@ -173,9 +179,8 @@ def _members(scale: str, results: Path, changes: Collection[str]) -> set[str] | 
     Raises:
         UserError: the sweep was trained with other changes only.
     """
-    members = read_fields(note_file("sweep", scale, results, changes), runs=list)
-    if members:
-        return {name for name in members["runs"] if isinstance(name, str)}
+    if (members := noted_members(scale, results, changes)) is not None:
+        return members
     notes = sorted((results / scale).glob("sweep-*.json"))
     others = [note["set"] for path in notes if (note := read_fields(path, set=list))]
     if not changes and not others:

@@ -7,7 +7,8 @@ import pytest
 
 from engram_sweep.cli.main import main
 from engram_sweep.launch.status import STATES
-from tests.conftest import SWEEPS, call
+from tests.conftest import call
+from tests.examples import SWEEPS
 
 
 def test_status_json(smoke_results: Path) -> None:
@@ -42,3 +43,13 @@ def test_watching_what_nobody_trains_says_so_and_ends(
         "smoke: 3 planned of 3 runs\nnothing runs or waits in a queue; engram-sweep sweep smoke "
         "--set sweep.seeds=[7] trains the 3 runs that are left\n"
     )
+
+
+def test_an_adaptive_sweep_shows_the_runs_chosen_so_far(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adaptive = ["--set", "sweep.design=adaptive", "--set", "sweep.seeds=[0,1,2]"]
+    words = ["--sweeps", str(SWEEPS), "--results", str(tmp_path), "--json", *adaptive]
+    assert main(["status", "tiny-axes", *words]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert status["counts"]["planned"] == len(status["runs"]) == 19, "the pilot"

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from engram_sweep.cli.main import main
+from engram_sweep.search import adaptive
 from tests.examples import SWEEPS
+from tests.search.test_adaptive import Trainings, propose
 
 pytestmark = pytest.mark.usefixtures("without_slurm")
 
@@ -54,3 +56,26 @@ def test_rerun_failed_without_failures_trains_nothing(
     assert main(words) == 0
     assert capsys.readouterr().out == "smoke: no failed runs\n"
     assert not results.exists()
+
+
+def test_an_adaptive_sweep_says_every_look_and_why_each_run_was_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainings = Trainings()
+    monkeypatch.setattr(adaptive, "sweep", trainings)
+    monkeypatch.setattr(adaptive, "proposer", lambda: propose)
+    words = ["sweep", "tiny-axes", "--sweeps", str(SWEEPS), "--results", str(tmp_path)]
+    rules = {"design": "adaptive", "seeds": "[0,1,2]", "adaptive.batch": "2", "adaptive.looks": "2"}
+    for key, value in rules.items():
+        words += ["--set", f"sweep.{key}={value}"]
+    assert main(words) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "look 1 of at most 2: saw 19 runs"
+    assert [line.partition(": ")[2] for line in said[1:3]] == ["reason 0", "reason 1"]
+    assert said[3] == "look 2 of at most 2: saw 21 runs"
+    assert said[-1].startswith("tiny-axes: ")
+    assert len(trainings.trained) == 21
+    # A dry run writes the pilot's scripts and trains nothing.
+    assert main([*words, "--dry-run", "--executor", "slurm"]) == 0
+    assert "nothing was launched" in capsys.readouterr().out
+    assert len(trainings.trained) == 21

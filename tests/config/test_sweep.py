@@ -7,7 +7,39 @@ from engram_sweep.planning.plan import make_plan
 from tests.config.conftest import check_refusal, refusal
 from tests.examples import write_scale
 
+ADAPTIVE = {
+    "training__tokens": None,
+    "sweep__tokens_per_active": [5, 10, 20],
+    "sweep__seeds": [0, 1, 2],
+    "sweep__design": "adaptive",
+}
+"""What an adaptive sweep needs beside the example's rho."""
 IMPOSSIBLE = [
+    (
+        {"sweep__adaptive": {"width": 0.3}},
+        r"sweep\.adaptive: expected design: adaptive beside it, got design: grid",
+    ),
+    (
+        ADAPTIVE | {"sweep__tokens_per_active": [5, 10]},
+        r"sweep\.tokens_per_active: expected at least 3 lengths beside design: adaptive, got 2",
+    ),
+    (
+        ADAPTIVE | {"sweep__rho": [0.8, 0.6, 0.4, 0.2, 0.0]},
+        r"sweep\.rho: expected at least 5 values beside design: adaptive, 1 among them, got",
+    ),
+    (
+        ADAPTIVE | {"sweep__seeds": [0, 1]},
+        r"sweep\.seeds: expected at least 3 beside design: adaptive \(adaptive\.floor\), got 2",
+    ),
+    (
+        ADAPTIVE | {"sweep__anchor_seeds": [7]},
+        r"sweep\.anchor_seeds: expected nothing that varies beside rho, tokens_per_active",
+    ),
+    (
+        ADAPTIVE | {"sweep__arms": {"dense": True}},
+        r"sweep\.arms: expected nothing that varies beside rho",
+    ),
+    (ADAPTIVE | {"sweep__adaptive": {"looks": 5}}, r"sweep\.adaptive\.looks: .*4"),
     (
         {"sweep__arms": {"dens": True}},
         r"sweep\.arms\.dens: unknown key, did you mean dense\?",

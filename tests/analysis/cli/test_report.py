@@ -275,3 +275,37 @@ def test_table_sizes_are_trained_and_read(tmp_path, capsys):
     assert found["paired"][0]["over"] == "over_encoding"
     assert call("report", "sizes", "--results", results) == 0
     assert "rows (" in capsys.readouterr().out
+
+
+def test_an_adaptive_sweep_is_reported_by_laws_over_its_single_runs(tmp_path, capsys):
+    """Its conditions are thin; the report says how runs were chosen, and lists why."""
+    from analysis.adaptive.sampler import runs_of
+    from engram_sweep.runs.design_note import write_looks, write_rules
+    from tests.analysis.adaptive.worlds import DESIGN, piloted
+
+    runs = runs_of(DESIGN, piloted())
+    table = pd.DataFrame(
+        {
+            "arm": np.where(runs.rho == 1, "moe", "engram"),
+            "rho": runs.rho,
+            "seed": runs.seed,
+            "outcome": "ok",
+            "validation_loss": runs.loss,
+            "tokens_per_active": 2.0**runs.size,
+        }
+    )
+    write_runs(tmp_path, "tiny", table)
+    assert call("fit", "tiny", "--results", tmp_path) == 0
+    assert "One law over all losses (3 shapes" not in capsys.readouterr().out
+    write_rules("tiny", {"width": 0.2, "looks": 4}, tmp_path)
+    look = {"width": 0.5, "words": "0.50 wide", "runs": ["ab" * 16], "reasons": ["largest gap"]}
+    write_looks("tiny", [look], tmp_path)
+    assert call("fit", "tiny", "--results", tmp_path) == 0
+    assert "One law over all losses (3 shapes" in capsys.readouterr().out
+    assert call("report", "tiny", "--results", tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "This sweep is adaptive" in said
+    assert "That look is no result" in said
+    page = (tmp_path / "tiny" / "report.html").read_text()
+    assert "How runs were chosen" in page
+    assert "look 1, abababab: largest gap" in page

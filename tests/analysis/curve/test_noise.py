@@ -115,3 +115,22 @@ def test_the_gain_over_a_loud_anchor_is_covered():
         assert gain.high is not None
         covered += gain.low <= truth <= gain.high
     assert covered >= 22
+
+
+def test_several_anchors_share_one_kappa():
+    """Two sweeps side by side, each with a rho = 1 of its own, tell kappa together."""
+    rng = np.random.default_rng(4)
+    losses, has_run = np.zeros((16, 8)), np.zeros((16, 8), dtype=bool)
+    for half in (0, 1):
+        rows, columns = slice(8 * half, 8 * half + 8), slice(4 * half, 4 * half + 4)
+        noise = 0.002 * np.array([1, 1, 1, 5]) * rng.standard_normal((8, 4))
+        losses[rows, columns] = 1.2 + noise
+        has_run[rows, columns] = True
+    both = sweep_noise(losses, has_run, np.array([3, 7]))
+    one = sweep_noise(losses[:8, :4], has_run[:8, :4], 3)
+    assert both is not None
+    assert one is not None
+    wide, narrow = (np.ptp(np.log(x.kappa_quantiles(np.array([0.05, 0.95])))) for x in (one, both))
+    assert both.kappa_quantiles(np.array([0.5]))[0] == pytest.approx(5, rel=0.5)
+    assert narrow < wide
+    assert both.dof == 2 * one.dof

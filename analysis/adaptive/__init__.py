@@ -1,0 +1,1 @@
+"""Which runs of an adaptive sweep to train next."""

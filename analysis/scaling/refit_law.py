@@ -1,0 +1,127 @@
+"""Refit one law to many data sets at once: the draws that other noise would have given.
+
+A search per draw spends its time in calls, not in arithmetic. Here all draws take their steps
+together: Levenberg-Marquardt on c, u, v and the shapes, with the heights solved for at every step
+(variable projection, Golub & Pereyra, 1973), each draw with its own damping.
+"""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+
+from analysis.scaling.raw_law import Points, RawLaw, bounds_of, columns_of
+
+ROUNDS = 20
+"""Steps that are tried; draws differ little from the data, whose optimum they start from."""
+MAX_DATA_SETS = 100
+"""Data sets at a time: more would not fit the processor's cache."""
+STEP = 1e-6
+"""Step of the derivatives, in units of c, u, v and the shapes."""
+_SUBSETS = np.array([(1, *one) for one in product((1, 0), repeat=3)], dtype=float)
+"""Which of E, C, A and B there are: those that a non-negative solution lacks are tried without."""
+
+
+def refit_law(law: RawLaw, points: Points, losses: np.ndarray) -> tuple[RawLaw, ...]:
+    """Fit a law's family to many data sets at the points of another, starting from that law.
+
+    Args:
+        law: the family, fitted to data that differ little.
+        points: sizes, rho and noise of every data set (n of them).
+        losses: the data sets, nats/token, shape (n, B).
+
+    Returns:
+        B laws; their p_fit is that of `law`.
+    """
+    laws: list[RawLaw] = []
+    for first in range(0, losses.shape[1], MAX_DATA_SETS):
+        y = (points.whiten @ losses[:, first : first + MAX_DATA_SETS]).T
+        theta, heights, chi2 = _search(law, points, y)
+        laws += [
+            replace(law, theta=theta[b], heights=heights[b], chi2=float(chi2[b]))
+            for b in range(len(y))
+        ]
+    return tuple(laws)
+
+
+def _search(law: RawLaw, points: Points, y: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return parameters (B, p), heights (B, 4) and chi2 (B,) of whitened losses (B, n)."""
+    low, high = bounds_of(law.family)
+    edge = 1e-6 * (high - low)
+    theta = np.tile(np.clip(law.theta, low + edge, high - edge), (len(y), 1))
+    heights, residual = _project(law, points, theta, y)
+    chi2 = (residual**2).sum(axis=1)
+    damping = np.full(len(y), 1e-2)
+    for _ in range(ROUNDS):
+        # Derivatives of the residuals with the heights solved anew, by differences: (p, B, n).
+        moved = theta + STEP * np.eye(theta.shape[1])[:, None]
+        slope = (_project(law, points, moved, y)[1] - residual) / STEP
+        gradient = np.einsum("pbn,bn->bp", slope, residual)
+        hessian = np.einsum("pbn,qbn->bpq", slope, slope)
+        # A parameter on its bound that would leave it stays, and counts for nothing else.
+        leaves = ((theta <= low + edge) & (gradient > 0)) | (
+            (theta >= high - edge) & (gradient < 0)
+        )
+        free = ~leaves
+        hessian = hessian * free[:, :, None] * free[:, None]
+        scale = np.maximum(np.einsum("bpp->bp", hessian), 1e-12)
+        damped = hessian + np.einsum(
+            "bp,pq->bpq", damping[:, None] * scale + leaves, np.eye(len(low))
+        )
+        step = -np.linalg.solve(damped, (gradient * free)[..., None])[..., 0]
+        tried = np.clip(theta + step, low, high)
+        new_heights, new_residual = _project(law, points, tried, y)
+        new = (new_residual**2).sum(axis=1)
+        # What is better is kept; what is not is tried again with a shorter step.
+        better = new < chi2
+        theta[better], heights[better], residual[better] = (
+            tried[better],
+            new_heights[better],
+            new_residual[better],
+        )
+        done = np.where(better, chi2 - new, 0.0) < 1e-9 * (1 + chi2)
+        chi2 = np.where(better, new, chi2)
+        damping = np.clip(np.where(better, damping / 4, damping * 4), 1e-9, 1e9)
+        if (done & (better | (damping > 1e3))).all():
+            break
+    return theta, heights, chi2
+
+
+def _project(
+    law: RawLaw, points: Points, theta: np.ndarray, y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return heights (..., B, 4) and residuals (..., B, n) of parameters (..., B, p)."""
+    columns = columns_of(law.family, theta[..., None, :], points.size, points.rho)
+    columns = np.einsum("mn,...nk->...mk", points.whiten, columns)
+    norm = np.linalg.norm(columns, axis=-2, keepdims=True)
+    columns = columns / np.maximum(norm, 1e-300)
+    gram = np.einsum("...nk,...nl->...kl", columns, columns)
+    against = np.einsum("...nk,...n->...k", columns, y)
+    heights = _non_negative(gram, against)
+    residual = np.einsum("...nk,...k->...n", columns, heights) - y
+    return heights / norm[..., 0, :], residual
+
+
+def _non_negative(gram: np.ndarray, against: np.ndarray) -> np.ndarray:
+    """Return the non-negative least squares of four columns, shape (..., 4).
+
+    Args:
+        gram: products of the columns, of length one each, shape (..., 4, 4).
+        against: their products with the data, shape (..., 4).
+    """
+    ridge = 1e-12 * np.eye(4)
+    found = np.linalg.solve(gram + ridge, against[..., None])[..., 0]
+    negative = (found < 0).any(axis=-1)
+    if not negative.any():
+        return found
+    # With every subset of the columns: the best of those without a negative height.
+    some, wanted = gram[negative], against[negative]
+    pairs = _SUBSETS[:, None, :, None] * _SUBSETS[:, None, None, :]
+    absent = np.einsum("sk,kl->skl", 1 - _SUBSETS, np.eye(4))[:, None]
+    each = np.linalg.solve(some * pairs + absent + ridge, (wanted * _SUBSETS[:, None])[..., None])
+    each = each[..., 0]
+    explained = np.einsum("sbk,bk->sb", each, wanted)
+    explained[(each < 0).any(axis=-1)] = -np.inf
+    best = explained.argmax(axis=0)
+    found[negative] = each[best, np.arange(len(best))]
+    return found
