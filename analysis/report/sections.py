@@ -63,7 +63,13 @@ class Runs:
     """Those without a loss."""
 
 
-def sweep_page(result: SweepAnalysis, verdict: StatedVerdict, name: str, svg: str) -> str:
+def sweep_page(
+    result: SweepAnalysis,
+    verdict: StatedVerdict,
+    name: str,
+    svg: str,
+    inside: Sequence[str] = (),
+) -> str:
     """Return the page of one sweep as text.
 
     Args:
@@ -71,10 +77,11 @@ def sweep_page(result: SweepAnalysis, verdict: StatedVerdict, name: str, svg: st
         verdict: its word and sentence.
         name: what the sweep is called.
         svg: the picture, a whole SVG file.
+        inside: sections of what was measured inside the runs (`inside.inside_html`).
     """
     literature = [html for one in LITERATURE_SECTIONS for html in one.html(result, name)]
     curve = curve_html(result, verdict, name, svg)
-    return document(name, [*curve, *literature, *runs_html([result], name)])
+    return document(name, [*curve, *inside, *literature, *runs_html([result], name)])
 
 
 def curve_html(result: SweepAnalysis, verdict: StatedVerdict, name: str, svg: str) -> list[str]:

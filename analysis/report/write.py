@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.figures import loss_vs_rho, style
+from analysis.report.inside_sections import inside_html
 from analysis.report.numbers import per_rho
 from analysis.report.sections import sweep_page
 from analysis.report.verdict_sentences import StatedVerdict, state_verdict
@@ -56,7 +57,7 @@ def write_sweep_report(result: SweepAnalysis, folder: Path, name: str) -> Stated
             folder / "summary.parquet", lambda path: per_rho(result).to_parquet(path, index=False)
         )
         svg = (folder / "loss_vs_rho.svg").read_text(encoding="utf-8")
-        html = sweep_page(result, verdict, name, svg)
+        html = sweep_page(result, verdict, name, svg, inside_html(folder))
         write_atomically(
             folder / "report.html", lambda path: path.write_text(html, encoding="utf-8") and None
         )

@@ -28,8 +28,8 @@ class Rule:
     """How far back the two characters lie."""
 
 
-LOOK_UP = Rule(string.ascii_letters, (1, 2))
-"""Bigrams of 52 letters, 2704 of them: within the memory's orders."""
+LOOK_UP = Rule(string.ascii_lowercase + string.digits, (1, 2))
+"""Bigrams of 36 characters, 1296 of them: within the memory's orders."""
 COMPUTED = Rule(string.punctuation[:16], (4, 7))
 """256 pairs that no n-gram of orders up to 4 holds: four characters lie between the two."""
 NOISE = 0.1
@@ -38,7 +38,7 @@ SEGMENT = 32
 """Characters of a segment; a line break ends it."""
 SEGMENTS = 32
 """Segments of a document."""
-DOCUMENTS = 1250
+DOCUMENTS = 1000
 """2.6 million characters in all: each is read about once by the scales that train on them."""
 SEED = 20260107372
 

@@ -71,6 +71,12 @@ def read_measured(folder: Path, measure: str, version: int | None = None) -> pa.
     return table
 
 
+def has_measure(scale: str, results: Path, measure: str) -> bool:
+    """Return whether a measure of some run of a scale is there."""
+    folders = runs_folder(results, scale).glob("*/")
+    return any(measured_file(folder, measure).is_file() for folder in folders)
+
+
 def read_measures(
     scale: str, results: Path, measure: str, changes: Collection[str] = ()
 ) -> pd.DataFrame:
