@@ -31,7 +31,10 @@ def gain_by_stratum(result: StrataAnalysis, title: str) -> Figure:
             _dots(axes, [getattr(one, field) for one in strata])
             axes.set_xlabel(label, fontsize=10)
         # One line for the whole sweep, to see what lies beside it.
-        for axes, whole in ((panels[0], result.whole.gain_over_moe), (panels[2], result.whole.rho_star)):
+        for axes, whole in (
+            (panels[0], result.whole.gain_over_moe),
+            (panels[2], result.whole.rho_star),
+        ):
             if whole.value is not None:
                 axes.axvline(whole.value, color=SEEDS, lw=1, ls=":")
         panels[0].set_yticks(range(len(strata)), [_name(one) for one in strata])

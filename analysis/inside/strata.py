@@ -194,9 +194,7 @@ def _stratum(rows: pd.DataFrame, order: int, name: str, rho: float, level: float
     both = paired(_at(here, 1.0), _at(here, rho), ["here", "loss"])
     part = both.interval(lambda s: (s[0] - s[2]) / (s[1] - s[3]), level)
     loss = float(anchor["loss"].sum()) / max(tokens, 1)
-    return Stratum(
-        order, name, tokens / _at(rows, 1.0)["tokens"].sum(), loss, gain, rho_star, part
-    )
+    return Stratum(order, name, tokens / _at(rows, 1.0)["tokens"].sum(), loss, gain, rho_star, part)
 
 
 def _as_runs(rows: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from engram_sweep.cli.options import add_set_option, changes_of, name_of
 from engram_sweep.errors import UserError
-from engram_sweep.inside.registry import SUMMARIES
+from engram_sweep.inside.measure import SUMMARIES
+
 
 def register(commands) -> None:
     """Add a command for each measure to the command line."""
@@ -40,9 +41,7 @@ def _measure(measure: str, options: argparse.Namespace) -> int:
         if shows:
             print(f"\r{measure}: {done} of {total} runs", end="", file=sys.stderr, flush=True)
 
-    found = measure_sweep(
-        scale, options.results, measure, changes_of(options), options.jobs, watch
-    )
+    found = measure_sweep(scale, options.results, measure, changes_of(options), options.jobs, watch)
     if shows and found.measured:
         print(file=sys.stderr)
     print(

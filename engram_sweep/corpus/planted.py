@@ -60,13 +60,13 @@ class Planted:
         rng = np.random.default_rng([SEED, round(1000 * self.dial)])
         # One world: the functions are the same whatever the dial.
         world = np.random.default_rng(SEED)
-        looked_up, computed = (
-            (rule, _function(rule, world)) for rule in (LOOK_UP, COMPUTED)
-        )
+        looked_up, computed = ((rule, _function(rule, world)) for rule in (LOOK_UP, COMPUTED))
         shape = (DOCUMENTS, SEGMENTS)
         is_look_up = rng.random(shape) < self.dial
         texts = np.where(
-            is_look_up[..., None], _segments(*looked_up, shape, rng), _segments(*computed, shape, rng)
+            is_look_up[..., None],
+            _segments(*looked_up, shape, rng),
+            _segments(*computed, shape, rng),
         )
         for number, text in enumerate(texts):
             lines = (bytes(line).decode("ascii") for line in text)

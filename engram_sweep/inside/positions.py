@@ -45,6 +45,20 @@ class Positions:
         counts = self.counts[order]
         return np.where(counts < 0, len(STRATA) - 1, np.digitize(counts, BOUNDS))
 
+    def of_windows(self, every: int, window: int) -> Positions:
+        """Return those of every so-manieth window only, as `Trained.held_out` reads them.
+
+        Args:
+            every: of so many windows the first one.
+            window: T.
+        """
+        kept = np.arange(len(self.document)) // window % every == 0
+        return Positions(
+            self.document[kept],
+            {order: counts[kept] for order, counts in self.counts.items()},
+            {order: copied[kept] for order, copied in self.copied.items()},
+        )
+
 
 def positions_of(spec: RunSpec, shards: Shards) -> Positions:
     """Return the positions of a run's held-out text.

@@ -14,9 +14,7 @@ from engram_sweep.inside.trained import Trained
 def _of_run(run: Trained) -> pa.Table:
     found = predict(run)
     run.check_loss(found.mean_loss)
-    return tally(
-        positions_of(run.spec, run.shards), {"loss": found.loss, "correct": found.correct}
-    )
+    return tally(positions_of(run.spec, run.shards), {"loss": found.loss, "correct": found.correct})
 
 
 MEASURE = Measure(

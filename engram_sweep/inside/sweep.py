@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engram_sweep.errors import UserError
-from engram_sweep.inside.registry import measure_of
+from engram_sweep.inside.measure import measure_of
 from engram_sweep.runs.measures import read_measured, write_measured
 from engram_sweep.runs.records import read_runs, runs_folder
 
@@ -36,7 +36,7 @@ def measure_sweep(
     Args:
         scale: its name.
         results: results folder.
-        name: of the measure (`registry.MODULES`).
+        name: of the measure (`measure.SUMMARIES`).
         changes: as in `read_runs`.
         jobs: processes; 0 for one per core, 1 for this one.
         watch: called with the runs that are done and all that are to be, each time one is.

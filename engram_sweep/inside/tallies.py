@@ -21,12 +21,14 @@ KEYS = pa.schema(
 """Columns of every table of tallies; rows of one order hold every position once."""
 
 
-def tally(positions: Positions, values: Mapping[str, np.ndarray]) -> pa.Table:
+def tally(
+    positions: Positions, values: Mapping[str, np.ndarray | Mapping[int, np.ndarray]]
+) -> pa.Table:
     """Sum values over the positions of each order, stratum, copied or not, and document.
 
     Args:
         positions: of n held-out tokens.
-        values: (n,) numbers by name.
+        values: (n,) numbers by name, or such numbers by order.
 
     Returns:
         `KEYS` and, by name, the sums (float64); rows without positions are left out.
@@ -48,7 +50,8 @@ def tally(positions: Positions, values: Mapping[str, np.ndarray]) -> pa.Table:
         columns["copied"].append(copied.astype(bool))
         columns["document"].append(document)
         columns["tokens"].append(tokens[there])
-        for name, of_position in values.items():
+        for name, value in values.items():
+            of_position = value[order] if isinstance(value, Mapping) else value
             sums = np.bincount(cell, of_position.astype(float), len(tokens))
             columns[name].append(sums[there])
     return pa.table({name: np.concatenate(parts) for name, parts in columns.items()}).cast(

@@ -14,8 +14,8 @@ from engram_sweep.corpus.shards import Shards, load
 from engram_sweep.corpus.windows import validation_windows
 from engram_sweep.errors import UserError
 from engram_sweep.model.transformer import Transformer
-from engram_sweep.runs.records import FILE_NAME
 from engram_sweep.runs.record_cache import read_record
+from engram_sweep.runs.records import FILE_NAME
 from engram_sweep.runs.work_order import read_work_order
 from engram_sweep.spec import RunSpec
 from engram_sweep.training.weights import load_trained
@@ -39,15 +39,22 @@ class Trained:
     validation_loss: float
     """Of its record, nats/token; NaN if it diverged."""
 
-    def held_out(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the held-out windows in order: inputs and targets, (b, T) int64 each."""
-        training = self.spec.training
+    def held_out(self, every: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the held-out windows in order: inputs and targets, (b, T) int64 each.
+
+        Args:
+            every: of so many windows the first one only.
+        """
+        training, number = self.spec.training, 0
         batches = validation_windows(
             self.shards.validation, 2 * training.batch_windows, training.window
         )
         for windows, _ in batches:
-            tokens = torch.from_numpy(windows)
-            yield tokens[:, :-1], tokens[:, 1:]
+            chosen = windows[-number % every :: every]
+            number += len(windows)
+            if len(chosen):
+                tokens = torch.from_numpy(chosen)
+                yield tokens[:, :-1], tokens[:, 1:]
 
     def check_loss(self, loss: float) -> None:
         """Refuse a held-out loss that is not the record's: something is not the run's own.

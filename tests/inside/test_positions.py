@@ -103,9 +103,7 @@ def test_counts_are_of_what_the_run_was_shown(smoke_plan: Plan, shards: Shards) 
     windows = np.concatenate(batches)
     at = 1000
     wanted = np.asarray(shards.validation[at - 2 : at + 1])
-    shown = sum(
-        int((windows[:, i : i + 3] == wanted).all(1).sum()) for i in range(t.window - 2)
-    )
+    shown = sum(int((windows[:, i : i + 3] == wanted).all(1).sum()) for i in range(t.window - 2))
     assert positions_of(spec, shards).counts[3][at] == shown
 
 
