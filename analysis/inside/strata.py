@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.inside.crossed import paired
-from analysis.inside.words import share, with_interval
+from analysis.inside.words import share, with_interval, with_limits
 from analysis.levels import LEVEL
 from analysis.runs.table import CURVE_ARMS
 from analysis.sweep.sweep_analysis import SweepAnalysis, analyse_sweep
@@ -98,7 +98,7 @@ def analyse_strata(table: pd.DataFrame, source: str, level: float = LEVEL) -> St
     for order in sorted(curve["order"].unique()):
         of_order = curve.loc[curve["order"] == order]
         for name in (*COUNTS, *COPIES):
-            if _belongs(of_order, name).any():
+            if belongs(of_order, name).any():
                 strata.append(_stratum(of_order, int(order), name, rho, level))
     at_one, at_best = (_at(curve.loc[curve["order"] == first], each) for each in (1.0, rho))
     return StrataAnalysis(
@@ -131,8 +131,8 @@ def state_strata(result: StrataAnalysis) -> list[str]:
     copied = [one for one in result.of(order) if one.name == "copied" and one.gain.low is not None]
     if copied:
         said.append(
-            f"Where the window itself holds the continuation ({copied[0].tokens:.0%} of the tokens) "
-            f"the gain is {with_interval(copied[0].gain)}."
+            f"Where the window itself holds the continuation ({copied[0].tokens:.0%} of the "
+            f"tokens) the gain is {with_interval(copied[0].gain)}."
         )
     placed = [f"{one.name}: {with_interval(one.rho_star, 2)}" for one in counted]
     said.append(f"rho* by how often the {order}-gram was shown: {'; '.join(placed)}.")
@@ -149,17 +149,13 @@ def strata_table(result: StrataAnalysis) -> pd.DataFrame:
             "tokens": one.tokens,
             "loss at rho = 1": one.loss,
         }
-        for name, interval in (
-            ("gain", one.gain), ("rho*", one.rho_star), ("share of the gain", one.part)
-        ):  # fmt: skip
-            row |= {
-                name: interval.value, f"{name} low": interval.low, f"{name} high": interval.high
-            }  # fmt: skip
+        row |= with_limits("gain", one.gain) | with_limits("rho*", one.rho_star)
+        row |= with_limits("share of the gain", one.part)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _belongs(rows: pd.DataFrame, name: str) -> pd.Series:
+def belongs(rows: pd.DataFrame, name: str) -> pd.Series:
     """Return which rows of one order belong to a stratum of COUNTS or COPIES."""
     if name in COPIES:
         return rows["copied"] == (name == COPIES[0])
@@ -180,7 +176,7 @@ def _stratum(rows: pd.DataFrame, order: int, name: str, rho: float, level: float
         rho: at which the whole gain is split.
         level: nominal coverage.
     """
-    inside = _belongs(rows, name)
+    inside = belongs(rows, name)
     chosen, anchor = rows.loc[inside], _at(rows.loc[inside], 1.0)
     gain = rho_star = Interval(None, None, None)
     tokens = int(anchor["tokens"].sum())

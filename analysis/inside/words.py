@@ -19,5 +19,10 @@ def share(interval: Interval) -> str:
     return f"{value} [{100 * interval.low:.0f}, {100 * interval.high:.0f}]"
 
 
+def with_limits(name: str, interval: Interval) -> dict[str, object]:
+    """Return the columns of a reading in a table: its name, and its name with low and high."""
+    return {name: interval.value, f"{name} low": interval.low, f"{name} high": interval.high}
+
+
 def _number(value: float | None, digits: int) -> str:
     return "none" if value is None else f"{value:.{digits}f}"

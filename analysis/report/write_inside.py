@@ -13,8 +13,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures import style
+from analysis.figures.gates import gates_by_stratum
 from analysis.figures.strata import gain_by_stratum
+from analysis.figures.suppress import loss_without_memory
+from analysis.inside.gates import analyse_gates, gates_table, state_gates
 from analysis.inside.strata import analyse_strata, state_strata, strata_table
+from analysis.inside.suppress import analyse_suppress, state_suppress, suppress_table
 from analysis.report.inside_sections import FOLDER
 from analysis.report.write import writing
 from engram_sweep.atomic_files import write_atomically, write_json
@@ -48,6 +52,17 @@ VIEWS: tuple[View[Any], ...] = (
         state_strata,
         strata_table,
         gain_by_stratum,
+    ),
+    View(
+        "suppress",
+        "What the memory is used for",
+        analyse_suppress,
+        state_suppress,
+        suppress_table,
+        loss_without_memory,
+    ),
+    View(
+        "gates", "How far the gates open", analyse_gates, state_gates, gates_table, gates_by_stratum
     ),
 )
 """Views of all measures, in their order on the page."""

@@ -1,4 +1,4 @@
-"""Sums of what was measured at each position, by document and stratum: the rows of most measures."""
+"""Sums of what was measured at each position, by document and stratum: rows of most measures."""
 
 from __future__ import annotations
 
