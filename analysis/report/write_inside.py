@@ -14,9 +14,11 @@ from matplotlib.figure import Figure
 
 from analysis.figures import style
 from analysis.figures.gates import gates_by_stratum
+from analysis.figures.hot_rows import hits_over_share
 from analysis.figures.strata import gain_by_stratum
 from analysis.figures.suppress import loss_without_memory
 from analysis.inside.gates import analyse_gates, gates_table, state_gates
+from analysis.inside.hot_rows import analyse_hot_rows, hot_rows_table, state_hot_rows
 from analysis.inside.strata import analyse_strata, state_strata, strata_table
 from analysis.inside.suppress import analyse_suppress, state_suppress, suppress_table
 from analysis.report.inside_sections import FOLDER
@@ -63,6 +65,14 @@ VIEWS: tuple[View[Any], ...] = (
     ),
     View(
         "gates", "How far the gates open", analyse_gates, state_gates, gates_table, gates_by_stratum
+    ),
+    View(
+        "hot-rows",
+        "What a cache of rows would serve",
+        analyse_hot_rows,
+        state_hot_rows,
+        hot_rows_table,
+        hits_over_share,
     ),
 )
 """Views of all measures, in their order on the page."""

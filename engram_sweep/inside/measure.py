@@ -19,6 +19,7 @@ SUMMARIES = {
     "strata": "split the validation loss by how often training has shown the n-gram at hand",
     "suppress": "skip, shuffle or average what the memory looks up, and train on without it",
     "gates": "how far the memory's gates open, by stratum and against what it gains",
+    "hot-rows": "how many look-ups a cache of the most frequent table rows would serve",
 }
 """One line for `--help` of each measure; `engram_sweep.inside.<name>.MEASURE` is the measure."""
 
