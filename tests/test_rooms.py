@@ -46,6 +46,7 @@ BOTH_READ = {
     "planning.axes",
     "planning.own_machine",
     "planning.own_size",
+    "runs.measures",
     "runs.records",
     "runs.table_files",
 }

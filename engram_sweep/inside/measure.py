@@ -20,6 +20,8 @@ SUMMARIES = {
     "suppress": "skip, shuffle or average what the memory looks up, and train on without it",
     "gates": "how far the memory's gates open, by stratum and against what it gains",
     "hot-rows": "how many look-ups a cache of the most frequent table rows would serve",
+    "depth": "how far each block's reading is from the final prediction (LogitLens)",
+    "cka": "which layers of pure MoE the layers of a hybrid are like (unbiased linear CKA)",
 }
 """One line for `--help` of each measure; `engram_sweep.inside.<name>.MEASURE` is the measure."""
 

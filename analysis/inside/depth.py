@@ -1,0 +1,100 @@
+"""How early a prediction is ready: KL of each block's reading to the final one, beside pure MoE."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.curve.readings import Interval
+from analysis.inside.crossed import crossed, paired
+from analysis.inside.words import with_interval, with_limits
+from analysis.levels import LEVEL
+from analysis.runs.table import CURVE_ARMS
+from engram_sweep.errors import UserError
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer at one rho."""
+
+    rho: float
+    layer: int
+    """Counted from 1."""
+    kl: Interval
+    """KL(final || layer), nats/token."""
+    below_moe: Interval
+    """Pure MoE's minus this, paired by seed and document; all None at rho = 1."""
+
+
+@dataclass(frozen=True)
+class DepthAnalysis:
+    """Every layer along rho."""
+
+    layers: tuple[Layer, ...]
+    documents: int
+    seeds: int
+    level: float
+    """Nominal coverage of every interval."""
+
+    @property
+    def rhos(self) -> tuple[float, ...]:
+        """The measured rho, ascending."""
+        return tuple(sorted({one.rho for one in self.layers}))
+
+    def at(self, rho: float) -> tuple[Layer, ...]:
+        """Return the layers at one rho, from the first on."""
+        return tuple(one for one in self.layers if one.rho == rho)
+
+
+def analyse_depth(table: pd.DataFrame, source: str, level: float = LEVEL) -> DepthAnalysis:
+    """Analyse the divergences of a sweep's runs.
+
+    Args:
+        table: rows of the measure `depth`, with the columns of their runs.
+        source: what to call the table in messages.
+        level: nominal coverage of every interval.
+
+    Raises:
+        UserError: there is no run at rho = 1 to compare with.
+    """
+    rows = table.loc[table["arm"].isin(CURVE_ARMS)]
+    pure = rows.loc[np.isclose(rows["rho"], 1.0)]
+    if pure.empty:
+        raise UserError(f"{source}: expected runs at rho = 1, to compare with")
+    layers = []
+    for (rho, layer), at in rows.groupby(["rho", "layer"]):
+        kl = crossed(at, ["kl", "tokens"]).interval(lambda s: s[0] / s[1], level)
+        beside = pure.loc[pure["layer"] == layer]
+        below = Interval(None, None, None)
+        if rho < 1 and set(beside["seed"]) & set(at["seed"]):
+            both = paired(beside, at, ["kl", "tokens"])
+            below = both.interval(lambda s: s[0] / s[1] - s[2] / s[3], level)
+        layers.append(Layer(float(rho), int(layer), kl, below))
+    return DepthAnalysis(tuple(layers), rows["document"].nunique(), rows["seed"].nunique(), level)
+
+
+def state_depth(result: DepthAnalysis) -> list[str]:
+    """Put the layers into sentences: of the rho below 1 with the largest fall at some layer."""
+    said = [
+        f"Depth of {result.documents} held-out documents, {result.seeds} seeds: KL(final || layer) "
+        f"in nats/token, {len(result.at(result.rhos[0]))} layers; the last one is zero by itself."
+    ]
+    for rho in result.rhos:
+        known = [one for one in result.at(rho)[:-1] if one.below_moe.value is not None]
+        words = [f"layer {one.layer} {with_interval(one.below_moe, 3)}" for one in known]
+        if words:
+            said.append(f"Pure MoE's minus that at rho {rho:.2f}: {'; '.join(words)}.")
+    return said
+
+
+def depth_table(result: DepthAnalysis) -> pd.DataFrame:
+    """Return one row per rho and layer."""
+    return pd.DataFrame(
+        {
+            "rho": one.rho,
+            "layer": one.layer,
+            **with_limits("KL", one.kl),
+            **with_limits("below pure MoE", one.below_moe),
+        }
+        for one in result.layers
+    )
