@@ -45,8 +45,8 @@ def gain_by_stratum(result: StrataAnalysis, title: str) -> Figure:
 
 
 def _name(one: Stratum) -> str:
-    counted = one.name if one.name in ("copied", "not copied", "never") else f"shown {one.name}"
-    return f"{counted}  ({one.tokens:.1%})"
+    words = f"shown {one.name}" if one.name[-1].isdigit() else one.name
+    return f"{words}  ({one.tokens:.1%})"
 
 
 def _dots(axes: Axes, intervals: list[Interval]) -> None:
