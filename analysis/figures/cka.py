@@ -1,6 +1,8 @@
 """Likeness of a hybrid's layers to those of pure MoE, and the layer that each is like."""
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from analysis.figures.style import CURVE, INK, SEEDS, styled
@@ -18,16 +20,16 @@ def alignment_by_layer(result: CkaAnalysis, title: str) -> Figure:
     with styled():
         figure = Figure(figsize=(max(2.2 * len(rhos), 6.4), 3.4), layout="constrained")
         panels = figure.subplots(1, len(rhos), sharey=True, squeeze=False)[0]
+        shades = ScalarMappable(Normalize(0, 1), "Greys")
         for axes, rho in zip(panels, rhos, strict=True):
             layers = [one for one in result.layers if one.rho == rho]
             likeness = np.stack([one.likeness for one in layers])
-            image = axes.pcolormesh(
+            axes.pcolormesh(
                 np.arange(likeness.shape[1] + 1) + 0.5,
                 np.arange(len(layers) + 1) + 0.5,
                 likeness,
-                cmap="Greys",
-                vmin=0,
-                vmax=1,
+                cmap=shades.cmap,
+                norm=shades.norm,
             )
             own = [one.layer for one in layers]
             axes.plot([one.index.value for one in layers], own, "o-", color=CURVE, ms=4)
@@ -37,6 +39,6 @@ def alignment_by_layer(result: CkaAnalysis, title: str) -> Figure:
             axes.set_title("pure MoE, other seed" if rho == 1 else f"ρ {rho:.2f}", fontsize=9)
             axes.set_xlabel("layer of pure MoE", fontsize=9)
         panels[0].set_ylabel("layer")
-        figure.colorbar(image, ax=panels, label="CKA")
+        figure.colorbar(shades, ax=panels, label="CKA")
         figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=11)
     return figure

@@ -1,5 +1,6 @@
 """How early a prediction is ready: KL to the final output, layer by layer."""
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.figures.gates import COLOURS
@@ -21,7 +22,7 @@ def divergence_by_layer(result: DepthAnalysis, title: str) -> Figure:
             colour = INK if rho == 1 else COLOURS[number % len(COLOURS)]
             layers = result.at(rho)
             label = "pure MoE" if rho == 1 else f"ρ {rho:.2f}"
-            values = [one.kl.value for one in layers]
+            values = np.array([one.kl.value for one in layers], float)
             axes.plot([one.layer for one in layers], values, "o-", ms=4, color=colour, label=label)
             for one in layers:
                 if one.kl.low is not None and one.kl.high is not None:

@@ -40,7 +40,8 @@ def loss_without_memory(result: SuppressAnalysis, title: str) -> Figure:
                         axes.plot([one.rho] * 2, [one.loss.low, one.loss.high], color=colour, lw=1)
             if result.moe:
                 axes.axhline(result.moe[kind], color=SEEDS, lw=1, ls=":", label="pure MoE")
-            axes.set_title(f"{kind} ({cells[0].tokens:.0%})")
+            tokens = next(one.tokens for one in result.cells if one.kind == kind)
+            axes.set_title(f"{kind} ({tokens:.0%})")
             axes.set_xlabel("ρ")
         panels[0].set_ylabel("loss (nats/token)")
         handles, labels = panels[0].get_legend_handles_labels()

@@ -111,7 +111,8 @@ def analyse_cka(table: pd.DataFrame, source: str, level: float = LEVEL) -> CkaAn
 def _kernels(rows: pd.DataFrame) -> Kernels:
     """Return the centred kernels of every run, layer by layer."""
     found: dict[tuple[str, float, int], list[np.ndarray]] = {}
-    for (kind, rho, seed, _), at in rows.groupby(["kind", "rho", "seed", "layer"]):
+    for place, at in rows.groupby(["kind", "rho", "seed", "layer"]):
+        kind, rho, seed, _ = place  # type: ignore[misc]
         states = np.stack(at.sort_values("position")["state"].to_list())
         kernel = centred_kernel(states).astype(np.float32)
         found.setdefault((str(kind), float(rho), int(seed)), []).append(kernel)

@@ -103,13 +103,14 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, columns: Sequence[str]) ->
     documents = sorted(set(first["document"]) | set(second["document"]))
     if not shared:
         raise ValueError("expected runs that share a seed, found none")
-    blocks = []
-    for table in (first, second):
-        sums = table.pivot_table(
-            index="seed", columns="document", values=list(columns), aggfunc="sum", fill_value=0
+    blocks = [
+        table.pivot_table(
+            index="seed", columns="document", values=column, aggfunc="sum", fill_value=0
         )
-        blocks += [
-            sums[column].reindex(index=shared, columns=documents, fill_value=0).to_numpy(float)
-            for column in columns
-        ]
+        .reindex(shared)
+        .reindex(documents, axis="columns", fill_value=0)
+        .to_numpy(float)
+        for table in (first, second)
+        for column in columns
+    ]
     return Crossed(np.stack(blocks), tuple(int(seed) for seed in shared))

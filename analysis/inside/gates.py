@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.inside.crossed import crossed
-from analysis.inside.strata import COPIES, COUNTS
+from analysis.inside.strata import COPIES, COUNTS, belongs
 from analysis.inside.words import with_interval
 from analysis.levels import LEVEL
 from analysis.runs.table import CURVE_ARMS
@@ -73,8 +73,8 @@ def analyse_gates(table: pd.DataFrame, source: str, level: float = LEVEL) -> Gat
     if rows.empty:
         raise UserError(f"{source}: expected runs with gates, found none")
     gates = [
-        _gate(*map(float, place[:1]), *map(int, place[1:]), at, level)
-        for place, at in rows.groupby(["rho", "block", "stream"])
+        _gate(float(rho), int(block), int(stream), at, level)
+        for (rho, block, stream), at in rows.groupby(["rho", "block", "stream"])
     ]
     return GatesAnalysis(tuple(gates), rows["document"].nunique(), rows["seed"].nunique(), level)
 
@@ -85,9 +85,7 @@ def _gate(rho: float, block: int, stream: int, rows: pd.DataFrame, level: float)
     counted = crossed(rows.loc[rows["stratum"] != COUNTS[-1]], SUMS)
     by_stratum = {}
     for name in (*COUNTS, *COPIES):
-        chosen = (
-            rows["copied"] == (name == COPIES[0]) if name in COPIES else rows["stratum"] == name
-        )
+        chosen = belongs(rows, name)
         if chosen.any():
             part = crossed(rows.loc[chosen], SUMS[:2])
             by_stratum[name] = part.interval(lambda s: s[1] / s[0], level)

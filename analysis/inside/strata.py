@@ -155,11 +155,11 @@ def strata_table(result: StrataAnalysis) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def belongs(rows: pd.DataFrame, name: str) -> pd.Series:
-    """Return which rows of one order belong to a stratum of COUNTS or COPIES."""
+def belongs(rows: pd.DataFrame, name: str) -> np.ndarray:
+    """Return which rows of one order belong to a stratum of COUNTS or COPIES, (n,) bool."""
     if name in COPIES:
-        return rows["copied"] == (name == COPIES[0])
-    return rows["stratum"] == name
+        return rows["copied"].to_numpy(bool) == (name == COPIES[0])
+    return rows["stratum"].to_numpy() == name
 
 
 def _at(rows: pd.DataFrame, rho: float) -> pd.DataFrame:
@@ -179,32 +179,32 @@ def _stratum(rows: pd.DataFrame, order: int, name: str, rho: float, level: float
     inside = belongs(rows, name)
     chosen, anchor = rows.loc[inside], _at(rows.loc[inside], 1.0)
     gain = rho_star = Interval(None, None, None)
-    tokens = int(anchor["tokens"].sum())
-    if tokens >= MIN_TOKENS * anchor["seed"].nunique():
+    tokens = int(anchor["tokens"].to_numpy().sum())
+    if tokens >= MIN_TOKENS * len(set(anchor["seed"])):
         # A stratum that too few runs have tokens of has no curve; its share of the gain stands.
         with suppress(UserError):
             result = analyse_sweep(_as_runs(chosen), name, level, draws=DRAWS)
             gain, rho_star = result.gain_over_moe, result.rho_star
     # Of the stratum, and of all: losses outside it are put to zero, so documents stay aligned.
-    here = rows.assign(here=rows["loss"].where(inside, 0.0))
+    here = rows.assign(here=np.where(inside, rows["loss"], 0.0))
     both = paired(_at(here, 1.0), _at(here, rho), ["here", "loss"])
     part = both.interval(lambda s: (s[0] - s[2]) / (s[1] - s[3]), level)
-    loss = float(anchor["loss"].sum()) / max(tokens, 1)
-    return Stratum(order, name, tokens / _at(rows, 1.0)["tokens"].sum(), loss, gain, rho_star, part)
+    loss = float(anchor["loss"].to_numpy().sum()) / max(tokens, 1)
+    every = float(_at(rows, 1.0)["tokens"].to_numpy().sum())
+    return Stratum(order, name, tokens / every, loss, gain, rho_star, part)
 
 
 def _as_runs(rows: pd.DataFrame) -> pd.DataFrame:
     """Return tallies as a table of runs whose windows are the documents that all runs have."""
     keys = ["run_id", "arm", "rho", "seed"]
-    by_run = rows.groupby([*keys, "document"], as_index=False)[["loss", "tokens"]].sum()
-    runs = by_run.groupby(keys, as_index=False)[["loss", "tokens"]].sum()
-    runs["validation_loss"] = runs["loss"] / runs["tokens"]
-    losses = by_run.pivot(index="run_id", columns="document", values="loss")
-    tokens = by_run.pivot(index="run_id", columns="document", values="tokens")
+    runs = rows.pivot_table(["loss", "tokens"], keys, aggfunc="sum").reset_index()
+    losses = rows.pivot_table("loss", "run_id", "document", aggfunc="sum")
+    tokens = rows.pivot_table("tokens", "run_id", "document", aggfunc="sum")
     kept = tokens.columns[tokens.notna().all()]
     means = (losses / tokens)[kept].loc[runs["run_id"]]
     counts = tokens[kept].loc[runs["run_id"]]
     return runs.assign(
+        validation_loss=runs["loss"] / runs["tokens"],
         outcome="ok",
         window_losses=[row.to_numpy() for _, row in means.iterrows()],
         window_tokens=[row.to_numpy() for _, row in counts.iterrows()],

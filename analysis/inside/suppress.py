@@ -122,7 +122,7 @@ def _of_class(rows: pd.DataFrame, kind: str) -> pd.DataFrame:
 
 
 def _mean_loss(rows: pd.DataFrame) -> float:
-    return float(rows["loss"].sum() / max(1, rows["tokens"].sum()))
+    return float(rows["loss"].to_numpy().sum() / max(1, rows["tokens"].to_numpy().sum()))
 
 
 def _cells(rho: float, kind: str, rows: pd.DataFrame, level: float) -> list[Suppressed]:

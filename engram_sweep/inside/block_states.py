@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engram_sweep.model.transformer import Transformer
 
@@ -21,11 +22,11 @@ def watched_blocks(model: Transformer) -> Iterator[list[Tensor]]:
     """
     states: list[Tensor] = [torch.empty(0)] * len(model.blocks)
 
-    def watch(number: int, output: Tensor) -> None:
+    def watch(number: int, block: nn.Module, inputs: object, output: Tensor) -> None:
         states[number] = output.mean(2) if model.streams > 1 else output
 
     hooks = [
-        block.register_forward_hook(lambda _, __, output, at=number: watch(at, output))
+        block.register_forward_hook(partial(watch, number))
         for number, block in enumerate(model.blocks)
     ]
     try:

@@ -98,12 +98,12 @@ def read_measures(
 
     runs = read_runs(scale, results, changes)
     frames = []
-    for run in runs.itertuples():
-        table = read_measured(runs_folder(results, scale) / str(run.run_id), measure)
+    for _, run in runs.iterrows():
+        table = read_measured(runs_folder(results, scale) / str(run["run_id"]), measure)
         if table is not None:
             frame = table.to_pandas()
             for at, column in enumerate(RUN_COLUMNS):
-                frame.insert(at, column, getattr(run, column))
+                frame.insert(at, column, run[column])
             frames.append(frame)
     if not frames:
         raise UserError(

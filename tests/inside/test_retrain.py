@@ -23,7 +23,4 @@ def test_tables_and_the_runs_own_model_stay_as_they_are(run: Trained) -> None:
 def test_what_is_trained_without_the_memory_does_better_without_it(run: Trained) -> None:
     without = replace(run, model=retrained(run, zero_rows))
     assert predict(without, zero_rows).mean_loss < predict(run, zero_rows).mean_loss
-    # A skipped module gets no gradient, so only decay moves its weights.
-    [block] = [block for block in without.model.blocks if block.engram is not None]
-    for parameter in (block.engram.query_norm.weight, block.engram.key_norm.weight):
-        assert torch.isfinite(parameter).all()
+    assert all(torch.isfinite(parameter).all() for parameter in without.model.parameters())

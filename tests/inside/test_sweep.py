@@ -25,7 +25,7 @@ def test_every_run_is_measured_once_side_by_side_or_not(results: Path) -> None:
     assert found == Outcome(measured=6, known=0)
     assert seen == [(done, 6) for done in range(1, 7)]
     rows = read_measures("smoke", results, "strata")
-    assert rows["run_id"].nunique() == 6
+    assert len(set(rows["run_id"])) == 6
     # One that was measured in this process is the same to the last bit.
     one = runs_folder(results, "smoke") / rows["run_id"].iloc[0]
     before = read_measured(one, "strata")

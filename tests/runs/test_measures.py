@@ -64,4 +64,4 @@ def test_a_sweeps_measures_come_with_the_columns_of_their_runs(tmp_path: Path) -
     assert list(found) == [*RUN_COLUMNS, "order", "loss"]
     assert sorted(set(found["run_id"])) == ["0003", "0005"]
     of = runs.set_index("run_id")
-    assert (found["rho"] == [of.loc[run, "rho"] for run in found["run_id"]]).all()
+    assert found["rho"].tolist() == [of.loc[run, "rho"] for run in found["run_id"]]

@@ -50,12 +50,12 @@ def test_sentences_and_table_name_the_stratum_with_most_of_the_gain(result):
 def test_a_sweep_without_pure_moe_is_one_line():
     rows = strata_rows()
     with pytest.raises(UserError, match="demo: expected runs at rho = 1"):
-        analyse_strata(rows[rows["rho"] < 1], "demo")
+        analyse_strata(rows.loc[rows["rho"] < 1], "demo")
 
 
 def test_rows_of_a_stratum_and_of_a_copy():
     rows = strata_rows()
     assert set(rows.loc[belongs(rows, "never"), "stratum"]) == {"never"}
     copied = belongs(rows, "copied")
-    assert (copied ^ belongs(rows, "not copied")).all()
+    assert np.array_equal(copied, ~belongs(rows, "not copied"))
     assert np.array_equal(copied, rows["copied"])

@@ -71,4 +71,4 @@ def test_sentences_have_the_controls_and_absolute_values(result):
 def test_a_sweep_without_memory_is_one_line():
     rows = suppress_rows()
     with pytest.raises(UserError, match="demo: expected runs with a memory, found none"):
-        analyse_suppress(rows[rows["rho"] == 1], "demo")
+        analyse_suppress(rows.loc[rows["rho"] == 1], "demo")
