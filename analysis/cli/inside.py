@@ -19,6 +19,7 @@ def register_inside(subparsers) -> None:
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="results folder (default: results)"
     )
+    parser.add_argument("--only", metavar="MEASURE", help="one measure, e.g. strata (default: all)")
     parser.add_argument(
         "--level", type=float, default=LEVEL, help=f"coverage of intervals (default: {LEVEL})"
     )
@@ -32,12 +33,15 @@ def run_inside(options: argparse.Namespace) -> int:
         UserError: nothing was measured, or it cannot be analysed or written.
     """
     from analysis.report.inside_sections import FOLDER
-    from analysis.report.write_inside import write_inside
+    from analysis.report.write_inside import VIEWS, write_inside
 
     if not 0.5 <= options.level < 1:
         raise UserError(f"--level: expected a share from 0.5 to below 1, got {options.level:g}")
-    name = name_of(options.scale)
-    said = write_inside(name, options.results, options.level, changes_of(options))
+    known = [view.measure for view in VIEWS]
+    if options.only not in (None, *known):
+        raise UserError(f"--only: expected one of {', '.join(known)}, got {options.only!r}")
+    name, changes = name_of(options.scale), changes_of(options)
+    said = write_inside(name, options.results, options.level, changes, options.only)
     print("\n".join(said))
     print(options.results / name / FOLDER)
     return 0

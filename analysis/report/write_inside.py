@@ -92,22 +92,28 @@ VIEWS: tuple[View[Any], ...] = (
 
 
 def write_inside(
-    scale: str, results: Path, level: float, changes: Collection[str] = ()
+    scale: str,
+    results: Path,
+    level: float,
+    changes: Collection[str] = (),
+    only: str | None = None,
 ) -> list[str]:
-    """Analyse and draw every measure that a sweep has; return their sentences.
+    """Analyse and draw every measure that a sweep has, or one; return their sentences.
 
     Args:
         scale: its name.
         results: results folder.
         level: nominal coverage of every interval.
         changes: as in `read_runs`.
+        only: name of the one measure; None for all.
 
     Raises:
         UserError: nothing was measured, a measure cannot be analysed, or the folder not written.
     """
-    views = [view for view in VIEWS if has_measure(scale, results, view.measure)]
+    asked = [view for view in VIEWS if only in (None, view.measure)]
+    views = [view for view in asked if has_measure(scale, results, view.measure)]
     if not views:
-        commands = ", ".join(view.measure for view in VIEWS)
+        commands = ", ".join(view.measure for view in asked)
         raise UserError(
             f"{results / scale}: expected runs that were measured, found none; engram-sweep "
             f"MEASURE {scale} measures them, MEASURE being one of {commands}"

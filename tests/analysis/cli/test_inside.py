@@ -26,7 +26,16 @@ def test_it_prints_the_sentences_and_where_the_files_are(
     assert lines[-1] == str(tmp_path / "demo" / "inside")
 
 
-def test_a_level_that_is_none_is_refused(tmp_path: Path) -> None:
-    chosen = options("demo", "--results", str(tmp_path), "--level", "1.5")
-    with pytest.raises(UserError, match="--level: expected a share"):
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--level", "1.5"), "--level: expected a share"),
+        (("--only", "nosuch"), "--only: expected one of strata, suppress, .*, got 'nosuch'"),
+        (("--only", "gates"), "expected runs that were measured, found none; .* one of gates$"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    write_measured_sweep(tmp_path)
+    chosen = options("demo", "--results", str(tmp_path), *words)
+    with pytest.raises(UserError, match=said):
         chosen.func(chosen)
