@@ -14,12 +14,14 @@ from scipy.special import stdtrit
 
 from analysis.curve.readings import Interval
 from analysis.inside.alignment import centred_kernel, soft_alignment
+from analysis.inside.rows import at_rho, of_curve
 from analysis.inside.words import with_interval, with_limits
 from analysis.levels import LEVEL
-from analysis.runs.table import CURVE_ARMS
 from engram_sweep.errors import UserError
 
 TRAINED, START = "trained", "start"
+MIN_LAYERS = 4
+"""Fewer cannot be told apart in depth: the index is an average over half of them at most."""
 Kernels = dict[tuple[str, float, int], np.ndarray]
 """By kind, rho and seed: (layers, n * n)."""
 
@@ -66,8 +68,8 @@ def analyse_cka(table: pd.DataFrame, source: str, level: float = LEVEL) -> CkaAn
     Raises:
         UserError: pure MoE has fewer than two seeds.
     """
-    rows = table.loc[table["arm"].isin(CURVE_ARMS)]
-    seeds = sorted(rows.loc[np.isclose(rows["rho"], 1.0), "seed"].unique())
+    rows = of_curve(table)
+    seeds = sorted(at_rho(rows, 1.0)["seed"].unique())
     if len(seeds) < 2:
         raise UserError(f"{source}: expected two seeds at rho = 1 or more, got {len(seeds)}")
     rhos = sorted(rows["rho"].unique())
@@ -162,6 +164,8 @@ def state_cka(result: CkaAnalysis) -> list[str]:
         f"different seeds out of {result.seeds}: the layer of pure MoE that each layer is like, "
         "minus that for pure MoE itself."
     ]
+    if len({one.layer for one in result.layers}) < MIN_LAYERS:
+        return [*said, f"Models of fewer than {MIN_LAYERS} layers have no depths to tell apart."]
     for rho in sorted({one.rho for one in result.layers if one.rho < 1}):
         words = [
             f"layer {one.layer} {with_interval(one.above_null, 2)}"

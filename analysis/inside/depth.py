@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.inside.crossed import crossed, paired
+from analysis.inside.rows import at_rho, best_rho, of_curve
 from analysis.inside.words import with_interval, with_limits
 from analysis.levels import LEVEL
-from analysis.runs.table import CURVE_ARMS
 from engram_sweep.errors import UserError
 
 
@@ -31,6 +30,8 @@ class DepthAnalysis:
     """Every layer along rho."""
 
     layers: tuple[Layer, ...]
+    best: float
+    """The rho below 1 with the lowest validation loss."""
     documents: int
     seeds: int
     level: float
@@ -57,10 +58,10 @@ def analyse_depth(table: pd.DataFrame, source: str, level: float = LEVEL) -> Dep
     Raises:
         UserError: there is no run at rho = 1 to compare with.
     """
-    rows = table.loc[table["arm"].isin(CURVE_ARMS)]
-    pure = rows.loc[np.isclose(rows["rho"], 1.0)]
-    if pure.empty:
-        raise UserError(f"{source}: expected runs at rho = 1, to compare with")
+    rows = of_curve(table)
+    pure = at_rho(rows, 1.0)
+    if pure.empty or len(pure) == len(rows):
+        raise UserError(f"{source}: expected runs at rho = 1 and below, to compare")
     layers = []
     for (rho, layer), at in rows.groupby(["rho", "layer"]):
         kl = crossed(at, ["kl", "tokens"]).interval(lambda s: s[0] / s[1], level)
@@ -70,21 +71,24 @@ def analyse_depth(table: pd.DataFrame, source: str, level: float = LEVEL) -> Dep
             both = paired(beside, at, ["kl", "tokens"])
             below = both.interval(lambda s: s[0] / s[1] - s[2] / s[3], level)
         layers.append(Layer(float(rho), int(layer), kl, below))
-    return DepthAnalysis(tuple(layers), rows["document"].nunique(), rows["seed"].nunique(), level)
+    return DepthAnalysis(
+        tuple(layers), best_rho(rows), rows["document"].nunique(), rows["seed"].nunique(), level
+    )
 
 
 def state_depth(result: DepthAnalysis) -> list[str]:
-    """Put the layers into sentences: of the rho below 1 with the largest fall at some layer."""
+    """Put the layers of the best rho into sentences."""
+    layers = result.at(result.best)
     said = [
-        f"Depth of {result.documents} held-out documents, {result.seeds} seeds: KL(final || layer) "
-        f"in nats/token, {len(result.at(result.rhos[0]))} layers; the last one is zero by itself."
+        f"Depth at rho {result.best:.2f} ({result.documents} held-out documents, {result.seeds} "
+        f"seeds): KL(final || layer) in nats/token, {len(layers)} layers, the last zero by itself."
     ]
-    for rho in result.rhos:
-        known = [one for one in result.at(rho)[:-1] if one.below_moe.value is not None]
-        words = [f"layer {one.layer} {with_interval(one.below_moe, 3)}" for one in known]
-        if words:
-            said.append(f"Pure MoE's minus that at rho {rho:.2f}: {'; '.join(words)}.")
-    return said
+    known = [one for one in layers[:-1] if one.below_moe.value is not None]
+    return said + [
+        f"Layer {one.layer}: {with_interval(one.kl, 3)}, below pure MoE by "
+        f"{with_interval(one.below_moe, 3)}."
+        for one in known
+    ]
 
 
 def depth_table(result: DepthAnalysis) -> pd.DataFrame:

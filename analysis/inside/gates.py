@@ -7,10 +7,10 @@ import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.inside.crossed import crossed
+from analysis.inside.rows import best_rho, of_curve
 from analysis.inside.strata import COPIES, COUNTS, belongs
 from analysis.inside.words import with_interval
 from analysis.levels import LEVEL
-from analysis.runs.table import CURVE_ARMS
 from engram_sweep.errors import UserError
 
 SUMS = (
@@ -45,6 +45,8 @@ class GatesAnalysis:
 
     gates: tuple[Gate, ...]
     """By rho, block and stream."""
+    best: float
+    """The rho with the lowest validation loss."""
     documents: int
     seeds: int
     level: float
@@ -69,14 +71,17 @@ def analyse_gates(table: pd.DataFrame, source: str, level: float = LEVEL) -> Gat
     Raises:
         UserError: no run has a gate.
     """
-    rows = table.loc[table["arm"].isin(CURVE_ARMS) & (table["order"] == table["order"].max())]
+    rows = of_curve(table)
+    rows = rows.loc[rows["order"] == rows["order"].max()]
     if rows.empty:
         raise UserError(f"{source}: expected runs with gates, found none")
     gates = [
         _gate(float(rho), int(block), int(stream), at, level)
         for (rho, block, stream), at in rows.groupby(["rho", "block", "stream"])
     ]
-    return GatesAnalysis(tuple(gates), rows["document"].nunique(), rows["seed"].nunique(), level)
+    return GatesAnalysis(
+        tuple(gates), best_rho(rows), rows["document"].nunique(), rows["seed"].nunique(), level
+    )
 
 
 def _gate(rho: float, block: int, stream: int, rows: pd.DataFrame, level: float) -> Gate:
@@ -102,12 +107,13 @@ def _gate(rho: float, block: int, stream: int, rows: pd.DataFrame, level: float)
 
 
 def state_gates(result: GatesAnalysis) -> list[str]:
-    """Put the gates into sentences: one for each rho, block and stream."""
+    """Put the gates of the best rho into sentences, one for each block and stream."""
     said = [
-        f"Gates of {result.documents} held-out documents, {result.seeds} seeds, over every token."
+        f"Gates at rho {result.best:.2f} ({result.documents} held-out documents, {result.seeds} "
+        "seeds), over every token."
     ]
-    for one in result.gates:
-        place = f"rho {one.rho:.2f}, block {one.block}"
+    for one in (gate for gate in result.gates if gate.rho == result.best):
+        place = f"Block {one.block}"
         place += f", stream {one.stream}" if any(g.stream for g in result.gates) else ""
         said.append(
             f"{place}: mean {with_interval(one.mean, 3)}, spread over tokens "

@@ -6,9 +6,9 @@ import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.inside.crossed import crossed
+from analysis.inside.rows import of_curve
 from analysis.inside.words import share, with_limits
 from analysis.levels import LEVEL
-from analysis.runs.table import CURVE_ARMS
 from engram_sweep.errors import UserError
 
 SAID = (0.01, 0.1)
@@ -52,7 +52,7 @@ def analyse_hot_rows(table: pd.DataFrame, source: str, level: float = LEVEL) -> 
     Raises:
         UserError: no run has a memory.
     """
-    rows = table.loc[table["arm"].isin(CURVE_ARMS)]
+    rows = of_curve(table)
     if rows.empty:
         raise UserError(f"{source}: expected runs with a memory, found none")
     rates = []

@@ -13,9 +13,9 @@ import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.inside.crossed import paired
+from analysis.inside.rows import at_rho, of_curve
 from analysis.inside.words import share, with_interval, with_limits
 from analysis.levels import LEVEL
-from analysis.runs.table import CURVE_ARMS
 from analysis.sweep.sweep_analysis import SweepAnalysis, analyse_sweep
 from engram_sweep.errors import UserError
 
@@ -87,7 +87,7 @@ def analyse_strata(table: pd.DataFrame, source: str, level: float = LEVEL) -> St
     Raises:
         UserError: there are too few runs for a curve, or none at rho = 1.
     """
-    curve = table.loc[table["arm"].isin(CURVE_ARMS)]
+    curve = of_curve(table)
     first = curve["order"].min()
     whole = analyse_sweep(_as_runs(curve.loc[curve["order"] == first]), source, level, draws=DRAWS)
     if not whole.has_moe:
@@ -100,7 +100,7 @@ def analyse_strata(table: pd.DataFrame, source: str, level: float = LEVEL) -> St
         for name in (*COUNTS, *COPIES):
             if belongs(of_order, name).any():
                 strata.append(_stratum(of_order, int(order), name, rho, level))
-    at_one, at_best = (_at(curve.loc[curve["order"] == first], each) for each in (1.0, rho))
+    at_one, at_best = (at_rho(curve.loc[curve["order"] == first], each) for each in (1.0, rho))
     return StrataAnalysis(
         whole=whole,
         rho=rho,
@@ -162,10 +162,6 @@ def belongs(rows: pd.DataFrame, name: str) -> np.ndarray:
     return rows["stratum"].to_numpy() == name
 
 
-def _at(rows: pd.DataFrame, rho: float) -> pd.DataFrame:
-    return rows.loc[np.isclose(rows["rho"], rho)]
-
-
 def _stratum(rows: pd.DataFrame, order: int, name: str, rho: float, level: float) -> Stratum:
     """Analyse one stratum.
 
@@ -177,7 +173,7 @@ def _stratum(rows: pd.DataFrame, order: int, name: str, rho: float, level: float
         level: nominal coverage.
     """
     inside = belongs(rows, name)
-    chosen, anchor = rows.loc[inside], _at(rows.loc[inside], 1.0)
+    chosen, anchor = rows.loc[inside], at_rho(rows.loc[inside], 1.0)
     gain = rho_star = Interval(None, None, None)
     tokens = int(anchor["tokens"].to_numpy().sum())
     if tokens >= MIN_TOKENS * len(set(anchor["seed"])):
@@ -187,10 +183,10 @@ def _stratum(rows: pd.DataFrame, order: int, name: str, rho: float, level: float
             gain, rho_star = result.gain_over_moe, result.rho_star
     # Of the stratum, and of all: losses outside it are put to zero, so documents stay aligned.
     here = rows.assign(here=np.where(inside, rows["loss"], 0.0))
-    both = paired(_at(here, 1.0), _at(here, rho), ["here", "loss"])
+    both = paired(at_rho(here, 1.0), at_rho(here, rho), ["here", "loss"])
     part = both.interval(lambda s: (s[0] - s[2]) / (s[1] - s[3]), level)
     loss = float(anchor["loss"].to_numpy().sum()) / max(tokens, 1)
-    every = float(_at(rows, 1.0)["tokens"].to_numpy().sum())
+    every = float(at_rho(rows, 1.0)["tokens"].to_numpy().sum())
     return Stratum(order, name, tokens / every, loss, gain, rho_star, part)
 
 

@@ -13,9 +13,9 @@ import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.inside.crossed import crossed
+from analysis.inside.rows import at_rho, of_curve
 from analysis.inside.words import share, with_interval
 from analysis.levels import LEVEL
-from analysis.runs.table import CURVE_ARMS
 from engram_sweep.errors import UserError
 
 ALL, COPIED, FREQUENT, REST = CLASSES = ("all", "copied", "frequent", "rest")
@@ -90,7 +90,8 @@ def analyse_suppress(table: pd.DataFrame, source: str, level: float = LEVEL) -> 
     Raises:
         UserError: no run has a memory.
     """
-    rows = table.loc[table["arm"].isin(CURVE_ARMS) & (table["order"] == table["order"].max())]
+    rows = of_curve(table)
+    rows = rows.loc[rows["order"] == rows["order"].max()]
     rows = rows.assign(kind=classes_of(rows))
     with_memory = rows.loc[rows["rho"].isin(rows.loc[rows["mode"] == SKIPPED, "rho"])]
     if with_memory.empty:
@@ -101,7 +102,7 @@ def analyse_suppress(table: pd.DataFrame, source: str, level: float = LEVEL) -> 
         for kind in CLASSES
         for cell in _cells(float(rho), kind, of_rho, level)
     ]
-    pure = rows.loc[np.isclose(rows["rho"], 1.0)]
+    pure = at_rho(rows, 1.0)
     return SuppressAnalysis(
         cells=tuple(cells),
         moe={kind: _mean_loss(_of_class(pure, kind)) for kind in CLASSES} if len(pure) else {},

@@ -38,12 +38,14 @@ def test_layers_have_the_divergence_and_the_lead_that_were_planted():
                 assert low <= lead <= high
     assert result.at(1.0)[0].below_moe.value is None
     said = " ".join(state_depth(result))
-    assert "minus that at rho 0.50: layer 1 0.500" in said
-    assert "layer 3" not in said
+    assert "Depth at rho 0.50" in said
+    assert "Layer 1: 1.000 [" in said
+    assert "below pure MoE by 0.500" in said
+    assert "Layer 3" not in said
     assert len(depth_table(result)) == 6
 
 
 def test_a_sweep_without_pure_moe_is_one_line():
     rows = depth_rows()
-    with pytest.raises(UserError, match="demo: expected runs at rho = 1, to compare with"):
+    with pytest.raises(UserError, match="demo: expected runs at rho = 1 and below"):
         analyse_depth(rows.loc[rows["rho"] < 1], "demo")
