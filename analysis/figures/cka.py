@@ -8,6 +8,9 @@ from matplotlib.figure import Figure
 from analysis.figures.style import CURVE, INK, SEEDS, styled
 from analysis.inside.cka import CkaAnalysis
 
+MAX_COLUMNS = 5
+"""Panels side by side."""
+
 
 def alignment_by_layer(result: CkaAnalysis, title: str) -> Figure:
     """Draw the CKA of every rho as a heat map, with the index of each layer and that of the null.
@@ -18,10 +21,15 @@ def alignment_by_layer(result: CkaAnalysis, title: str) -> Figure:
     """
     rhos = sorted({one.rho for one in result.layers})
     with styled():
-        figure = Figure(figsize=(max(2.2 * len(rhos), 6.4), 3.4), layout="constrained")
-        panels = figure.subplots(1, len(rhos), sharey=True, squeeze=False)[0]
+        columns = min(len(rhos), MAX_COLUMNS)
+        lines = -(-len(rhos) // columns)
+        size = (max(2.2 * columns, 5.4) + 1, 2.6 * lines + 0.4)
+        figure = Figure(figsize=size, layout="constrained")
+        panels = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
+        for spare in panels[len(rhos) :]:
+            spare.set_axis_off()
         shades = ScalarMappable(Normalize(0, 1), "Greys")
-        for axes, rho in zip(panels, rhos, strict=True):
+        for axes, rho in zip(panels, rhos, strict=False):
             layers = [one for one in result.layers if one.rho == rho]
             likeness = np.stack([one.likeness for one in layers])
             axes.pcolormesh(

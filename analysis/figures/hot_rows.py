@@ -1,5 +1,6 @@
 """Hit rate of a cache of the most frequent rows against its share of the table."""
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.figures.gates import COLOURS
@@ -16,6 +17,8 @@ def hits_over_share(result: HotRowsAnalysis, title: str) -> Figure:
     """
     places = sorted({(one.table, one.order) for one in result.rates})
     rhos = sorted({one.rho for one in result.rates})
+    alike = np.geomspace(min(one.share for one in result.rates), 1.0, 50)
+    ticks = [tick for tick in (0.001, 0.01, 0.1, 1.0) if tick >= alike[0] - 1e-9]
     with styled():
         figure = Figure(figsize=(max(3.4 * len(places), 6.4), 3.6), layout="constrained")
         panels = figure.subplots(1, len(places), sharey=True, squeeze=False)[0]
@@ -42,9 +45,10 @@ def hits_over_share(result: HotRowsAnalysis, title: str) -> Figure:
                     lw=0,
                 )
             # What rows that are all alike would give.
-            ends = [min(r.share for r in result.rates), 1.0]
-            axes.plot(ends, ends, ":", color=SEEDS, lw=1)
+            axes.plot(alike, alike, ":", color=SEEDS, lw=1)
             axes.set_xscale("log")
+            axes.set_xticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
+            axes.minorticks_off()
             axes.set_title(f"table {table}, order {order}")
             axes.set_xlabel("share of the rows in the cache")
         panels[0].set_ylabel("look-ups served")
