@@ -82,6 +82,8 @@ def read_measures(
 ) -> pd.DataFrame:
     """Return what a measure found in all runs of a sweep, in the order of `read_runs`.
 
+    If versions are mixed, runs that the newest one has not measured are left out.
+
     Args:
         scale: its name.
         results: results folder.
@@ -97,10 +99,12 @@ def read_measures(
     import pandas as pd
 
     runs = read_runs(scale, results, changes)
+    folders = [runs_folder(results, scale) / str(run) for run in runs["run_id"]]
+    tables = [read_measured(folder, measure) for folder in folders]
+    newest = max((_version(table) for table in tables if table is not None), default=0)
     frames = []
-    for _, run in runs.iterrows():
-        table = read_measured(runs_folder(results, scale) / str(run["run_id"]), measure)
-        if table is not None:
+    for (_, run), table in zip(runs.iterrows(), tables, strict=True):
+        if table is not None and _version(table) == newest:
             frame = table.to_pandas()
             for at, column in enumerate(RUN_COLUMNS):
                 frame.insert(at, column, run[column])
@@ -111,6 +115,10 @@ def read_measures(
             f"{measure} SCALE={scale} measures them"
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def _version(table: pa.Table) -> int:
+    return int(table.schema.metadata[b"version"])
 
 
 def _stamp(folder: Path, measure: str, version: int) -> dict[str, str]:

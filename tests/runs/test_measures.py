@@ -63,5 +63,8 @@ def test_a_sweeps_measures_come_with_the_columns_of_their_runs(tmp_path: Path) -
     found = read_measures("demo", tmp_path, "strata")
     assert list(found) == [*RUN_COLUMNS, "order", "loss"]
     assert sorted(set(found["run_id"])) == ["0003", "0005"]
+    # A run that another version measured is not mixed in.
+    write_measured(tmp_path / "demo" / "runs" / "0005", "strata", 2, TABLE)
+    assert set(read_measures("demo", tmp_path, "strata")["run_id"]) == {"0005"}
     of = runs.set_index("run_id")
     assert found["rho"].tolist() == [of.loc[run, "rho"] for run in found["run_id"]]
