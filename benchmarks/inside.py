@@ -27,7 +27,10 @@ def main() -> None:
     totals = []
     for name in SUMMARIES:
         seconds = {}
-        for kind, some in (("with memory", runs[with_memory]), ("without", runs[~with_memory])):
+        for kind, some in (
+            ("with memory", runs.loc[with_memory]),
+            ("without", runs.loc[~with_memory]),
+        ):
             if len(some):
                 folder = runs_folder(options.results, options.scale) / some["run_id"].iloc[0]
                 start = time.process_time()

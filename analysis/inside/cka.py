@@ -14,7 +14,7 @@ from scipy.special import stdtrit
 
 from analysis.curve.readings import Interval
 from analysis.inside.alignment import centred_kernel, soft_alignment
-from analysis.inside.rows import at_rho, of_curve
+from analysis.inside.rows import at_rho, count, of_curve
 from analysis.inside.words import with_interval, with_limits
 from analysis.levels import LEVEL
 from engram_sweep.errors import UserError
@@ -106,7 +106,7 @@ def analyse_cka(table: pd.DataFrame, source: str, level: float = LEVEL) -> CkaAn
                     likeness[at],
                 )
             )
-    positions = rows["position"].nunique()
+    positions = count(rows, "position")
     return CkaAnalysis(tuple(layers), positions, len(documents), len(seeds), level)
 
 

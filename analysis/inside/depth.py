@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.inside.crossed import crossed, paired
-from analysis.inside.rows import at_rho, best_rho, of_curve
+from analysis.inside.rows import at_rho, best_rho, count, of_curve
 from analysis.inside.words import with_interval, with_limits
 from analysis.levels import LEVEL
 from engram_sweep.errors import UserError
@@ -63,7 +63,8 @@ def analyse_depth(table: pd.DataFrame, source: str, level: float = LEVEL) -> Dep
     if pure.empty or len(pure) == len(rows):
         raise UserError(f"{source}: expected runs at rho = 1 and below, to compare")
     layers = []
-    for (rho, layer), at in rows.groupby(["rho", "layer"]):
+    for place, at in rows.groupby(["rho", "layer"]):
+        rho, layer = place  # type: ignore[misc]
         kl = crossed(at, ["kl", "tokens"]).interval(lambda s: s[0] / s[1], level)
         beside = pure.loc[pure["layer"] == layer]
         below = Interval(None, None, None)
@@ -72,7 +73,7 @@ def analyse_depth(table: pd.DataFrame, source: str, level: float = LEVEL) -> Dep
             below = both.interval(lambda s: s[0] / s[1] - s[2] / s[3], level)
         layers.append(Layer(float(rho), int(layer), kl, below))
     return DepthAnalysis(
-        tuple(layers), best_rho(rows), rows["document"].nunique(), rows["seed"].nunique(), level
+        tuple(layers), best_rho(rows), count(rows, "document"), count(rows, "seed"), level
     )
 
 

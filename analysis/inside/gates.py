@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.inside.crossed import crossed
-from analysis.inside.rows import best_rho, of_curve
+from analysis.inside.rows import best_rho, count, of_curve
 from analysis.inside.strata import COPIES, COUNTS, belongs
 from analysis.inside.words import with_interval
 from analysis.levels import LEVEL
@@ -80,7 +80,7 @@ def analyse_gates(table: pd.DataFrame, source: str, level: float = LEVEL) -> Gat
         for (rho, block, stream), at in rows.groupby(["rho", "block", "stream"])
     ]
     return GatesAnalysis(
-        tuple(gates), best_rho(rows), rows["document"].nunique(), rows["seed"].nunique(), level
+        tuple(gates), best_rho(rows), count(rows, "document"), count(rows, "seed"), level
     )
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.inside.crossed import crossed
-from analysis.inside.rows import of_curve
+from analysis.inside.rows import count, of_curve
 from analysis.inside.words import share, with_limits
 from analysis.levels import LEVEL
 from engram_sweep.errors import UserError
@@ -56,13 +56,14 @@ def analyse_hot_rows(table: pd.DataFrame, source: str, level: float = LEVEL) -> 
     if rows.empty:
         raise UserError(f"{source}: expected runs with a memory, found none")
     rates = []
-    for (rho, number, order, cached), at in rows.groupby(["rho", "table", "order", "share"]):
+    for place, at in rows.groupby(["rho", "table", "order", "share"]):
+        rho, number, order, cached = place  # type: ignore[misc]
         sums = crossed(at, ["hits", "look_ups"])
         hits = sums.interval(lambda s: s[0] / s[1], level)
         rates.append(
             HitRate(rho, int(number), int(order), int(at["rows"].iloc[0]), float(cached), hits)
         )
-    return HotRowsAnalysis(tuple(rates), rows["document"].nunique(), rows["seed"].nunique(), level)
+    return HotRowsAnalysis(tuple(rates), count(rows, "document"), count(rows, "seed"), level)
 
 
 def state_hot_rows(result: HotRowsAnalysis) -> list[str]:

@@ -24,3 +24,8 @@ def best_rho(rows: pd.DataFrame) -> float:
     """
     runs = rows.loc[rows["rho"] < 1].drop_duplicates("run_id")
     return float(str(runs.groupby("rho")["validation_loss"].mean().idxmin()))
+
+
+def count(rows: pd.DataFrame, column: str) -> int:
+    """Return how many different values a column has."""
+    return len(set(rows[column]))

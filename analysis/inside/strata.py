@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.inside.crossed import paired
-from analysis.inside.rows import at_rho, of_curve
+from analysis.inside.rows import at_rho, count, of_curve
 from analysis.inside.words import share, with_interval, with_limits
 from analysis.levels import LEVEL
 from analysis.sweep.sweep_analysis import SweepAnalysis, analyse_sweep
@@ -105,7 +105,7 @@ def analyse_strata(table: pd.DataFrame, source: str, level: float = LEVEL) -> St
         whole=whole,
         rho=rho,
         strata=tuple(strata),
-        documents=curve["document"].nunique(),
+        documents=count(curve, "document"),
         seeds=len(set(at_one["seed"]) & set(at_best["seed"])),
         level=level,
     )

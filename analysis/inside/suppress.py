@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.inside.crossed import crossed
-from analysis.inside.rows import at_rho, of_curve
+from analysis.inside.rows import at_rho, count, of_curve
 from analysis.inside.words import share, with_interval
 from analysis.levels import LEVEL
 from engram_sweep.errors import UserError
@@ -106,8 +106,8 @@ def analyse_suppress(table: pd.DataFrame, source: str, level: float = LEVEL) -> 
     return SuppressAnalysis(
         cells=tuple(cells),
         moe={kind: _mean_loss(_of_class(pure, kind)) for kind in CLASSES} if len(pure) else {},
-        documents=rows["document"].nunique(),
-        seeds=with_memory["seed"].nunique(),
+        documents=count(rows, "document"),
+        seeds=count(with_memory, "seed"),
         level=level,
     )
 

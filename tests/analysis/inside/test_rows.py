@@ -1,6 +1,6 @@
 import pandas as pd
 
-from analysis.inside.rows import at_rho, best_rho, of_curve
+from analysis.inside.rows import at_rho, best_rho, count, of_curve
 
 
 def test_the_curve_is_without_control_arms_and_the_best_rho_below_one():
@@ -15,5 +15,6 @@ def test_the_curve_is_without_control_arms_and_the_best_rho_below_one():
     rows = of_curve(table)
     assert set(rows["arm"]) == {"moe", "engram"}
     assert len(at_rho(rows, 0.5)) == 3
+    assert count(rows, "seed") == 2
     # Runs count once, however many rows they have: 1.1 at 0.5 beats 1.15.
     assert best_rho(rows) == 0.5
