@@ -46,10 +46,10 @@ class Positions:
         return np.where(counts < 0, len(STRATA) - 1, np.digitize(counts, BOUNDS))
 
     def of_windows(self, every: int, window: int) -> Positions:
-        """Return those of every so-manieth window only, as `Trained.held_out` reads them.
+        """Return those of one window in `every`, as `Trained.held_out` reads them.
 
         Args:
-            every: of so many windows the first one.
+            every: 3 takes the windows 0, 3, 6 and so on.
             window: T.
         """
         kept = np.arange(len(self.document)) // window % every == 0
@@ -165,7 +165,7 @@ def presented(
 def continues_as_before(
     hashes: np.ndarray, tokens: np.ndarray, order: int, window: int
 ) -> np.ndarray:
-    """Return where the window's own past has the answer.
+    """Return at which inputs the window's own past has the answer.
 
     Args:
         hashes: (n,) uint64, of `window_ngrams` of the inputs `tokens[:-1]`.

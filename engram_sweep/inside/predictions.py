@@ -38,7 +38,7 @@ def predict(run: Trained, rows: Rows | None = None, every: int = 1) -> Predictio
     Args:
         run: the run.
         rows: changes what was looked up; None leaves it.
-        every: of so many windows the first one only.
+        every: 3 takes the windows 0, 3, 6 and so on.
     """
     losses, correct = [], []
     for inputs, targets in run.held_out(every):

@@ -44,7 +44,7 @@ class Trained:
         """Yield the held-out windows in order: inputs and targets, (b, T) int64 each.
 
         Args:
-            every: of so many windows the first one only.
+            every: 3 takes the windows 0, 3, 6 and so on.
         """
         training, number = self.spec.training, 0
         batches = validation_windows(
