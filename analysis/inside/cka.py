@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from analysis.curve.readings import Interval
 from analysis.inside.alignment import centred_kernel, soft_alignment
+from analysis.inside.crossed import jackknife_interval
 from analysis.inside.rows import at_rho, count, of_curve
 from analysis.inside.words import with_interval, with_limits
 from analysis.levels import LEVEL
@@ -94,12 +94,16 @@ def analyse_cka(table: pd.DataFrame, source: str, level: float = LEVEL) -> CkaAn
             own = [np.array([i[at] for i, _ in some]) for some in jackknives]
             beyond = [np.array([i[at] - n[at] for i, n in some]) for some in jackknives]
             nothing = Interval(None, None, None)
-            gap = nothing if rho == 1 else _interval(index[at] - null[at], beyond, level)
+            gap = (
+                nothing
+                if rho == 1
+                else jackknife_interval(float(index[at] - null[at]), beyond, level)
+            )
             layers.append(
                 Aligned(
                     float(rho),
                     at + 1,
-                    _interval(index[at], own, level),
+                    jackknife_interval(float(index[at]), own, level),
                     float(null[at]),
                     gap,
                     float(start[at]),
@@ -144,17 +148,6 @@ def _likeness(kernels: Kernels, kind: str, rho: float, seeds: list[int]) -> np.n
             if own != other and (kind, rho, own) in kernels
         ]
     )
-
-
-def _interval(value: float, jackknives: list[np.ndarray], level: float) -> Interval:
-    """Return a value with the interval that jackknives over independent factors give together."""
-    known = [one for one in jackknives if len(one) > 1]
-    if not known:
-        return Interval(float(value), None, None)
-    variances = [(len(one) - 1) / len(one) * ((one - one.mean()) ** 2).sum() for one in known]
-    # The factor with the fewest levels says how well the spread itself is known.
-    reach = stdtrit(min(map(len, known)) - 1, (1 + level) / 2) * np.sqrt(sum(variances))
-    return Interval(float(value), float(value - reach), float(value + reach))
 
 
 def state_cka(result: CkaAnalysis) -> list[str]:

@@ -1,9 +1,10 @@
 """Sums by seed and document, and intervals for what is made of them.
 
-Every seed reads every document, so the two are crossed. Both are drawn again, each by itself (the
-pigeonhole bootstrap: Owen 2007, Annals of Applied Statistics 1, 386), n - 1 out of n, which makes
-the spread of few clusters unbiased (Rao and Wu 1988, JASA 83, 231). Where a factor has one level,
-nothing is known of its noise, and the interval is of the other factor alone.
+Every seed reads every document, so the two are crossed, and the noise of a quantity is that of
+seeds plus that of documents. Each is a jackknife (leave one out), and their sum has the degrees of
+freedom of Satterthwaite (1946, Biometrics Bulletin 2, 110): with five seeds and seven documents a
+percentile bootstrap was 84 % sure of what it called 90 %. Where a factor has one level, nothing is
+known of its noise, and the interval is of the other factor alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,14 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
-from analysis.curve.bootstrap import percentile_interval
 from analysis.curve.readings import Interval
-
-DRAWS = 2000
-"""Bootstrap draws."""
-SEED = 20260107372
-"""Fixed, so that the same table gives the same numbers."""
 
 
 @dataclass(frozen=True)
@@ -46,25 +42,35 @@ class Crossed:
             With the sums of losses and of tokens as K = 2, `lambda s: s[0] / s[1]` is the mean
             loss.
         """
-        whole = self.sums.sum(axis=(1, 2))[:, None]
-        drawn = np.einsum("ksd,bs,bd->kb", self.sums, *self._weights(), optimize=True)
+        by_seed, by_document = self.sums.sum(axis=2), self.sums.sum(axis=1)
+        whole = by_seed.sum(axis=1, keepdims=True)
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = read(drawn)
-            estimate = float(read(whole)[0])
-        values = values[np.isfinite(values)]
-        return percentile_interval(estimate, values, level)
-
-    def _weights(self) -> tuple[np.ndarray, np.ndarray]:
-        """Draw how often each seed and each document counts, (B, S) and (B, D)."""
-        rng = np.random.default_rng(SEED)
-        _, seeds, documents = self.sums.shape
-        return _counts(seeds, rng), _counts(documents, rng)
+            value = float(read(whole)[0])
+            without = [read(whole - one) for one in (by_seed, by_document)]
+        return jackknife_interval(value, without, level)
 
 
-def _counts(levels: int, rng: np.random.Generator) -> np.ndarray:
-    if levels == 1:
-        return np.ones((DRAWS, 1))
-    return rng.multinomial(levels - 1, np.full(levels, 1 / levels), DRAWS).astype(float)
+def jackknife_interval(value: float, without: Sequence[np.ndarray], level: float) -> Interval:
+    """Return a value with its interval from jackknives over independent factors.
+
+    Args:
+        value: of all the data.
+        without: for each factor, the value without each of its levels in turn, (n,); a factor of
+            fewer than two levels counts for nothing, and a value that does not exist neither.
+        level: nominal coverage.
+    """
+    finite = (one[np.isfinite(one)] for one in without)
+    known = [one for one in finite if len(one) > 1]
+    if not known or not np.isfinite(value):
+        return Interval(value if np.isfinite(value) else None, None, None)
+    sizes = np.array([len(one) for one in known])
+    spread = np.array([((one - one.mean()) ** 2).sum() for one in known])
+    variances = (sizes - 1) / sizes * spread
+    if not variances.sum():
+        return Interval(value, value, value)
+    freedom = variances.sum() ** 2 / (variances**2 / (sizes - 1)).sum()
+    reach = float(stdtrit(freedom, (1 + level) / 2) * np.sqrt(variances.sum()))
+    return Interval(value, value - reach, value + reach)
 
 
 def crossed(table: pd.DataFrame, columns: Sequence[str]) -> Crossed:
