@@ -93,12 +93,9 @@ def analyse_cka(table: pd.DataFrame, source: str, level: float = LEVEL) -> CkaAn
         for at in range(len(index)):
             own = [np.array([i[at] for i, _ in some]) for some in jackknives]
             beyond = [np.array([i[at] - n[at] for i, n in some]) for some in jackknives]
-            nothing = Interval(None, None, None)
-            gap = (
-                nothing
-                if rho == 1
-                else jackknife_interval(float(index[at] - null[at]), beyond, level)
-            )
+            gap = Interval(None, None, None)
+            if rho < 1:
+                gap = jackknife_interval(float(index[at] - null[at]), beyond, level)
             layers.append(
                 Aligned(
                     float(rho),
