@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan rehearse status cancel rerun-failed report register logs tune power doctor publish publish-notebooks keys docs check-readme notebooks lab test test-gpu lint bench coverage chaos clean
+.PHONY: sweep plan rehearse status cancel rerun-failed report register logs tune power doctor strata suppress gates hot-rows depth cka inside planted publish-inside publish publish-notebooks keys docs check-readme notebooks lab test test-gpu lint bench coverage chaos clean
 
 # Further options of a command, e.g. make plan ARGS='--set training.tokens=1e9 --gpu h200'; values without blanks.
 ARGS ?=
@@ -18,6 +18,22 @@ sweep: $(BIN)/.ready
 
 plan rehearse status cancel rerun-failed report register logs tune power doctor: $(BIN)/.ready
 	@$(RUN) $@ $(SCALE) $(ARGS)
+
+# Measures inside the finished runs of SCALE, and what they show; docs/inside-the-memory.md says what each is.
+strata suppress gates hot-rows depth cka: $(BIN)/.ready
+	@$(RUN) $@ $(SCALE) $(ARGS)
+	@$(RUN) inside $(SCALE) $(SET) --only $@
+
+inside: $(BIN)/.ready
+	@$(RUN) $@ $(SCALE) $(ARGS)
+
+# The controls of these measures: text with a known truth, trained and measured in under an hour.
+planted: $(BIN)/.ready
+	@for scale in planted-look-up planted-half planted-computed; do $(RUN) sweep $$scale && $(RUN) strata $$scale && $(RUN) inside $$scale && cp results/$$scale/inside/strata.parquet results/published/$$scale-strata.parquet || exit; done
+
+# Figures and tables of all measures that we stand behind.
+publish-inside: strata suppress gates hot-rows depth cka
+	@for file in results/$(SCALE)/inside/*_table.parquet results/$(SCALE)/inside/*.png; do cp $$file results/published/$(SCALE)-$$(basename $$file); done
 
 # The table and the picture that we stand behind, of the full sweep; the README shows those of tiny.
 publish: $(BIN)/.ready

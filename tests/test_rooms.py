@@ -48,6 +48,7 @@ BOTH_READ = {
     "planning.own_machine",
     "planning.own_size",
     "runs.design_note",
+    "runs.measures",
     "runs.records",
     "runs.table_files",
 }

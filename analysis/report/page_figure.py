@@ -30,15 +30,25 @@ def figure(picture: Figure, words: str) -> str:
         picture: the figure; one with `spots` says them under the pointer.
         words: what it shows, for who cannot see it.
     """
-    svg = page_svg(render(picture, "svg").decode())
     spots = ""
     if isinstance(picture, HoverFigure):
         rows = [[one.x, one.y, one.words, one.run_id] for one in picture.spots()]
         # Data, and no script: the browser does not run it. A "<" could end or open an element.
         text = json.dumps(rows, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
         spots = f'<script type="application/json">{text}</script>'
+    return svg_figure(render(picture, "svg").decode(), words, spots)
+
+
+def svg_figure(svg: str, words: str, spots: str = "") -> str:
+    """Return a drawn figure as HTML.
+
+    Args:
+        svg: a whole SVG file.
+        words: what it shows, for who cannot see it.
+        spots: an element with the words under its points.
+    """
     label = escape(words, quote=True)
-    return f'<figure><div role="img" aria-label="{label}">{svg}</div>{spots}</figure>'
+    return f'<figure><div role="img" aria-label="{label}">{page_svg(svg)}</div>{spots}</figure>'
 
 
 def page_svg(svg: str) -> str:

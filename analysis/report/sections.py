@@ -61,6 +61,7 @@ def sweep_page(
     name: str,
     picture: Figure,
     registered: str | None = None,
+    inside: Sequence[str] = (),
 ) -> str:
     """Return the page of one sweep as text.
 
@@ -70,10 +71,12 @@ def sweep_page(
         name: what the sweep is called.
         picture: the loss over rho.
         registered: whether a registered plan was kept, in words.
+        inside: sections of what was measured inside the runs (`inside_sections.inside_html`).
     """
     literature = [html for one in LITERATURE_SECTIONS for html in one.html(result, name)]
     curve = curve_html(result, verdict, name, picture)
-    return document(name, [*curve, *literature, *runs_html([result], name, registered)])
+    runs = runs_html([result], name, registered)
+    return document(name, [*curve, *inside, *literature, *runs])
 
 
 def curve_html(

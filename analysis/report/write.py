@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.figures import loss_vs_rho, style
+from analysis.report.inside_sections import inside_html
 from analysis.report.numbers import per_rho
 from analysis.report.sections import sweep_page
 from analysis.report.verdict_sentences import StatedVerdict, state_verdict, summary
@@ -54,7 +55,7 @@ def write_sweep_report(
     verdict = state_verdict(result)
     title = f"Loss over the share of experts, {name}"
     picture = loss_vs_rho.loss_vs_rho(result, title, summary(result))
-    html = sweep_page(result, verdict, name, picture, registered)
+    html = sweep_page(result, verdict, name, picture, registered, inside_html(folder))
     # All is computed before the first file is written: an error leaves nothing half-done.
     with writing(folder):
         style.save(picture, folder, "loss_vs_rho")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engram_sweep.cli import inspect_engram
 from engram_sweep.corpus.tokenizer import TOKENIZERS, cached_compression
 from engram_sweep.errors import UserError
 from engram_sweep.planning.primes import demo_rows
@@ -160,11 +161,12 @@ def view_ngrams(
 
 
 def register(commands) -> None:
-    """Add `inspect ngrams` to the command line."""
+    """Add `inspect` to the command line: `ngrams`, and `engram`."""
     summary = "look inside: which rows of the n-gram tables a text hits"
     views = commands.add_parser("inspect", help=summary, description=summary).add_subparsers(
         dest="view", required=True, metavar="VIEW"
     )
+    inspect_engram.add_view(views)
     command = views.add_parser("ngrams", help=summary, description=summary)
     command.add_argument("--text", required=True, help="the text to hash")
     command.add_argument(

@@ -47,7 +47,7 @@ class Corpus(Section):
     """Which text, and how much of it is held out as whole documents."""
 
     source: str
-    """A corpus that installs as a package, or `shards`: a folder that is named at launch."""
+    """A corpus from a package, a generated one, or `shards`: a folder that is named at launch."""
     tokenizer: str
     """`bytes` (256 ids), `deepseek-v3` (128,815), or `shards`: the `tokenizer.json` of your own."""
     validation_share: Annotated[float, Field(gt=0, lt=1)]

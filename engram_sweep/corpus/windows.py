@@ -50,6 +50,29 @@ def train_batch(
     return np.stack([tokens[i * window : (i + 1) * window + 1] for i in order]).astype(np.int64)
 
 
+def window_visits(
+    tokens: int, seed: int, steps: int, batch_windows: int, window: int
+) -> np.ndarray:
+    """Return how often a run has read each window of the training text.
+
+    Args:
+        tokens: length of the training shard.
+        seed: the run's seed.
+        steps: optimizer steps done.
+        batch_windows: B.
+        window: T.
+
+    Returns:
+        (windows,) int64; its sum is steps * B. Window i holds the inputs
+        `tokens[i * T : (i + 1) * T]`.
+    """
+    windows = (tokens - 1) // window
+    epochs, rest = divmod(steps * batch_windows, windows)
+    visits = np.full(windows, epochs)
+    visits[_order(windows, seed, epochs)[:rest]] += 1
+    return visits
+
+
 def validation_windows(
     tokens: np.ndarray, batch_windows: int, window: int, rank: int = 0, ranks: int = 1
 ) -> Iterator[tuple[np.ndarray, bool]]:

@@ -22,7 +22,7 @@ from typing import Literal
 from engram_sweep.compiler import compiler_is_missing
 from engram_sweep.config.scale import Scale
 from engram_sweep.config.slurm import read_user_file, user_file
-from engram_sweep.corpus.sources import SHARDS, SOURCES
+from engram_sweep.corpus.sources import SHARDS, SOURCES, Source
 from engram_sweep.corpus.tokenizer import TOKENIZERS, PackagedTokenizer
 from engram_sweep.errors import UserError
 from engram_sweep.launch.executors.registry import choose
@@ -214,7 +214,8 @@ def _locks(results: Path) -> Check:
 
 def _sources() -> Iterator[Check]:
     for name, source in SOURCES.items():
-        yield _installed(f"corpus {name}", source.package, source.version)
+        if isinstance(source, Source):
+            yield _installed(f"corpus {name}", source.package, source.version)
 
 
 def _corpus(scale: Scale, given: Path | None) -> Iterator[Check]:
@@ -222,7 +223,10 @@ def _corpus(scale: Scale, given: Path | None) -> Iterator[Check]:
     corpus, name = scale.corpus, f"corpus of {scale.name}"
     if corpus.source != SHARDS:
         source = SOURCES[corpus.source]
-        yield _installed(name, source.package, source.version)
+        if isinstance(source, Source):
+            yield _installed(name, source.package, source.version)
+        else:
+            yield Check(name, "ok", "generated")
         return
     named = given or (Path(scale.launch.corpus_path) if scale.launch.corpus_path else None)
     if named is None:

@@ -106,17 +106,25 @@ class Engram(nn.Module):
         the former.
         """
         e = e.type_as(h)
+        gate = self.gate(h, e)
+        self.gate_mean = gate.detach().mean()
+        value = self.value(e)
+        value = gate[..., None].type_as(h) * (value if h.ndim == 3 else value[..., None, :])
+        return self.conv(value) + value
+
+    def gate(self, h: Tensor, e: Tensor) -> Tensor:
+        """Return how far each position opens to its rows, alpha of Eq. 4.
+
+        Hidden states (B, T, D) or (B, T, M, D) and e (B, T, d_memory) of their type -> (B, T) or
+        (B, T, M), float32 at least, between 0 and 1.
+        """
         score = (
             at_least_fp32(self.query_norm(h) * self.key_norm(self.key(e))).sum(-1)
             / h.shape[-1] ** 0.5
         )
         if self.signed_sqrt:
             score = score.sign() * score.abs().clamp_min(1e-6).sqrt()
-        gate = score.sigmoid()
-        self.gate_mean = gate.detach().mean()
-        value = self.value(e)
-        value = gate[..., None].type_as(h) * (value if h.ndim == 3 else value[..., None, :])
-        return self.conv(value) + value
+        return score.sigmoid()
 
 
 class OverEncoding(nn.Module):

@@ -8,6 +8,7 @@ import pytest
 from nbclient import NotebookClient
 
 from analysis.simulation.sweeps import Noise
+from tests.analysis.report.test_write_inside import write_measured_sweep
 from tests.analysis.tables import sweep, trained, write_runs
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -71,6 +72,18 @@ def test_the_noise_notebook_says_the_noise_it_was_given(tmp_path, monkeypatch):
     [said] = re.findall(r"Run noise (\d\.\d+) nats", outputs)
     assert float(said) == pytest.approx(0.004, abs=0.001)
     assert outputs.count('"image/png": "') >= 3
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_notebook_inside_the_memory_shows_what_was_measured(tmp_path, monkeypatch):
+    write_runs(tmp_path, "demo", sweep())
+    outputs = executed("04_inside_the_memory", "demo", tmp_path, monkeypatch)
+    assert "Nothing yet; `make strata`" in outputs
+    write_measured_sweep(tmp_path / "measured")
+    outputs = executed("04_inside_the_memory", "demo", tmp_path / "measured", monkeypatch)
+    assert "Of demo: strata." in outputs
+    assert "split at rho 0.50" in outputs
+    assert outputs.count("image/png") >= 1
 
 
 @pytest.mark.filterwarnings("default")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engram_sweep.corpus.windows import train_batch, validation_windows
+from engram_sweep.corpus.windows import train_batch, validation_windows, window_visits
 
 
 @given(
@@ -58,3 +58,21 @@ def test_validation_predicts_every_token_after_the_first_once(
     assert pieces == sorted(pieces, key=lambda piece: piece[0, 0])
     alone = [windows for windows, counts in validation_windows(tokens, batch, window) if counts]
     assert all(map(np.array_equal, alone, pieces)), "batches are those of one process"
+
+
+@given(
+    length=st.integers(3, 200),
+    window=st.integers(1, 12),
+    batch=st.integers(1, 7),
+    steps=st.integers(0, 40),
+    seed=st.integers(0, 3),
+)
+def test_visits_are_those_of_the_batches(
+    length: int, window: int, batch: int, steps: int, seed: int
+) -> None:
+    tokens, windows = np.arange(length), (length - 1) // window
+    if windows == 0:
+        return
+    read = [train_batch(tokens, seed, t, batch, window)[:, 0] // window for t in range(steps)]
+    counted = np.bincount(np.concatenate([np.empty(0, int), *read]), minlength=windows)
+    assert window_visits(length, seed, steps, batch, window).tolist() == counted.tolist()

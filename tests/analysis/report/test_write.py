@@ -6,7 +6,9 @@ import pytest
 
 from analysis.figures.style import FORMATS
 from analysis.report.write import write_report
+from analysis.report.write_inside import write_inside
 from engram_sweep.errors import UserError
+from tests.analysis.report.test_write_inside import write_measured_sweep
 from tests.analysis.tables import full_table, sweep
 
 
@@ -48,6 +50,14 @@ def test_the_page_is_well_formed(tmp_path):
 
     Balance().feed((tmp_path / "report.html").read_text())
     assert open_tags == []
+
+
+def test_what_was_measured_inside_the_runs_is_on_the_page(tmp_path):
+    write_measured_sweep(tmp_path)
+    write_inside("demo", tmp_path, 0.9)
+    write_report(sweep(), tmp_path / "demo", "demo")
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert page.index("<h2>Where the gain lives</h2>") < page.index("<h2>Every run</h2>")
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):

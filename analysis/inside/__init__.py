@@ -1,0 +1,1 @@
+"""What measures inside the runs show: readings with intervals over documents and seeds."""

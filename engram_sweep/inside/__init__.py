@@ -1,0 +1,1 @@
+"""Measures inside finished runs: what a sweep's trained models do, beyond their loss."""

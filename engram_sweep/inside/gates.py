@@ -1,0 +1,100 @@
+"""Gates (paper section 6.5): how far they open, over the whole held-out text.
+
+The paper shows eight gates per token for hand-picked sentences. Here every gate is summed by
+stratum, with the sums that a correlation needs: with the logarithm of how often training showed the
+n-gram, and with what the memory gains at the token (its loss with the module skipped minus that
+with it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from engram_sweep.inside.measure import Measure
+from engram_sweep.inside.positions import positions_of
+from engram_sweep.inside.predictions import predict
+from engram_sweep.inside.suppress import zero_rows
+from engram_sweep.inside.tallies import schema_with, tally
+from engram_sweep.inside.trained import Trained
+from engram_sweep.model.engram import Engram
+from engram_sweep.model.transformer import Transformer
+
+PLACE = (
+    pa.field("block", pa.int16(), False, {"unit": "0-based block of the module"}),
+    pa.field("stream", pa.int16(), False, {"unit": "residual stream"}),
+)
+SUMS = (
+    "gate", "gate2", "log_count", "log_count2", "gate_log_count", "gain", "gain2", "gate_gain"
+)  # fmt: skip
+"""Sums of the gate, of log(1 + times shown), of the gain (nats), of squares and of products."""
+
+
+@contextmanager
+def watched_gates(model: Transformer) -> Iterator[dict[int, list[Tensor]]]:
+    """Collect the gates of every forward pass.
+
+    Yields:
+        By block, one tensor (B, T, M) per pass, M being 1 without residual streams.
+    """
+    found: dict[int, list[Tensor]] = {}
+    hooks = []
+    for number, block in enumerate(model.blocks):
+        engram = block.engram
+        if not isinstance(engram, Engram):
+            continue
+        found[number] = []
+
+        def watch(module: Engram, inputs: tuple[Tensor, Tensor], at: int = number) -> None:
+            h, e = inputs
+            gate = module.gate(h, e.type_as(h)).float()
+            found[at].append(gate if gate.ndim == 3 else gate[..., None])
+
+        hooks.append(engram.register_forward_pre_hook(watch))
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _of_run(run: Trained) -> pa.Table:
+    with watched_gates(run.model) as watched:
+        whole = predict(run)
+    run.check_loss(whole.mean_loss)
+    if not watched:
+        return SCHEMA.empty_table()
+    gain = predict(run, zero_rows).loss.astype(float) - whole.loss
+    positions = positions_of(run.spec, run.shards)
+    shown = {order: np.log1p(np.maximum(c, 0)) for order, c in positions.counts.items()}
+    tables = []
+    for block, passes in watched.items():
+        gates = torch.cat([gate.flatten(0, 1) for gate in passes]).double().numpy()
+        for stream, gate in enumerate(gates.T):
+            table = tally(
+                positions,
+                {
+                    "gate": gate,
+                    "gate2": gate**2,
+                    "log_count": shown,
+                    "log_count2": {order: c**2 for order, c in shown.items()},
+                    "gate_log_count": {order: gate * c for order, c in shown.items()},
+                    "gain": gain,
+                    "gain2": gain**2,
+                    "gate_gain": gate * gain,
+                },
+            )
+            for field, value in zip(PLACE, (block, stream), strict=True):
+                table = table.append_column(field, pa.array([value] * len(table), field.type))
+            tables.append(table)
+    return pa.concat_tables(tables).cast(SCHEMA)
+
+
+SCHEMA = pa.schema([*schema_with(*SUMS), *PLACE])
+MEASURE = Measure(name="gates", version=1, of_run=_of_run)
+"""Columns: `tallies.KEYS`, the sums of SUMS, block and stream."""

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engram_sweep.cli.main import main
+from engram_sweep.inside.measure import SUMMARIES
+
+
+def test_a_sweep_is_measured_by_the_command_of_the_measure(
+    smoke_results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["strata", "smoke", "--results", str(smoke_results), "--jobs", "1"]
+    assert main(words) == 0
+    assert "runs of smoke measured" in capsys.readouterr().out
+    assert main(words) == 0
+    assert "strata: 0 runs of smoke measured, 6 were" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("measure", sorted(SUMMARIES))
+def test_a_sweep_that_nobody_trained_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], measure: str
+) -> None:
+    assert main([measure, "nosuch", "--results", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("engram-sweep: no sweep named 'nosuch'")
+    assert len(said.splitlines()) == 1
+
+
+def test_fewer_than_no_processes_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["strata", "smoke", "--results", str(tmp_path), "--jobs", "-1"]) == 2
+    assert capsys.readouterr().err == "engram-sweep: --jobs: expected 0 or more, got -1\n"
