@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -24,13 +23,12 @@ def test_the_tutorial_does_what_it_says(tmp_path: Path) -> None:
     shutil.copytree(SWEEPS, tmp_path / "sweeps")
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
+        # Older than `.ready`, so that nothing is to be installed.
+        os.utime(tmp_path / name, (0, 0))
     binaries = tmp_path / ".venv" / "bin"
     binaries.mkdir(parents=True)
     (binaries / "engram-sweep").symlink_to(Path(sys.executable).parent / "engram-sweep")
     (binaries / ".ready").touch()
-    # Newer than what it is made of: nothing is to be installed.
-    later = time.time() + 3600
-    os.utime(binaries / ".ready", (later, later))
     clean = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
     # The code of this tree, wherever the command runs.
     path = os.pathsep.join(filter(None, [str(ROOT), clean.get("PYTHONPATH")]))
