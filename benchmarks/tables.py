@@ -97,7 +97,8 @@ def numpy_rows(tokens: np.ndarray, rows: NgramRows) -> np.ndarray:
 def dense_update(spec: RunSpec, shards: Shards) -> Turn:
     """The same by a hash on the host, dense gradients and an Adam over every row."""
     memories = model_of(spec, shards).memories()
-    tables = [nn.Embedding(*memory.table.weight.shape) for memory in memories]
+    shapes = [memory.table.weight.shape for memory in memories]
+    tables = [nn.Embedding(rows, width) for rows, width in shapes]
     weights = [table.weight for table in tables]
     optimizer = torch.optim.Adam(weights, lr=1e-3, fused=True)
 

@@ -119,7 +119,8 @@ def peer(case: Case, device: torch.device) -> Step:
         eos_token_id=None,
     )
     config._experts_implementation = "grouped_mm"
-    model = OlmoeForCausalLM(config).to(device)
+    # transformers' decorator hides the argument from type checkers.
+    model = OlmoeForCausalLM(config).to(device)  # type: ignore[arg-type]
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
 
     def step(batch: Tensor) -> None:
