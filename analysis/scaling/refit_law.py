@@ -93,8 +93,9 @@ def _project(
     """Return heights (..., B, 4) and residuals (..., B, n) of parameters (..., B, p)."""
     columns = columns_of(law.family, theta[..., None, :], points.size, points.rho)
     columns = np.einsum("mn,...nk->...mk", points.whiten, columns)
-    norm = np.linalg.norm(columns, axis=-2, keepdims=True)
-    columns = columns / np.maximum(norm, 1e-300)
+    # A column of zeros has the height 0.
+    norm = np.maximum(np.linalg.norm(columns, axis=-2, keepdims=True), 1e-300)
+    columns = columns / norm
     gram = np.einsum("...nk,...nl->...kl", columns, columns)
     against = np.einsum("...nk,...n->...k", columns, y)
     heights = _non_negative(gram, against)

@@ -98,7 +98,9 @@ def write_members(
 def noted_members(scale: str, results: Path, changes: Collection[str] = ()) -> set[str] | None:
     """Return the ids of the runs that a sweep is noted to consist of; None without such a note."""
     members = read_fields(note_file("sweep", scale, results, changes), runs=list)
-    return members and {name for name in members["runs"] if isinstance(name, str)}
+    if members is None:
+        return None
+    return {name for name in members["runs"] if isinstance(name, str)}
 
 
 def note_file(kind: str, scale: str, results: Path, changes: Collection[str]) -> Path:

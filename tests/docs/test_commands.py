@@ -28,6 +28,7 @@ RUN = (
     r"engram-sweep (doctor --json|keys arms|keys --schema|register SCALE)$",
     r"engram-sweep status tiny( --json)?$",
     r"engram-sweep fit --records FILE --json$",
+    r"\.venv/bin/engram-sweep (report --records|compare) results/published/.*",
 )
 """Lines that run here, in a folder of their own; SCALE stands for smoke, FILE for tiny's table."""
 
@@ -38,7 +39,11 @@ ONLY_PARSED = {
     r"make (report|logs|notebooks)\b.*": "needs a trained sweep; tests/docs/test_tutorial.py, "
     "tests/cli/test_logs.py, tests/analysis/test_notebooks.py",
     r"make power.*": "simulates for seconds; tests/analysis/cli/test_power.py",
-    r"make (test|lint|test-gpu|chaos).*": "is what runs this, or hours",
+    r"make (test|lint|docs|test-gpu|chaos).*": "runs this, is run by CI, or takes hours",
+    r"make (strata|inside)\b.*": "needs trained weights; tests/inside, tests/analysis/inside",
+    r"engram-sweep inspect engram RUN .*": "needs weights; tests/cli/test_inspect_engram.py",
+    r"engram-sweep compare tiny other\.csv --json": "the reader's own table; "
+    "tests/analysis/cli/test_compare.py",
     r"\.venv/bin/pytest -m slow": "is what CI runs beside this",
     r"(\.venv/bin/)?engram-sweep (init|data) .*": "needs the reader's text, or simulates for "
     "seconds; tests/analysis/cli/test_init.py, tests/cli/test_data.py",

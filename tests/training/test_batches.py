@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -35,7 +36,11 @@ def test_processes_share_the_windows_of_a_step(smoke_plan: Plan) -> None:
 
 @pytest.mark.parametrize("tables", ["device", "host"])
 def test_a_run_gathers_the_windows_of_a_step_once(
-    smoke_plan: Plan, shards: Shards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tables: str
+    smoke_plan: Plan,
+    shards: Shards,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tables: Literal["device", "host"],
 ) -> None:
     """Also if look-ups are planned a step ahead, as with tables in host memory."""
     steps: list[int] = []

@@ -1,5 +1,6 @@
 """The planted sweeps as published: their known truth comes out in order."""
 
+import itertools
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +22,7 @@ def wholes():
 
 def test_the_gain_falls_from_look_up_to_computation(wholes):
     gains = [limits(one.gain_over_moe) for one in wholes]
-    for more, less in zip(gains, gains[1:], strict=False):
+    for more, less in itertools.pairwise(gains):
         # Not only in order: the intervals do not meet.
         assert more[0] > less[2]
 
