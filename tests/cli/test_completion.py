@@ -23,7 +23,7 @@ def script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     ("words", "offered"),
     [
         ("pl", ["plan"]),
-        ("re", ["rehearse", "report", "rerun-failed"]),
+        ("re", ["register", "rehearse", "report", "rerun-failed"]),
         ("plan tiny-a", ["tiny-axes"]),
         ("plan tiny --le", ["--ledger"]),
         ("fit --rec", ["--records"]),

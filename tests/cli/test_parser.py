@@ -10,7 +10,10 @@ from engram_sweep.cli.main import main
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "expected a command; there are: data, plan, rehearse, sweep, .*fit, .*power, report"),
+        (
+            [],
+            "expected a command; there are: data, plan, rehearse, sweep, .*fit, .*report",
+        ),
         (["paln", "tiny"], r"unknown command 'paln' \(did you mean plan\?\); there are: data, "),
         (["repotr", "tiny"], r"\(did you mean report\?\)"),
         (

@@ -174,15 +174,21 @@ def test_l5_too_little_address_space_is_out_of_memory(
     here.write_work_order(work_order(one_run.runs[0], shards))
     limit = megabytes << 20
     code = "import sys; from engram_sweep.worker import run; run(sys.argv[1])"
-    subprocess.run(
-        [sys.executable, "-c", code, str(here.path)],
-        cwd=ROOT,
-        capture_output=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
-    )
+    words, tried = [sys.executable, "-c", code, str(here.path)], []
+    # Now and then a library aborts the process in place of raising: then there are no last words,
+    # and the driver finds a worker that vanished.
+    while len(tried) < 3 and not any(done.returncode >= 0 for done in tried):
+        tried.append(
+            subprocess.run(
+                words,
+                cwd=ROOT,
+                capture_output=True,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+            )
+        )
     failure = here.failure()
-    assert failure is not None
+    assert failure is not None, [(done.returncode, done.stderr[-2000:]) for done in tried]
     assert failure["kind"] == "out of memory", failure
 
 
