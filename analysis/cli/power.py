@@ -8,11 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engram_sweep.cli.options import add_set_option, scale_of
+from engram_sweep.cli.options import add_set_option, changes_of, scale_of
 from engram_sweep.errors import UserError
 
 if TYPE_CHECKING:
+    from analysis.simulation.sweeps import Noise
     from analysis.sweep.next_run import NextRun
+
+GAIN, NOISE, ANCHOR_NOISE = 0.004, 0.002, 1.0
+"""What is assumed of a sweep without finished runs: nats/token, nats/token, a ratio."""
 
 
 def register_power(subparsers) -> None:
@@ -26,20 +30,21 @@ def register_power(subparsers) -> None:
     )
     add_set_option(parser)
     parser.add_argument(
-        "--gain",
-        type=float,
-        default=0.004,
-        help="true gain over rho = 1, nats/token (default: 0.004)",
+        "--results",
+        type=Path,
+        default=Path("results"),
+        help="where finished runs are looked for (default: results)",
     )
+    assumed = "default: as the sweep's finished runs have it, or"
     parser.add_argument(
-        "--noise", type=float, default=0.002, help="run noise, nats/token (default: 0.002)"
+        "--gain", type=float, help=f"true gain over rho = 1, nats/token ({assumed} {GAIN:g})"
     )
+    parser.add_argument("--noise", type=float, help=f"run noise, nats/token ({assumed} {NOISE:g})")
     parser.add_argument(
         "--anchor-noise",
         type=float,
-        default=1.0,
         metavar="RATIO",
-        help="noise of runs at rho = 1 over that of others (default: 1)",
+        help=f"noise of runs at rho = 1 over that of others ({assumed} {ANCHOR_NOISE:g})",
     )
     parser.add_argument(
         "--seeds", type=int, nargs="+", default=[2, 3, 5], help="seeds to try (default: 2 3 5)"
@@ -60,13 +65,13 @@ def _run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from analysis.simulation.power import WANTED, power, worth_of_next_run
-    from analysis.simulation.sweeps import Noise
 
-    for flag, value, least in (("gain", options.gain, 0.0), ("noise", options.noise, 0.0)):
-        if not (np.isfinite(value) and value > least):
+    for flag, value in (("gain", options.gain), ("noise", options.noise)):
+        if value is not None and not (np.isfinite(value) and value > 0):
             raise UserError(f"--{flag}: expected nats/token above 0, got {value:g}")
-    if not (np.isfinite(options.anchor_noise) and options.anchor_noise > 0):
-        raise UserError(f"--anchor-noise: expected a ratio above 0, got {options.anchor_noise:g}")
+    ratio = options.anchor_noise
+    if ratio is not None and not (np.isfinite(ratio) and ratio > 0):
+        raise UserError(f"--anchor-noise: expected a ratio above 0, got {ratio:g}")
     if min(options.seeds) < 2:
         raise UserError(
             "--seeds: expected at least 2, one leaves no run noise to measure, got "
@@ -81,29 +86,27 @@ def _run(options: argparse.Namespace) -> int:
             f"sweeps/{scale.name}.yaml: sweep.rho: expected rho = 1 and at least two below, "
             f"got {[*rho]}"
         )
-    noise = Noise(run=options.noise, anchor=options.anchor_noise)
+    gain, noise = _world(options, scale.name)
     found: dict[int, float] = {}
     best: dict[int, NextRun | None] = {}
     more = f" and {anchors} more at rho = 1" if anchors else ""
-    louder = f", {noise.anchor:g} times that at rho = 1" if noise.anchor != 1 else ""
+    louder = f", {noise.anchor:.3g} times that at rho = 1" if noise.anchor != 1 else ""
     for seeds in sorted(set(options.seeds)):
-        found[seeds] = power(
-            options.gain, rho, seeds, noise, options.trials, anchor_seeds=anchors
-        ).gain
-        best[seeds] = worth_of_next_run(options.gain, rho, seeds, noise, anchors)
+        found[seeds] = power(gain, rho, seeds, noise, options.trials, anchor_seeds=anchors).gain
+        best[seeds] = worth_of_next_run(gain, rho, seeds, noise, anchors)
         if not options.json:
             print(
-                f"{seeds} seeds x {len(rho)} points{more} tell a gain of {options.gain:g} "
+                f"{seeds} seeds x {len(rho)} points{more} tell a gain of {gain:.3g} "
                 f"nats/token from 0 with {found[seeds]:.0%} power ({options.trials} simulated "
-                f"sweeps, run noise {options.noise:g}{louder}){_next(best[seeds])}",
+                f"sweeps, run noise {noise.run:.3g}{louder}){_next(best[seeds])}",
                 flush=True,
             )
     if options.json:
         design = {
             "rho": rho.tolist(),
-            "gain": options.gain,
-            "noise": options.noise,
-            "anchor_noise": options.anchor_noise,
+            "gain": gain,
+            "noise": noise.run,
+            "anchor_noise": noise.anchor,
             "anchor_seeds": anchors,
             "trials": options.trials,
         }
@@ -119,6 +122,43 @@ def _run(options: argparse.Namespace) -> int:
     else:
         print(f"{enough} seeds are enough for {WANTED:.0%}")
     return 0
+
+
+def _world(options: argparse.Namespace, name: str) -> tuple[float, Noise]:
+    """Return gain and noise: given ones, else those of finished runs, else assumed ones."""
+    from analysis.simulation.sweeps import Noise
+
+    given = (options.gain, options.noise, options.anchor_noise)
+    assumed = (GAIN, NOISE, ANCHOR_NOISE)
+    if None in given:
+        assumed = _measured(name, options) or assumed
+    gain, run, anchor = (
+        one if one is not None else other for one, other in zip(given, assumed, strict=True)
+    )
+    return gain, Noise(run=run, anchor=anchor)
+
+
+def _measured(name: str, options: argparse.Namespace) -> tuple[float, float, float] | None:
+    """Return gain, run noise and anchor noise of a sweep's finished runs; None if they say none."""
+    from analysis.scaling.joint import analyse
+    from engram_sweep.runs.records import read_runs
+
+    try:
+        joint = analyse(read_runs(name, options.results, changes_of(options)), name)
+    except UserError:
+        return None
+    if not joint.alone:
+        return None
+    [sweep] = joint.sweeps
+    gain, noise, anchor = sweep.gain_over_moe.value, sweep.means.sigma, sweep.anchor_noise.value
+    if not gain or gain <= 0 or not noise or not anchor:
+        return None
+    if not options.json:
+        print(
+            f"as {name}'s finished runs have it: gain {gain:.3g}, run noise {noise:.3g} "
+            f"nats/token, {anchor:.3g} times that at rho = 1"
+        )
+    return gain, noise, anchor
 
 
 def _next(one: NextRun | None) -> str:

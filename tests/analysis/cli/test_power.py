@@ -6,7 +6,9 @@ import json
 import pytest
 
 from analysis.cli.power import register_power
+from analysis.sweep.sweep_analysis import analyse_sweep
 from engram_sweep.errors import UserError
+from tests.analysis.tables import sweep, write_runs
 from tests.examples import SWEEPS, write_scale
 
 
@@ -47,6 +49,24 @@ def test_a_loud_anchor_and_its_own_seeds_are_in_the_design(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "2 seeds x 6 points and 2 more at rho = 1 tell a gain" in out
     assert "run noise 0.002, 5 times that at rho = 1); one more run is worth most at rho = 1" in out
+
+
+def test_gain_and_noise_are_those_of_the_runs_that_are_finished(tmp_path, capsys):
+    write_scale(tmp_path)
+    runs = sweep()
+    write_runs(tmp_path / "results", "example", runs)
+    words = ["example", "--sweeps", str(tmp_path), "--results", str(tmp_path / "results")]
+    few = ["--trials", "3", "--seeds", "2"]
+    assert run(*words, *few, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    measured = analyse_sweep(runs)
+    assert found["gain"] == pytest.approx(measured.gain_over_moe.value, rel=0.02)
+    assert found["noise"] == pytest.approx(measured.means.sigma)
+    # What is given comes first.
+    assert run(*words, *few, "--gain", "0.05") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("as example's finished runs have it: gain ")
+    assert "tell a gain of 0.05 nats/token" in out
 
 
 @pytest.mark.parametrize(
