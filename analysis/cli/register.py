@@ -25,9 +25,8 @@ def register_register(commands) -> None:
     )
     command.add_argument(
         "--stopping-rule",
-        default=STOPPING_RULE,
         metavar="TEXT",
-        help=f"when training ends (default: {STOPPING_RULE})",
+        help=f"when training ends (default: {STOPPING_RULE}; of an adaptive sweep its own)",
     )
     command.add_argument(
         "--late", action="store_true", help="although runs are finished; the file names them"

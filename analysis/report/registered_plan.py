@@ -27,6 +27,11 @@ KIND = "registered"
 """Stem of the file's name; a sweep with `--set` has one of its own."""
 STOPPING_RULE = "when every registered run has a result; none is added, none is left out"
 """The rule if no other is given."""
+ADAPTIVE_RULE = (
+    "when the interval of rho* is as narrow as sweep.adaptive.width and the floors are laid, or "
+    "after the last look"
+)
+"""The same of an adaptive sweep, whose registered runs are those that it may choose."""
 TESTS = (
     "a U: one rho inside beats both ends (Dunnett, largest of all contrasts), one-sided at "
     "(1 - level) / 2; flat or monotone: limits at the same level within 5 delta "
@@ -38,7 +43,7 @@ TESTS_SOURCES = ("levels.py", "runs", "curve", "sweep", "scaling", "slots")
 
 
 def content_of(
-    plan: Plan, results: Path, level: float, delta: float, stopping_rule: str = STOPPING_RULE
+    plan: Plan, results: Path, level: float, delta: float, stopping_rule: str | None = None
 ) -> dict[str, Any]:
     """Return what is registered of a plan.
 
@@ -47,12 +52,13 @@ def content_of(
         results: results folder, for runs that are finished already.
         level: coverage of intervals.
         delta: nats/token that count as near-optimal.
-        stopping_rule: when training ends, in words.
+        stopping_rule: when training ends, in words; None for that of the design.
     """
     scale = plan.scale
     run_ids = sorted(run.run_id for run in plan.runs)
     runs = runs_folder(results, scale.name)
     # Where runs train and who may read them says nothing of what is tested.
+    own_rule = ADAPTIVE_RULE if scale.sweep.design == "adaptive" else STOPPING_RULE
     asked = scale.model_dump(mode="json", exclude={"launch", "results", "about"})
     return {
         "scale": scale.name,
@@ -63,7 +69,7 @@ def content_of(
         "delta": delta,
         "tests": TESTS,
         "tests_code": tests_code(),
-        "stopping_rule": stopping_rule,
+        "stopping_rule": stopping_rule or own_rule,
         "finished_before": [name for name in run_ids if is_done(runs / name, name)],
     }
 
@@ -135,6 +141,11 @@ def registered_sentence(
     broken = _broken(content, at, table, level, delta)
     if broken:
         return f"The plan {when} was broken: {'; '.join(broken)}."
+    if content["asked"]["sweep"]["design"] == "adaptive":
+        return (
+            f"The plan {when} was kept so far: {len(asked & found)} of the {len(asked)} runs "
+            f"that it may choose, and no other; it ends {content['stopping_rule']}."
+        )
     if left := len(asked - found):
         return f"The plan {when} was kept so far: {_runs(left)} of {len(asked)} without a result."
     before = "" if late else " before the first run"

@@ -57,6 +57,25 @@ def test_a_plan_that_was_kept_is_said_to_be(plan: Plan, tmp_path: Path) -> None:
     )
 
 
+def test_an_adaptive_sweep_keeps_to_the_runs_that_it_may_choose(tmp_path: Path) -> None:
+    adaptive = make_plan(
+        scale(
+            training__tokens=None,
+            sweep__design="adaptive",
+            sweep__rho=[0.0, 0.25, 0.5, 0.75, 1.0],
+            sweep__seeds=[0, 1, 2],
+            sweep__tokens_per_active=[1, 2, 4],
+        )
+    )
+    registered(adaptive, tmp_path)
+    some = table_of(adaptive).iloc[:5]
+    said = sentence(adaptive, tmp_path, some)
+    assert f"kept so far: 5 of the {len(adaptive.runs)} runs that it may choose" in said
+    assert "it ends when the interval of rho* is as narrow as sweep.adaptive.width" in said
+    other = pd.concat([some, some.iloc[:1].assign(run_id="f" * 32)])
+    assert "was broken: 1 run not registered" in sentence(adaptive, tmp_path, other)
+
+
 def test_no_registered_plan_says_nothing(plan: Plan, tmp_path: Path) -> None:
     assert registered_sentence("example", tmp_path, (), table_of(plan), 0.9, 0.001) is None
 
