@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import time
 from typing import TYPE_CHECKING
@@ -80,16 +81,19 @@ def _practise(twin, folder) -> list[Practised]:
     compare(found, reference)
     for each in found:
         state = "held" if each.holds else f"NOT HELD ({each.outcome})"
+        # One run is trained on one process too; the others have nothing to be compared with.
+        off = "" if math.isnan(each.off) else f", {each.off:.1e} off one process"
         print(
             f"  {each.launcher} {each.mesh}, rho {each.run.spec.rho:.3f}: {each.steps} steps, "
-            f"{each.attempts} attempts, {each.off:.1e} off one process: {state}"
+            f"attempts {each.attempts}{off}: {state}"
         )
     return found
 
 
 def _say_mesh(mesh: MeshRehearsal) -> None:
     for line in mesh.held:
+        bound = " as an upper bound" if math.isinf(line.allowed) else ""
         print(
             f"  {line.what}: {line.bill / 1e9:.2f} GB reckoned, {line.traced / 1e9:.2f} traced "
-            f"({line.off:+.1%}): {'held' if line.holds else 'NOT HELD'}"
+            f"({line.off:+.1%}): {'held' if line.holds else 'NOT HELD'}{bound}"
         )

@@ -40,6 +40,7 @@ def test_a_sweep_is_traced_its_twin_trained_and_a_page_written(
     assert "rehearsal of 10B: everything held" in out
     assert str(page) in out
     assert "weights: 5.00 GB reckoned, 5.00 traced (+0.0%): held" in out
+    assert "nan" not in out
     assert page.read_text().startswith("# Rehearsal of 10B: everything held")
     assert (tmp_path / "10B" / "rehearsal" / "sweeps" / "10B-twin.yaml").exists()
     assert [round(rho, 1) for rho, _, _ in rehearsed["traced"]] == [0.9, 0.2]
