@@ -20,13 +20,7 @@ def register_fit(subparsers) -> None:
     """Add `fit`: curve, intervals and verdict of every condition, and their joint law."""
     parser = subparsers.add_parser("fit", help="fit the loss over rho and say what it shows")
     parser.add_argument("scale", nargs="*", help="names of sweeps under the results folder")
-    parser.add_argument(
-        "--records",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help="any tables of runs instead of sweeps, NAME.parquet or NAME.csv",
-    )
+    _add_records_option(parser, "sweeps")
     parser.add_argument(
         "--at", action="append", default=[], metavar="C=6e20,...",
         help="predict rho* and the gain of a condition that was not trained: values of C (budget "
@@ -46,13 +40,7 @@ def register_report(subparsers) -> None:
     """Add `report`: figures, summary.parquet and report.html of one sweep."""
     parser = subparsers.add_parser("report", help="draw and write up a sweep")
     parser.add_argument("scale", nargs="?", help="name of a sweep under the results folder")
-    parser.add_argument(
-        "--records",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help="any tables of runs instead of a sweep, NAME.parquet or NAME.csv",
-    )
+    _add_records_option(parser, "a sweep")
     parser.add_argument(
         "--to",
         type=Path,
@@ -63,12 +51,27 @@ def register_report(subparsers) -> None:
     parser.set_defaults(func=run_report)
 
 
+def _add_records_option(parser: argparse.ArgumentParser, instead_of: str) -> None:
+    parser.add_argument(
+        "--records",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help=f"any tables of runs instead of {instead_of}, NAME.parquet or NAME.csv",
+    )
+
+
 def add_analysis_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of every command that analyses sweeps."""
     add_set_option(parser)
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="results folder (default: results)"
     )
+    add_level_options(parser)
+
+
+def add_level_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--level` and `--delta`, which `check_levels` checks."""
     parser.add_argument(
         "--level", type=float, default=LEVEL, help=f"coverage of intervals (default: {LEVEL})"
     )

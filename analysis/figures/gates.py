@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from analysis.figures.style import INK, styled
+from analysis.figures.style import INK, legend_below, styled
 from analysis.inside.gates import GatesAnalysis
 from analysis.inside.strata import COPIES, COUNTS
 
@@ -42,6 +42,6 @@ def gates_by_stratum(result: GatesAnalysis, title: str) -> Figure:
         for rho in rhos:
             panels[0].plot([], [], "o", color=COLOURS[rhos.index(rho) % len(COLOURS)],
                            label=f"ρ {rho:.2f}")  # fmt: skip
-        figure.legend(frameon=False, fontsize=8.5, loc="outside lower center", ncols=5)
+        legend_below(figure, 5)
         figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=11)
     return figure

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.figures.gates import COLOURS
-from analysis.figures.style import INK, SEEDS, styled
+from analysis.figures.style import INK, SEEDS, legend_below, styled
 from analysis.inside.hot_rows import HotRowsAnalysis
 
 
@@ -52,8 +52,6 @@ def hits_over_share(result: HotRowsAnalysis, title: str) -> Figure:
             axes.set_title(f"table {table}, order {order}")
             axes.set_xlabel("share of the rows in the cache")
         panels[0].set_ylabel("look-ups served")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, frameon=False, fontsize=8.5, loc="outside lower center",
-                      ncols=5)  # fmt: skip
+        legend_below(figure, 5, panels[0])
         figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=11)
     return figure

@@ -4,7 +4,7 @@ Scales differ: compare the place, not the height.
 """
 
 from analysis.figures.hover import HoverFigure
-from analysis.figures.style import CURVE, INK, NEAR, RHO, styled
+from analysis.figures.style import CURVE, INK, NEAR, RHO, legend_below, styled
 from analysis.literature import POINTS, printed_gains
 from analysis.sweep.sweep_analysis import SweepAnalysis
 
@@ -66,5 +66,5 @@ def gains_over_rho(result: SweepAnalysis, title: str) -> HoverFigure:
         figure.say(axes, [gain.rho for gain in gains], [-gain.gain for gain in gains], words)
         axes.set_xlabel(RHO)
         axes.set_ylabel("loss minus loss at\n" + f"ρ = {grid[-1]:g} (nats/token)")
-        figure.legend(frameon=False, fontsize=8.5, loc="outside lower center", ncols=3)
+        legend_below(figure, 3)
     return figure

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from analysis.curve.rounding import decimals_of, number
 from analysis.figures.hover import MAX_SPOTS, HoverFigure, ids_of, run_words
-from analysis.figures.style import CURVE, DOTS, INK, NEAR, RHO, WRONG, styled
+from analysis.figures.style import CURVE, DOTS, INK, NEAR, RHO, WRONG, legend_below, styled
 from analysis.sweep.control_arms import runs_of
 from analysis.sweep.sweep_analysis import SweepAnalysis
 from engram_sweep.planning.arms import ARMS
@@ -42,7 +42,7 @@ def loss_vs_rho(result: SweepAnalysis, title: str, summary: str = "") -> HoverFi
         axes.set_ylabel("validation loss (nats/token)")
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
         axes.set_title(summary, loc="left", fontsize=9, color=INK)
-        figure.legend(frameon=False, fontsize=8.5, loc="outside lower center", ncols=3)
+        legend_below(figure, 3)
         for side in parts[1:]:
             side.spines["left"].set_visible(False)
     return figure

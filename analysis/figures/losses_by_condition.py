@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 
 from analysis.curve.rounding import with_interval
 from analysis.figures.hover import HoverFigure
-from analysis.figures.style import INK, RHO, series, styled
+from analysis.figures.style import INK, RHO, legend_below, series, styled
 from analysis.scaling.joint import JointAnalysis
 from analysis.sweep.sweep_analysis import SweepAnalysis
 
@@ -43,7 +43,7 @@ def losses_by_condition(joint: JointAnalysis, title: str) -> HoverFigure:
         below.spines["left"].set_visible(False)
         below.set_title("◆ ρ* with its interval; thick: near-optimal", loc="left", fontsize=8.5)
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
-        figure.legend(frameon=False, fontsize=8.5, loc="outside lower center", ncols=min(count, 3))
+        legend_below(figure, min(count, 3))
     return figure
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures.hover import MAX_SPOTS, HoverFigure
-from analysis.figures.style import DOTS, INK, RHO, WRONG, series, styled
+from analysis.figures.style import DOTS, INK, RHO, WRONG, legend_below, series, styled
 from analysis.runs.places import Place, by_size, places, values
 
 MIDDLE = (5, 95)
@@ -137,4 +137,4 @@ def _finish(
     else:
         axes.set_xlabel(RHO)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
-    figure.legend(frameon=False, fontsize=8.5, loc="outside lower center", ncols=6)
+    legend_below(figure, 6)

@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from engram_sweep.atomic_files import write_atomically
@@ -97,6 +98,18 @@ def series(count: int) -> list[tuple[float, ...]]:
 def styled() -> AbstractContextManager[None]:
     """Return the settings under which every figure is drawn and written."""
     return mpl.rc_context(_STYLE)
+
+
+def legend_below(figure: Figure, columns: int, axes: Axes | None = None) -> None:
+    """Put one legend below all panels.
+
+    Args:
+        figure: the figure.
+        columns: entries side by side.
+        axes: the panel whose entries stand for all; None for those of every panel.
+    """
+    entries = () if axes is None else axes.get_legend_handles_labels()
+    figure.legend(*entries, frameon=False, fontsize=8.5, loc="outside lower center", ncols=columns)
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:

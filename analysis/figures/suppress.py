@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from analysis.figures.style import CURVE, INK, NEAR, SEEDS, styled
+from analysis.figures.style import CURVE, INK, NEAR, SEEDS, legend_below, styled
 from analysis.inside.suppress import CLASSES, MODES, SuppressAnalysis
 
 LOOKS = {
@@ -44,8 +44,6 @@ def loss_without_memory(result: SuppressAnalysis, title: str) -> Figure:
             axes.set_title(f"{kind} ({tokens:.0%})")
             axes.set_xlabel("ρ")
         panels[0].set_ylabel("loss (nats/token)")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, frameon=False, fontsize=8.5, loc="outside lower center",
-                      ncols=4)  # fmt: skip
+        legend_below(figure, 4, panels[0])
         figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=11)
     return figure

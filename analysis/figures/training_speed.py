@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter
 
 from analysis.figures.hover import MAX_SPOTS, HoverFigure, ids_of, run_words
-from analysis.figures.style import DOTS, INK, RHO, series, styled
+from analysis.figures.style import DOTS, INK, RHO, legend_below, series, styled
 from analysis.runs.places import by_size, places
 
 DEVICE = "device"
@@ -46,7 +46,7 @@ def training_speed(runs: pd.DataFrame, title: str) -> HoverFigure | None:
             axes.set_xlabel("table size" if by_size(runs) else RHO.partition(",")[0])
         figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
         if left.get_legend_handles_labels()[0]:
-            figure.legend(frameon=False, fontsize=8.5, loc="outside lower center", ncols=3)
+            legend_below(figure, 3)
     return figure
 
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from analysis.curve.readings import Interval
 from analysis.curve.rounding import with_interval
 from analysis.figures.hover import HoverFigure, ids_of, run_words
-from analysis.figures.style import CURVE, DOTS, INK, RHO, styled
+from analysis.figures.style import CURVE, DOTS, INK, RHO, legend_below, styled
 from analysis.sweep.comparison import Comparison
 from analysis.sweep.sweep_analysis import SweepAnalysis
 
@@ -39,7 +39,7 @@ def two_sweeps(found: Comparison, first: str, second: str) -> HoverFigure:
         below.set_ylabel("difference\n(nats/token)")
         below.set_xlabel(RHO)
         figure.suptitle(f"{second} against {first}", x=0.01, ha="left", fontsize=11, color=INK)
-        figure.legend(frameon=False, fontsize=8.5, loc="outside lower center", ncols=2)
+        legend_below(figure, 2)
     return figure
 
 
