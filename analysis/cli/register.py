@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from analysis.levels import DELTA, LEVEL
-from engram_sweep.cli.options import add_command, plan_of, positive
+from analysis.cli.report import add_level_options, check_levels
+from engram_sweep.cli.options import add_command, plan_of
 
 
 def register_register(commands) -> None:
@@ -14,15 +14,7 @@ def register_register(commands) -> None:
 
     summary = "write down plan, tests, delta and stopping rule before the first run"
     command = add_command(commands, "register", summary, _register)
-    command.add_argument(
-        "--level", type=float, default=LEVEL, help=f"coverage of intervals (default: {LEVEL})"
-    )
-    command.add_argument(
-        "--delta",
-        type=positive,
-        default=DELTA,
-        help=f"nats/token that count as near-optimal (default: {DELTA})",
-    )
+    add_level_options(command)
     command.add_argument(
         "--stopping-rule",
         metavar="TEXT",
@@ -37,6 +29,7 @@ def _register(options: argparse.Namespace) -> int:
     from analysis.report.registered_plan import content_of, register
     from engram_sweep.atomic_files import read_fields
 
+    check_levels(options)
     plan = plan_of(options)
     content = content_of(plan, options.results, options.level, options.delta, options.stopping_rule)
     path = register(content, options.results, options.late)

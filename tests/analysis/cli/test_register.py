@@ -3,7 +3,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.conftest import call
+import pytest
+
+from engram_sweep.cli.main import main
+from tests.conftest import SWEEPS, call
 
 
 def test_a_plan_is_registered_and_the_report_says_so(smoke_results: Path, tmp_path: Path) -> None:
@@ -28,3 +31,13 @@ def test_a_finished_sweep_is_registered_late_only(smoke_results: Path) -> None:
         assert said in (smoke_results / "smoke" / "report.html").read_text()
     finally:
         note.unlink()
+
+
+@pytest.mark.parametrize("words", [["--level", "5"], ["--delta", "0"]])
+def test_levels_that_make_no_sense_register_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    where = ["--results", str(tmp_path), "--sweeps", str(SWEEPS)]
+    assert main(["register", "tiny", *where, *words]) == 2
+    assert f"{words[0]}: expected" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
