@@ -17,11 +17,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from engram_sweep.config.launch import Retries
 from engram_sweep.config.strict_yaml import read_mapping
 from engram_sweep.corpus.shards import prepare
 from engram_sweep.errors import UserError
+from engram_sweep.launch.driver import Driver
 from engram_sweep.launch.executors.local import LocalExecutor
-from engram_sweep.launch.status import folder_of
+from engram_sweep.launch.status import Survey, folder_of
 from engram_sweep.launch.sweep import check_path, sweep
 from engram_sweep.planning.plan import Plan
 from engram_sweep.runs.failures import kind_of
@@ -29,6 +31,7 @@ from engram_sweep.runs.records import read_runs
 from tests.conftest import ROOT, SWEEPS, call, command, write_two_runs
 from tests.examples import work_order
 from tests.faults.users import as_colleague, give_to_mallory
+from tests.launch.conftest import Pretended
 
 
 @pytest.fixture(scope="module")
@@ -166,30 +169,34 @@ def test_l5_a_disk_without_locks(
 
 @pytest.mark.parametrize("megabytes", [400, 800])
 def test_l5_too_little_address_space_is_out_of_memory(
-    one_run: Plan, smoke_results: Path, tmp_path: Path, megabytes: int
+    one_run: Plan, smoke_results: Path, tmp_path: Path, pretended: Pretended, megabytes: int
 ) -> None:
     """Too little to load torch, and too little to import the rest."""
     here = folder_of(one_run.runs[0], tmp_path)
     shards = prepare(one_run.runs[0].spec.corpus, smoke_results / "corpora")
     here.write_work_order(work_order(one_run.runs[0], shards))
+    (here.path / "job").mkdir()
     limit = megabytes << 20
     code = "import sys; from engram_sweep.worker import run; run(sys.argv[1])"
-    words, tried = [sys.executable, "-c", code, str(here.path)], []
-    # Now and then a library aborts the process in place of raising: then there are no last words,
-    # and the driver finds a worker that vanished.
-    while len(tried) < 3 and not any(done.returncode >= 0 for done in tried):
-        tried.append(
+
+    def work(folder: Path) -> None:
+        with (folder / "job" / "1_0_log.err").open("wb") as log:
             subprocess.run(
-                words,
+                [sys.executable, "-c", code, str(folder)],
                 cwd=ROOT,
-                capture_output=True,
+                stderr=log,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
             )
-        )
-    failure = here.failure()
-    assert failure is not None, [(done.returncode, done.stderr[-2000:]) for done in tried]
-    assert failure["kind"] == "out of memory", failure
+
+    # The worker says so itself, or a library aborts it in mid-import and the driver reads its log.
+    # One that dies without a word either way is of the kind `node`, which is tried again.
+    pretended.work = work
+    (status,) = Driver(
+        Survey(one_run, tmp_path), pretended, parallel=1, retries=Retries(), timeout_minutes=60
+    ).run()
+    assert status.failure is not None
+    assert status.failure["kind"] == "out of memory", status.failure
 
 
 @pytest.mark.parametrize(

@@ -302,3 +302,19 @@ def test_runs_of_an_earlier_version_of_the_scale_stay_out_of_the_table(
     for plan in (one_run, make_plan(edited), one_run):
         sweep(plan, tmp_path, lambda statuses: None, executor="inline")
         assert read_runs("smoke", tmp_path).run_id.tolist() == [plan.runs[0].run_id]
+
+
+def test_a_worker_that_aborts_for_want_of_memory_is_out_of_memory(
+    one_run: Plan, tmp_path: Path, pretended: Pretended
+) -> None:
+    def abort(folder: Path) -> None:
+        (folder / "job").mkdir()
+        log = folder / "job" / "1_0_log.err"
+        log.write_text("terminate called after throwing an instance of 'std::bad_alloc'\n")
+
+    folder_of(one_run.runs[0], tmp_path).path.mkdir(parents=True)
+    pretended.work = abort
+    status = drive(one_run, tmp_path, pretended)
+    assert len(pretended.folders) == 1
+    assert status.failure
+    assert status.failure["kind"] == "out of memory"
