@@ -46,8 +46,14 @@ def one_law(joint: JointAnalysis, title: str) -> HoverFigure:
             [["curves", "rho_star"], ["curves", "gain_over_moe"]], width_ratios=(1.15, 1)
         ).values()
         _curves(curves, joint, raw, positions)
+        places = _places(raw, positions)
+        read = raw.predict_along(places)
         for panel, quantity in ((above, "rho_star"), (below, "gain_over_moe")):
-            _over_size(panel, joint, raw, positions, quantity)
+            value, low, high = _columns([getattr(one, quantity) for one in read])
+            panel.fill_between(2**places, low, high, color=CURVE, alpha=0.2, lw=0)
+            panel.plot(2**places, value, color=CURVE, lw=1.8)
+            _conditions(panel, joint, positions, quantity)
+            _size_axis(panel, raw, positions, float(places[-1]))
         above.set_ylabel("ρ*")
         above.set_ylim(-0.03, 1.03)
         below.set_ylabel("gain over ρ = 1\n(nats/token)")
@@ -93,21 +99,24 @@ def _mean_of_laws(raw: RawLaws, size: float, rho: np.ndarray) -> np.ndarray:
     return np.mean([raw.laws[i].curves(sizes, rho) for i in raw.in_play], axis=0)
 
 
-def _over_size(
-    panel: Panel, joint: JointAnalysis, raw: RawLaws, positions: np.ndarray, quantity: str
-) -> None:
+def _places(raw: RawLaws, positions: np.ndarray) -> np.ndarray:
+    """Return where the laws are read, log2 of the axis, beyond the largest condition too."""
     end = float(positions.max()) + BEYOND
     if raw.axis == "tokens_per_active":
         end = max(float(positions.max()), float(np.log2(PAPER_TOKENS_PER_ACTIVE)))
-    places = np.linspace(float(positions.min()), end, POINTS)
-    value, low, high = _columns([getattr(raw.predict(float(one)), quantity) for one in places])
-    panel.axvspan(2 ** float(positions.max()), 2**end, color=NEAR, alpha=0.15, lw=0, zorder=0)
-    panel.fill_between(2**places, low, high, color=CURVE, alpha=0.2, lw=0)
-    panel.plot(2**places, value, color=CURVE, lw=1.8)
+    return np.linspace(float(positions.min()), end, POINTS)
+
+
+def _conditions(panel: Panel, joint: JointAnalysis, positions: np.ndarray, quantity: str) -> None:
     value, low, high = _columns([getattr(sweep, quantity) for sweep in joint.sweeps])
     panel.errorbar(
         2**positions, value, np.stack([value - low, high - value]), fmt="o", color=INK, ms=4, lw=1
     )
+
+
+def _size_axis(panel: Panel, raw: RawLaws, positions: np.ndarray, end: float) -> None:
+    """Shade what is extrapolated, and label the conditions and the end."""
+    panel.axvspan(2 ** float(positions.max()), 2**end, color=NEAR, alpha=0.15, lw=0, zorder=0)
     panel.set_xscale("log")
     if raw.axis != "budget":  # few round values, which a logarithmic axis would not label
         ticks = [float(positions.min())]

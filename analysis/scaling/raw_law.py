@@ -105,10 +105,14 @@ class RawLaw:
 
     def optimum_and_gain(self, size: float, lowest: float) -> tuple[float, float]:
         """Return rho* and the gain over rho = 1, nats/token, on shares from `lowest` to 1."""
+        ((rho_star, gain),) = self.optima_and_gains(np.array([size]), lowest)
+        return float(rho_star), float(gain)
+
+    def optima_and_gains(self, sizes: np.ndarray, lowest: float) -> np.ndarray:
+        """Return rho* and the gain over rho = 1 at many sizes (n,), shape (n, 2)."""
         grid = np.linspace(lowest, 1, GRID_POINTS)
-        losses = self.curves(np.full(GRID_POINTS, size), grid)
-        best = int(losses.argmin())
-        return float(grid[best]), float(losses[-1] - losses[best])
+        losses = self.curves(sizes[:, None], grid)
+        return np.stack([grid[losses.argmin(axis=1)], losses[:, -1] - losses.min(axis=1)], axis=1)
 
 
 def fit_raw_law(family: Shapes, points: Points) -> RawLaw:
@@ -167,12 +171,10 @@ def columns_of(family: Shapes, theta: np.ndarray, size: np.ndarray, rho: np.ndar
     """
     c, u, v, *shapes = np.moveaxis(theta, -1, 0)
     experts, memory = shapes[: len(family.bounds)], shapes[len(family.bounds) :]
-    return np.stack(
-        [
-            np.ones_like(c * rho),
-            2.0 ** (-c * size) * np.ones_like(rho),
-            2.0 ** (u * size) * family.side(rho, experts),
-            2.0 ** (-v * size) * family.side(1 - rho, memory),
-        ],
-        axis=-1,
+    columns = np.broadcast_arrays(
+        1.0,
+        2.0 ** (-c * size),
+        2.0 ** (u * size) * family.side(rho, experts),
+        2.0 ** (-v * size) * family.side(1 - rho, memory),
     )
+    return np.stack(columns, axis=-1)

@@ -56,10 +56,19 @@ class RawLaws:
 
         The value is the mean of the laws in play, the interval holds that of every one.
         """
-        size = position - self.centre
-        values = [self.laws[i].optimum_and_gain(size, self.lowest) for i in self.in_play]
-        drawn = [[law.optimum_and_gain(size, self.lowest) for law in laws] for laws in self.draws]
-        return OptimumAndGain(*_intervals(np.array(values), np.array(drawn), self.level))
+        return self.predict_along(np.array([position]))[0]
+
+    def predict_along(self, positions: np.ndarray) -> list[OptimumAndGain]:
+        """Return `predict` at many positions (n,), every law read once for all of them."""
+        sizes = positions - self.centre
+        values = np.array([self.laws[i].optima_and_gains(sizes, self.lowest) for i in self.in_play])
+        drawn = np.array(
+            [[law.optima_and_gains(sizes, self.lowest) for law in laws] for laws in self.draws]
+        )
+        return [
+            OptimumAndGain(*_intervals(values[:, i], drawn[:, :, i], self.level))
+            for i in range(len(sizes))
+        ]
 
     def per_doubling(self) -> PerDoubling:
         """Return the mean change per doubling over the range of the conditions."""
