@@ -24,10 +24,10 @@ POINTS = 41
 def one_law(joint: JointAnalysis, title: str) -> HoverFigure:
     """Draw what the laws over all losses say.
 
-    Left: losses above that of the law at rho = 1, a colour per size; lines are the mean of the laws
-    in play, dots the mean losses that were measured. Right: rho* and the gain over the axis, line
-    and band of all laws in play, dots the conditions by themselves; on yellow ground the
-    law extrapolates.
+    Left: losses above that of the law at rho = 1, a colour per size that the laws are fitted to;
+    lines are the mean of the laws in play, dots the mean losses that were measured. Right: rho* and
+    the gain over the axis, line and band of all laws in play, dots all conditions by themselves; on
+    yellow ground the law extrapolates.
 
     Args:
         joint: conditions with laws over all losses, of which one is in play.
@@ -62,7 +62,7 @@ def one_law(joint: JointAnalysis, title: str) -> HoverFigure:
             *curves.get_legend_handles_labels(),
             title=AXES[raw.axis].label,
             loc="outside lower center",
-            ncols=len(positions),
+            ncols=len(raw.sizes),
             frameon=False,
             fontsize=9,
             title_fontsize=9,
@@ -73,8 +73,9 @@ def one_law(joint: JointAnalysis, title: str) -> HoverFigure:
 
 def _curves(panel: Panel, joint: JointAnalysis, raw: RawLaws, positions: np.ndarray) -> None:
     grid = np.linspace(raw.lowest, 1, 161)
-    colours = colormaps["viridis"](np.linspace(0.85, 0.1, len(positions)))
-    for colour, number in zip(colours, np.argsort(positions), strict=True):
+    fitted = [i for i in np.argsort(positions) if not raw.leaves_out(float(positions[i]))]
+    colours = colormaps["viridis"](np.linspace(0.85, 0.1, len(fitted)))
+    for colour, number in zip(colours, fitted, strict=True):
         position, means = float(positions[number]), joint.sweeps[number].means
         size = position - raw.centre
         at_one = _mean_of_laws(raw, size, np.ones(1))
@@ -100,11 +101,11 @@ def _mean_of_laws(raw: RawLaws, size: float, rho: np.ndarray) -> np.ndarray:
 
 
 def _places(raw: RawLaws, positions: np.ndarray) -> np.ndarray:
-    """Return where the laws are read, log2 of the axis, beyond the largest condition too."""
+    """Return where the laws are read, log2 of the axis: from their smallest size on."""
     end = float(positions.max()) + BEYOND
     if raw.axis == "tokens_per_active":
         end = max(float(positions.max()), float(np.log2(PAPER_TOKENS_PER_ACTIVE)))
-    return np.linspace(float(positions.min()), end, POINTS)
+    return np.linspace(raw.centre + raw.sizes[0], end, POINTS)
 
 
 def _conditions(panel: Panel, joint: JointAnalysis, positions: np.ndarray, quantity: str) -> None:

@@ -12,15 +12,22 @@ from analysis.scaling.raw_laws import RawLaws
 def state_raw_laws(raw: RawLaws) -> list[str]:
     """Return what the laws that are not refuted say together."""
     if not raw.in_play:
-        best = max(law.p_fit or 0.0 for law in raw.laws)
         return [
-            f"One law over all losses: all {len(raw.laws)} shapes are refuted (p = {best:.2g} at "
-            "best), so none says anything."
+            f"One law over all losses: all {len(raw.laws)} shapes are refuted (p = "
+            f"{raw.best_p:.2g} at best), so none says anything."
         ]
     slope = raw.per_doubling()
     least, most = raw.range_of_slopes()
     count = len(raw.laws)
-    lines = [
+    lines = []
+    if raw.left_out:
+        first, last = (_value(raw, size) for size in raw.span)
+        lines.append(
+            f"With {', '.join(f'{2**place:.3g}' for place in raw.left_out)} {raw.axis} every law "
+            f"over all losses is refuted (p = {raw.p_of_all:.2g} at best): what follows is of "
+            f"{first:.3g} to {last:.3g}, a range that was chosen after the losses were seen."
+        )
+    lines += [
         f"One law over all losses ({count} shapes, {count - len(raw.in_play)} refuted): "
         "per doubling "
         f"of {raw.axis} rho* moves by {_signed(slope.rho_star)}, by {least:+.2f} to {most:+.2f} "
@@ -44,8 +51,8 @@ def state_raw_laws(raw: RawLaws) -> list[str]:
 
 
 def predict_raw(raw: RawLaws, position: float) -> str:
-    """Return what to expect at a position (log2 of the axis); nothing if all are refuted."""
-    if not raw.in_play:
+    """Return what to expect at a position (log2 of the axis); nothing if no law reaches it."""
+    if not raw.in_play or raw.leaves_out(position):
         return ""
     there = raw.predict(position)
     return (
@@ -83,6 +90,8 @@ def raw_json(raw: RawLaws) -> dict[str, Any]:
             if (found := compute_gain(raw, size + raw.centre)) is not None
         ],
         "held_out": [{"rho_star_error": one, "gain_error": two} for one, two in raw.errors],
+        "left_out": [float(2.0**place) for place in raw.left_out],
+        "p_of_all": raw.p_of_all,
         "level": raw.level,
     }
 

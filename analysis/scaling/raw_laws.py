@@ -1,7 +1,7 @@
 """What the laws over all losses say together: slopes and predictions as a range over the laws."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,8 @@ MIN_CONDITIONS = 3
 """Sizes that a law needs: its floor, slope and curvature in the size."""
 DRAWS = 60
 """Draws of every law: a draw is a search."""
+SAME = 0.05
+"""Doublings within which two positions are one condition."""
 REFUTED_P = 0.01
 """A law whose misses are less probable than this is refuted, and says nothing."""
 
@@ -35,9 +37,9 @@ class RawLaws:
     draws: tuple[tuple[RawLaw, ...], ...]
     """Of every law in play, what other noise would have given."""
     centre: float
-    """Middle of the conditions, log2 of the axis."""
+    """Middle of all conditions, log2 of the axis."""
     sizes: tuple[float, ...]
-    """The conditions' places on the axis, each once, ascending, log2 from the middle."""
+    """Places on the axis of what they are fitted to, each once, ascending, log2 from the middle."""
     lowest: float
     """Smallest rho of any condition."""
     level: float
@@ -45,11 +47,24 @@ class RawLaws:
     errors: tuple[tuple[float, float], ...]
     """For every condition, measured less predicted by the laws of the others: of rho*, and of the
     gain in nats/token; empty if too few would be left."""
+    left_out: tuple[float, ...] = ()
+    """Conditions too small for any law, log2 of the axis, ascending: with them all are refuted."""
+    p_of_all: float | None = None
+    """The largest `p_fit` of a law over all conditions, if some are left out."""
 
     @property
     def span(self) -> tuple[float, float]:
         """Smallest and largest condition, log2 from the middle."""
         return self.sizes[0], self.sizes[-1]
+
+    @property
+    def best_p(self) -> float:
+        """The largest `p_fit` of a law."""
+        return max(law.p_fit or 0.0 for law in self.laws)
+
+    def leaves_out(self, position: float) -> bool:
+        """Return whether a position (log2 of the axis) is among the conditions left out."""
+        return any(position < place + SAME for place in self.left_out)
 
     def predict(self, position: float) -> OptimumAndGain:
         """Return rho* and the gain at a position (log2 of the axis).
@@ -105,6 +120,10 @@ def why_no_raw_law(axes: Axes, sweeps: Sequence[SweepAnalysis]) -> str | None:
 def fit_raw_laws(axes: Axes, sweeps: Sequence[SweepAnalysis], draws: int = DRAWS) -> RawLaws:
     """Fit every family to the losses of all conditions.
 
+    If all of them refute every law, the smallest conditions are left out, one by one, as long as
+    there are enough: a power of the size holds over a few doublings at best, and short trainings
+    say little of the end. If no such range has a law either, the laws over all are returned.
+
     Args:
         axes: the one axis along which the conditions lie.
         sweeps: the conditions, with noise.
@@ -115,8 +134,23 @@ def fit_raw_laws(axes: Axes, sweeps: Sequence[SweepAnalysis], draws: int = DRAWS
     """
     if (reason := why_no_raw_law(axes, sweeps)) is not None:
         raise ValueError(reason)
-    centre = float(axes.centre[0])
-    sizes = axes.positions[:, 0] - centre
+    sizes = axes.positions[:, 0] - float(axes.centre[0])
+    places = _once(sizes)
+    whole = _fit(axes, sizes, sweeps, draws)
+    for first in range(1, len(places) - MIN_CONDITIONS + 1):
+        if whole.in_play:
+            break
+        kept = np.round(sizes, 2) >= round(places[first], 2)
+        longest = [one for one, here in zip(sweeps, kept, strict=True) if here]
+        found = _fit(axes, sizes[kept], longest, draws)
+        if found.in_play:
+            left_out = tuple(size + whole.centre for size in places[:first])
+            return replace(found, left_out=left_out, p_of_all=whole.best_p)
+    return whole
+
+
+def _fit(axes: Axes, sizes: np.ndarray, sweeps: Sequence[SweepAnalysis], draws: int) -> RawLaws:
+    """Fit every family to some conditions at their sizes, log2 from the middle of all."""
     points = _points(sizes, sweeps)
     laws = tuple(fit_raw_law(family, points) for family in FAMILIES)
     in_play = tuple(i for i, law in enumerate(laws) if law.p_fit is None or law.p_fit > REFUTED_P)
@@ -129,7 +163,7 @@ def fit_raw_laws(axes: Axes, sweeps: Sequence[SweepAnalysis], draws: int = DRAWS
         laws=laws,
         in_play=in_play,
         draws=drawn,
-        centre=centre,
+        centre=float(axes.centre[0]),
         sizes=_once(sizes),
         lowest=lowest,
         level=sweeps[0].level,

@@ -4,7 +4,7 @@ import pytest
 from analysis.figures.one_law import PAPER_TOKENS_PER_ACTIVE, one_law
 from analysis.figures.style import render
 from tests.analysis.scaling.conftest import quick
-from tests.analysis.scaling.test_raw_laws import LENGTHS, planted_table
+from tests.analysis.scaling.test_raw_laws import LENGTHS, planted_table, with_a_lost_start
 
 
 def test_every_length_is_a_line_with_its_dots_and_the_law_goes_on_to_the_papers():
@@ -25,6 +25,14 @@ def test_every_length_is_a_line_with_its_dots_and_the_law_goes_on_to_the_papers(
     for panel in (above, below):
         assert np.asarray(panel.lines[0].get_xdata())[-1] == pytest.approx(PAPER_TOKENS_PER_ACTIVE)
     assert render(figure, "png").startswith(b"\x89PNG")
+
+
+def test_a_length_without_a_law_is_no_line_but_stands_among_the_readings():
+    curves, above, _ = one_law(quick(with_a_lost_start()), "planted").axes
+    assert len([line for line in curves.lines if line.get_marker() == "o"]) == len(LENGTHS) - 1
+    law, readings = (np.asarray(line.get_xdata()) for line in above.lines[:2])
+    assert law[0] == pytest.approx(LENGTHS[1])
+    assert readings == pytest.approx(LENGTHS)
 
 
 def test_without_a_law_there_is_nothing_to_draw():

@@ -5,7 +5,7 @@ import pytest
 
 from analysis.report.joint_sentences import joint_json, prediction_sentence, state_joint
 from tests.analysis.scaling.conftest import quick
-from tests.analysis.scaling.test_raw_laws import planted_table
+from tests.analysis.scaling.test_raw_laws import planted_table, with_a_lost_start
 
 
 def test_sentences_and_numbers_tell_both_laws():
@@ -37,3 +37,20 @@ def test_refuted_laws_say_nothing_but_that():
     sentence = prediction_sentence(joint.scaling, {"tokens_per_active": 160}, joint.raw)
     assert "law over all losses" not in sentence
     assert joint_json(joint, [])["raw_law"]["per_doubling"] is None
+
+
+def test_a_length_that_is_left_out_is_said_to_be():
+    joint = quick(with_a_lost_start())
+    words = " ".join(state_joint(joint))
+    assert "With 10 tokens_per_active every law over all losses is refuted (p = " in words
+    assert "what follows is of 20 to 80, a range that was chosen after the losses" in words
+    numbers = json.loads(json.dumps(joint_json(joint, []), allow_nan=False))["raw_law"]
+    assert numbers["left_out"] == pytest.approx([10])
+    assert len(numbers["compute_gain"]) == 3
+    assert joint.scaling is not None
+    at = {length: {"tokens_per_active": length} for length in (10.0, 20.0)}
+    said = {
+        length: prediction_sentence(joint.scaling, place, joint.raw) for length, place in at.items()
+    }
+    assert "law over all losses" not in said[10.0]
+    assert "By the law over all losses" in said[20.0]

@@ -6,7 +6,7 @@ import pytest
 
 from analysis.scaling.joint import JointAnalysis
 from analysis.scaling.raw_law import RawLaw
-from analysis.scaling.raw_laws import RawLaws, fit_raw_laws, why_no_raw_law
+from analysis.scaling.raw_laws import REFUTED_P, RawLaws, fit_raw_laws, why_no_raw_law
 from analysis.simulation.conditions import AxesTruth
 from analysis.simulation.sweeps import Noise, Truth, simulate
 from tests.analysis.scaling.conftest import BUDGETS, holds, law, quick, table, width
@@ -72,6 +72,27 @@ def test_curves_that_no_law_fits_refute_them_all():
     found = laws(quick(frame))
     assert found.in_play == ()
     assert found.errors == ()
+
+
+def with_a_lost_start() -> pd.DataFrame:
+    """Return planted losses of four lengths, at the shortest of which pure MoE has barely begun."""
+    frame = planted_table("exponential", 0.002)
+    lost = (frame["tokens_per_active"] == LENGTHS[0]) & (frame["rho"] == 1)
+    return frame.assign(validation_loss=frame["validation_loss"] + 0.1 * lost)
+
+
+def test_a_length_too_short_for_any_law_is_left_out_and_the_rest_holds_the_truth():
+    found = laws(quick(with_a_lost_start()))
+    assert found.in_play
+    assert found.left_out == pytest.approx([np.log2(LENGTHS[0])])
+    assert found.p_of_all is not None
+    assert found.p_of_all < REFUTED_P
+    assert [2 ** (size + found.centre) for size in found.sizes] == pytest.approx(LENGTHS[1:])
+    rho_star, gain = planted("exponential").optimum_and_gain(float(np.log2(80)) - MIDDLE, 0.0)
+    there = found.predict(np.log2(80))
+    assert holds(there.rho_star, rho_star)
+    assert holds(there.gain_over_moe, gain)
+    assert [found.leaves_out(np.log2(length)) for length in LENGTHS] == [True, False, False, False]
 
 
 def test_it_says_what_it_needs():
