@@ -37,6 +37,7 @@ class EngramGeometry:
     """Width of one row; d_memory = (max_order - 1) * heads * head_dim."""
     rows: tuple[tuple[tuple[int, ...], ...], ...]
     conv_kernel: int
+    """Taps of the short convolution; 0 for none."""
     signed_sqrt: bool
     """The released demo's signed square root before the gate's sigmoid; not in the paper."""
     compress_tokenizer: bool
@@ -48,6 +49,10 @@ class EngramGeometry:
     """Standard deviation of the rows at the start (the paper does not print one)."""
     document_end: int | None
     """Token behind which no n-gram reaches back; None reaches across documents, as in the demo."""
+    gate: bool = True
+    """False adds values as they are, as under a gate of one."""
+    fusion: Literal["branches", "single"] = "branches"
+    """With several residual streams: W_K, norms, gate and taps for each, or one set for all."""
 
     @property
     def orders(self) -> tuple[int, ...]:

@@ -161,6 +161,8 @@ def _one_row_memory(scale: Scale) -> EngramGeometry:
         head_dim=memory.head_dim,
         rows=(((1,) * memory.heads,) * (memory.max_order - 1),) * len(memory.layers),
         conv_kernel=memory.conv_kernel,
+        gate=memory.gate,
+        fusion=memory.fusion,
         signed_sqrt=memory.signed_sqrt,
         compress_tokenizer=memory.compress_tokenizer,
         pad_id=vocabulary.pad_id,
