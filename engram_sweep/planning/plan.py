@@ -10,7 +10,7 @@ from engram_sweep.config.scale import Scale
 from engram_sweep.errors import UserError
 from engram_sweep.planning.allocation import Allocation, allocate
 from engram_sweep.planning.arms import ARMS, asked_rhos, control_arms
-from engram_sweep.planning.axes import AxisValues, variants
+from engram_sweep.planning.axes import AxisValues, along_axes
 from engram_sweep.planning.ledger import Ledger
 from engram_sweep.spec import SPEC_SCHEMA, CorpusSpec, RunSpec, TrainingSpec, plain_data, run_id
 
@@ -97,7 +97,7 @@ def make_plan(scale: Scale) -> Plan:
         UserError: a point has no integer solution, or the models miss the scale's budget.
     """
     points = list(_points(scale))
-    first = [_spec(variant, allocation, scale.sweep.seeds[0]) for _, variant, allocation in points]
+    first = [_spec(placed, allocation, scale.sweep.seeds[0]) for _, placed, allocation in points]
     # As plain data once per point, not once per seed: of thousands of runs that is where the time
     # goes.
     plain = [plain_data(spec) for spec in first]
@@ -135,15 +135,15 @@ def make_plan(scale: Scale) -> Plan:
 
 def _points(scale: Scale) -> Iterator[tuple[AxisValues, Scale, Allocation]]:
     """Yield every point of a scale: its place on the axes, the scale there, its allocation."""
-    for axes, variant in variants(scale):
-        for at, allocation in _allocations(variant, axes):
-            yield at, variant, allocation
+    for axes, placed in along_axes(scale):
+        for at, allocation in _allocations(placed, axes):
+            yield at, placed, allocation
 
 
 def _allocations(scale: Scale, axes: AxisValues) -> Iterator[tuple[AxisValues, Allocation]]:
     sweep = scale.sweep
     controls = [(arm, asked_rhos(sweep.arms, arm)) for arm in control_arms()]
-    for tables, _ in variants(scale, tables_only=True):
+    for tables, _ in along_axes(scale, tables_only=True):
         at = AxisValues((*axes.values, *tables.values))
         rows = tables.rows_per_head
         for rho in sweep.rho:
