@@ -194,7 +194,7 @@ class Memory(Section):
     gate: bool = True
     """Whether the hidden state gates what is looked up; without, values are added as they are."""
     fusion: Literal["branches", "single"] = "branches"
-    """With several streams: a key, gate and convolution for each, or one `single` for their mean."""
+    """With several streams: a key, gate and convolution for each, or a `single` one for all."""
     signed_sqrt: bool = False
     """Whether the gate takes the signed root of its product first, as the released demo does."""
     compress_tokenizer: bool = True

@@ -133,8 +133,7 @@ def pair(M: int, **changes) -> tuple[Engram, Engram]:
     changed = Engram(
         replace(ENGRAM, streams=M, memory=replace(MEMORY, **changes)), 0, CLASSES
     ).double()
-    kept = {name: value for name, value in whole.state_dict().items()}
-    changed.load_state_dict(kept, strict=False)
+    changed.load_state_dict(whole.state_dict(), strict=False)
     return whole, changed
 
 
