@@ -37,7 +37,8 @@ def slots_page(
         registered: whether a registered plan was kept, in words.
     """
     runs = result.runs
-    frames = [frame for frame in (runs.sized, runs.beside, runs.failed, runs.repeats) if len(frame)]
+    parts = (runs.sized, runs.beside, runs.variants, runs.failed, runs.repeats)
+    frames = [frame for frame in parts if len(frame)]
     every = pd.concat(frames, ignore_index=True)
     body = [
         f'<p class="verdict">{"<br>".join(map(escape, sentences))}</p>',

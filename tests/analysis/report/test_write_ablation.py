@@ -1,0 +1,54 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.report.inside_sections import inside_html
+from analysis.report.write import write_report
+from analysis.report.write_ablation import write_ablation
+from engram_sweep.errors import UserError
+from engram_sweep.planning.arms import is_variant
+from engram_sweep.runs.records import read_runs
+from tests.analysis.tables import ablation, sweep, write_runs
+
+WORTH = {"no_gate": 0.05, "no_convolution": 0.0}
+
+
+def test_variants_become_a_section_of_the_page(tmp_path: Path) -> None:
+    write_runs(tmp_path, "demo", ablation(WORTH, sweep__variant_rho=[0.6]))
+    said = write_ablation("demo", tmp_path, 0.9)
+    folder = tmp_path / "demo" / "inside"
+    assert json.loads((folder / "ablate.json").read_text())["sentences"] == said
+    assert {path.name for path in folder.iterdir()} == {
+        "ablate.json", "ablate.pdf", "ablate.png", "ablate.svg", "ablate_table.parquet"
+    }  # fmt: skip
+    assert len(pd.read_parquet(folder / "ablate_table.parquet")) == 4
+    (html,) = inside_html(tmp_path / "demo")
+    assert "What each part of the module is worth" in html
+
+    runs = read_runs("demo", tmp_path)
+    write_report(runs, tmp_path / "demo", "demo")
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert "What each part of the module is worth" in page
+    # The table of all runs has them under their names; the curve has none of them.
+    assert "engram/no_gate" in page
+    per_rho = pd.read_parquet(tmp_path / "demo" / "summary.parquet")
+    assert per_rho["runs"].sum() == (~runs["arm"].map(is_variant)).sum()
+
+
+def test_every_condition_is_compared_by_itself(tmp_path: Path) -> None:
+    lengths = {"training__tokens": None, "sweep__tokens_per_active": [2, 4]}
+    write_runs(tmp_path, "demo", ablation(WORTH, sweep__variant_rho=[0.6], **lengths))
+    said = write_ablation("demo", tmp_path, 0.9)
+    table = pd.read_parquet(tmp_path / "demo" / "inside" / "ablate_table.parquet")
+    assert table["condition"].nunique() == 2
+    assert sum("No gate" in words for words in said) == 2
+    assert all(words.startswith("tokens_per_active") for words in said)
+
+
+def test_a_sweep_without_variants_is_one_line(tmp_path: Path) -> None:
+    write_runs(tmp_path, "demo", sweep().assign(arm="engram"))
+    with pytest.raises(UserError, match=r"demo: expected finished runs of variants"):
+        write_ablation("demo", tmp_path, 0.9)
+    assert not (tmp_path / "demo" / "inside").exists()
