@@ -113,6 +113,7 @@ lint: $(BIN)/.ready
 coverage: $(BIN)/.ready
 	OMP_NUM_THREADS=1 $(BIN)/python -W error -m analysis.simulation.coverage --sweeps 600
 	OMP_NUM_THREADS=1 $(BIN)/python -W error -m analysis.simulation.adaptive --sweeps 60 --write
+	OMP_NUM_THREADS=1 $(BIN)/python -W error -m analysis.simulation.variants --sweeps 3000
 
 # N faults at random moments of a small sweep; its table must come out bit-equal. Needs the right to mount.
 N ?= 200
