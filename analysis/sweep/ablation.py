@@ -168,7 +168,7 @@ def _effect(
         rho=rho,
         size=size,
         runs=len(own),
-        loss=float(own["validation_loss"].mean()),
+        loss=float(np.mean(own["validation_loss"])),
         difference=Interval(difference, low, high),
         p=p,
     )
@@ -190,7 +190,7 @@ def _whole(
     if len(differences) and found.dof:
         limits = paired_limits(differences, found.sigma**2, found.dof, level)
         gain = Interval(gain.value, *limits)
-    return WholeModule(key[0], key[1], len(own), float(mine.mean()), gain)
+    return WholeModule(key[0], key[1], len(own), float(np.mean(mine)), gain)
 
 
 def _changed(own: pd.DataFrame, whole: pd.DataFrame) -> str:

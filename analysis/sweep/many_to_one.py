@@ -105,7 +105,7 @@ def _largest_t(weights: np.ndarray, dof: int, draws: int) -> np.ndarray:
     """
     rng = np.random.default_rng(SEED)
     # m numbers a draw in place of n: the triangle of a QR has the same products of rows.
-    root = np.linalg.qr(weights.T, mode="r").T
+    root = np.asarray(np.linalg.qr(weights.T, mode="r")).T
     normal = rng.standard_normal((draws, root.shape[1])) @ root.T
     scale = np.sqrt(rng.chisquare(dof, draws) / dof)
     return np.sort(np.abs(normal).max(1) / scale)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -9,7 +10,7 @@ from analysis.sweep.ablation import analyse_ablation
 from tests.analysis.tables import ablation
 
 WORTH = {"no_gate": 0.05, "no_convolution": 0.0, "order_4": -0.05}
-AT = {"sweep__variant_rho": [0.6]}
+AT: dict[str, Any] = {"sweep__variant_rho": [0.6]}
 
 
 def test_every_variant_has_its_sentence_and_its_verdict() -> None:

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -34,15 +35,15 @@ def test_variants_become_a_section_of_the_page(tmp_path: Path) -> None:
     # The table of all runs has them under their names; the curve has none of them.
     assert "engram/no_gate" in page
     per_rho = pd.read_parquet(tmp_path / "demo" / "summary.parquet")
-    assert per_rho["runs"].sum() == (~runs["arm"].map(is_variant)).sum()
+    assert sum(per_rho["runs"]) == sum(not is_variant(arm) for arm in runs["arm"])
 
 
 def test_every_condition_is_compared_by_itself(tmp_path: Path) -> None:
-    lengths = {"training__tokens": None, "sweep__tokens_per_active": [2, 4]}
+    lengths: dict[str, Any] = {"training__tokens": None, "sweep__tokens_per_active": [2, 4]}
     write_runs(tmp_path, "demo", ablation(WORTH, sweep__variant_rho=[0.6], **lengths))
     said = write_ablation("demo", tmp_path, 0.9)
     table = pd.read_parquet(tmp_path / "demo" / "inside" / "ablate_table.parquet")
-    assert table["condition"].nunique() == 2
+    assert len(set(table["condition"])) == 2
     assert sum("No gate" in words for words in said) == 2
     assert all(words.startswith("tokens_per_active") for words in said)
 

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from engram_sweep.planning.arms import is_variant
 from tests.analysis.tables import ablation, limits, sweep
 
 WORTH = {"no_gate": 0.02, "no_convolution": 0.0, "order_4": -0.03}
-AT = {"sweep__variant_rho": [0.6]}
+AT: dict[str, Any] = {"sweep__variant_rho": [0.6]}
 
 
 def test_what_a_part_is_worth_comes_back() -> None:
