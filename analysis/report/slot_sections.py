@@ -26,6 +26,7 @@ def slots_page(
     name: str,
     picture: Figure,
     registered: str | None = None,
+    inside: Sequence[str] = (),
 ) -> str:
     """Return the page of a sweep over table sizes as text.
 
@@ -35,6 +36,7 @@ def slots_page(
         name: what the sweep is called.
         picture: the loss over the table size.
         registered: whether a registered plan was kept, in words.
+        inside: sections that are analysed apart from it (`inside_sections.inside_html`).
     """
     runs = result.runs
     parts = (runs.sized, runs.beside, runs.variants, runs.failed, runs.repeats)
@@ -45,6 +47,7 @@ def slots_page(
         figure(picture, " ".join(sentences)),
         *(html for one in SLOT_SECTIONS for html in one.html(result, name)),
         *training_html(every, name),
+        *inside,
         *run_sections(Runs((every,), every, runs.failed, registered), name),
     ]
     return document(name, body, "Loss over the table size")
