@@ -14,7 +14,10 @@ def register_ablate(subparsers) -> None:
     """Add `ablate`: a sentence for each variant, figure and table."""
     summary = "compare the variants of the Engram module (sweep.variants) with the whole one"
     parser = subparsers.add_parser("ablate", help=summary, description=summary)
-    parser.add_argument("scale", help="name of a sweep under the results folder")
+    parser.add_argument(
+        "scale",
+        help="name of a sweep under the results folder, or a table NAME.parquet or NAME.csv",
+    )
     add_set_option(parser)
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="results folder (default: results)"
@@ -34,12 +37,19 @@ def run_ablate(options: argparse.Namespace) -> int:
     Raises:
         UserError: the sweep has no finished variants, or the folder cannot be written.
     """
+    from analysis.cli.report import made
     from analysis.report.inside_sections import FOLDER
     from analysis.report.write_ablation import write_ablation
+    from analysis.runs.read import is_table, read_sweep
 
     if not 0.5 <= options.level < 1:
         raise UserError(f"--level: expected a share from 0.5 to below 1, got {options.level:g}")
-    name = name_of(options.scale)
-    print("\n".join(write_ablation(name, options.results, options.level, changes_of(options))))
-    print(options.results / name / FOLDER)
+    name = options.scale if is_table(options.scale) else name_of(options.scale)
+    runs = read_sweep(name, options.results, changes_of(options))
+    folder = options.results / name
+    if is_table(name):
+        # Where `report --records` writes too.
+        folder = made(Path(name).with_name(f"{Path(name).stem}-report"))
+    print("\n".join(write_ablation(runs, folder, name, options.level)))
+    print(folder / FOLDER)
     return 0

@@ -22,7 +22,7 @@ WORTH = {"no_gate": 0.05, "no_convolution": 0.0}
 
 def test_variants_become_a_section_of_the_page(tmp_path: Path) -> None:
     write_runs(tmp_path, "demo", ablation(WORTH, sweep__variant_rho=[0.6]))
-    said = write_ablation("demo", tmp_path, 0.9)
+    said = write_ablation(read_runs("demo", tmp_path), tmp_path / "demo", "demo", 0.9)
     folder = tmp_path / "demo" / "inside"
     assert json.loads((folder / "ablate.json").read_text())["sentences"] == said
     assert {path.name for path in folder.iterdir()} == {
@@ -47,8 +47,9 @@ def test_a_sweep_of_table_sizes_has_the_section_too(tmp_path: Path) -> None:
     sizes: dict[str, Any] = {"sweep__rho": [1.0], "sweep__rows_per_head": [0, 1000]}
     table = ablation(WORTH, sweep__iso="paper", **sizes)
     write_runs(tmp_path, "demo", table)
-    said = write_ablation("demo", tmp_path, 0.9)
+    said = write_ablation(read_runs("demo", tmp_path), tmp_path / "demo", "demo", 0.9)
     assert said[2].startswith("No gate (hash_seed: 1): 0.0")
+    assert said[3].startswith("Beside them: pure MoE minus the whole module")
     slots = analyse_slots(read_runs("demo", tmp_path), "demo")
     plain = analyse_slots(table.loc[[not is_variant(arm) for arm in table["arm"]]], "demo")
     gains = [
@@ -66,7 +67,7 @@ def test_a_sweep_of_table_sizes_has_the_section_too(tmp_path: Path) -> None:
 def test_every_condition_is_compared_by_itself(tmp_path: Path) -> None:
     lengths: dict[str, Any] = {"training__tokens": None, "sweep__tokens_per_active": [2, 4]}
     write_runs(tmp_path, "demo", ablation(WORTH, sweep__variant_rho=[0.6], **lengths))
-    said = write_ablation("demo", tmp_path, 0.9)
+    said = write_ablation(read_runs("demo", tmp_path), tmp_path / "demo", "demo", 0.9)
     table = pd.read_parquet(tmp_path / "demo" / "inside" / "ablate_table.parquet")
     assert len(set(table["condition"])) == 2
     assert sum("No gate" in words for words in said) == 2
@@ -79,5 +80,5 @@ def test_every_condition_is_compared_by_itself(tmp_path: Path) -> None:
 def test_a_sweep_without_variants_is_one_line(tmp_path: Path) -> None:
     write_runs(tmp_path, "demo", sweep().assign(arm="engram"))
     with pytest.raises(UserError, match=r"demo: expected finished runs of variants"):
-        write_ablation("demo", tmp_path, 0.9)
+        write_ablation(read_runs("demo", tmp_path), tmp_path / "demo", "demo", 0.9)
     assert not (tmp_path / "demo" / "inside").exists()
