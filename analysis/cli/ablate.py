@@ -37,7 +37,6 @@ def run_ablate(options: argparse.Namespace) -> int:
     Raises:
         UserError: the sweep has no finished variants, or the folder cannot be written.
     """
-    from analysis.cli.report import made
     from analysis.report.inside_sections import FOLDER
     from analysis.report.write_ablation import write_ablation
     from analysis.runs.read import is_table, read_sweep
@@ -49,7 +48,7 @@ def run_ablate(options: argparse.Namespace) -> int:
     folder = options.results / name
     if is_table(name):
         # Where `report --records` writes too.
-        folder = made(Path(name).with_name(f"{Path(name).stem}-report"))
+        folder = Path(name).with_name(f"{Path(name).stem}-report")
     print("\n".join(write_ablation(runs, folder, name, options.level)))
     print(folder / FOLDER)
     return 0

@@ -44,7 +44,7 @@ def write_section(
         OSError: the folder cannot be written.
     """
     inside = folder / FOLDER
-    inside.mkdir(exist_ok=True)
+    inside.mkdir(parents=True, exist_ok=True)
     style.save(figure, inside, name)
     write_atomically(
         inside / f"{name}_table.parquet", lambda path: table.to_parquet(path, index=False)

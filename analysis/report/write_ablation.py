@@ -27,7 +27,7 @@ def write_ablation(runs: pd.DataFrame, folder: Path, name: str, level: float) ->
 
     Args:
         runs: one row per run.
-        folder: that of the sweep; it must exist.
+        folder: that of the sweep.
         name: what the sweep is called.
         level: coverage of all intervals together.
 
