@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan rehearse status cancel rerun-failed report register logs tune power doctor strata suppress gates hot-rows depth cka inside planted publish-inside publish publish-notebooks keys docs check-readme notebooks lab test test-gpu lint bench coverage chaos clean
+.PHONY: sweep plan rehearse status cancel rerun-failed report register logs tune power doctor ablate publish-ablate strata suppress gates hot-rows depth cka inside planted publish-inside publish publish-notebooks keys docs check-readme notebooks lab test test-gpu lint bench coverage chaos clean
 
 # Further options of a command, e.g. make plan ARGS='--set training.tokens=1e9 --gpu h200'; values without blanks.
 ARGS ?=
@@ -26,6 +26,15 @@ strata suppress gates hot-rows depth cka: $(BIN)/.ready
 
 inside: $(BIN)/.ready
 	@$(RUN) $@ $(SCALE) $(ARGS)
+
+# Trains the variants of SCALE (sweep.variants) that are not done, and compares them with the whole module.
+ablate: $(BIN)/.ready
+	@$(RUN) sweep $(SCALE) $(ARGS); code=$$?; case $$code$(filter-out 0,$(DRY_RUN)) in 0|1) $(RUN) ablate $(SCALE) $(SET) || code=$$?;; esac; exit $$code
+
+# The table of an ablation and its figure that we stand behind.
+publish-ablate: ablate
+	@$(RUN) export $(SCALE) results/published/$(SCALE).parquet
+	@cp results/$(SCALE)/inside/ablate.png results/published/$(SCALE)-ablate.png
 
 # The controls of these measures: text with a known truth, trained and measured in under an hour.
 planted: $(BIN)/.ready
@@ -104,6 +113,7 @@ lint: $(BIN)/.ready
 coverage: $(BIN)/.ready
 	OMP_NUM_THREADS=1 $(BIN)/python -W error -m analysis.simulation.coverage --sweeps 600
 	OMP_NUM_THREADS=1 $(BIN)/python -W error -m analysis.simulation.adaptive --sweeps 60 --write
+	OMP_NUM_THREADS=1 $(BIN)/python -W error -m analysis.simulation.variants --sweeps 3000
 
 # N faults at random moments of a small sweep; its table must come out bit-equal. Needs the right to mount.
 N ?= 200

@@ -16,6 +16,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from analysis.report.ablation_sentences import ablation_table as ablation_table
+    from analysis.report.ablation_sentences import state_ablation as state_ablation
     from analysis.report.comparison_sentences import state_comparison as state_comparison
     from analysis.report.joint_sentences import joint_json as joint_json
     from analysis.report.joint_sentences import state_joint as state_joint
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from analysis.simulation.sweeps import simulate as simulate
     from analysis.slots.slots_analysis import SlotsAnalysis as SlotsAnalysis
     from analysis.slots.slots_analysis import analyse_slots as analyse_slots
+    from analysis.sweep.ablation import analyse_ablation as analyse_ablation
     from analysis.sweep.comparison import compare as compare
     from analysis.sweep.noise_sources import noise_sources as noise_sources
     from analysis.sweep.sweep_analysis import SweepAnalysis as SweepAnalysis
@@ -51,7 +54,9 @@ _MODULES = {
     "SweepAnalysis": "sweep.sweep_analysis",
     "TRUTHS": "simulation.sweeps",
     "WANTED": "simulation.power",
+    "ablation_table": "report.ablation_sentences",
     "analyse": "scaling.joint",
+    "analyse_ablation": "sweep.ablation",
     "analyse_slots": "slots.slots_analysis",
     "analyse_sweep": "sweep.sweep_analysis",
     "as_json": "report.numbers",
@@ -66,6 +71,7 @@ _MODULES = {
     "scaled": "simulation.power",
     "simulate": "simulation.sweeps",
     "slots_json": "report.slot_numbers",
+    "state_ablation": "report.ablation_sentences",
     "state_comparison": "report.comparison_sentences",
     "state_joint": "report.joint_sentences",
     "state_slots": "report.slot_sentences",

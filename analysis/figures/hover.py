@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.style import render
-from engram_sweep.planning.arms import ARMS
+from engram_sweep.planning.arms import arm_of
 
 POINTS_PER_INCH = 72
 """Of an SVG file."""
@@ -110,8 +110,8 @@ def run_words(runs: pd.DataFrame) -> list[str]:
 def _of_run(run: dict) -> str:
     at = f"ρ = {run['rho']:.4g}" if np.isfinite(run["rho"]) else "no ρ"
     lines = [f"{at}, seed {run['seed']}", f"loss {run['validation_loss']:.4f} nats/token"]
-    if run.get("arm") in ARMS:
-        lines.append(f"arm {ARMS[run['arm']].label}")
+    if _known(run.get("arm")):
+        lines.append(f"arm {arm_of(run['arm']).label}")
     if _known(run.get("run_id")):
         lines.append(f"run {str(run['run_id'])[:12]}")
     where = [str(run[key]) for key in ("device", "host") if _known(run.get(key))]

@@ -36,9 +36,9 @@ class Runs:
 
 
 def all_runs(result: SweepAnalysis) -> pd.DataFrame:
-    """Return every run of a sweep: of the curve, of the arms, failed and repeated ones."""
+    """Return every run of a sweep: of the curve, arms and variants, failed and repeated ones."""
     sweep = result.sweep
-    frames = (sweep.curve, sweep.arms, sweep.failed, sweep.repeats)
+    frames = (sweep.curve, sweep.arms, sweep.variants, sweep.failed, sweep.repeats)
     return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
 
 

@@ -26,6 +26,7 @@ def slots_page(
     name: str,
     picture: Figure,
     registered: str | None = None,
+    inside: Sequence[str] = (),
 ) -> str:
     """Return the page of a sweep over table sizes as text.
 
@@ -35,15 +36,18 @@ def slots_page(
         name: what the sweep is called.
         picture: the loss over the table size.
         registered: whether a registered plan was kept, in words.
+        inside: sections that are analysed apart from it (`inside_sections.inside_html`).
     """
     runs = result.runs
-    frames = [frame for frame in (runs.sized, runs.beside, runs.failed, runs.repeats) if len(frame)]
+    parts = (runs.sized, runs.beside, runs.variants, runs.failed, runs.repeats)
+    frames = [frame for frame in parts if len(frame)]
     every = pd.concat(frames, ignore_index=True)
     body = [
         f'<p class="verdict">{"<br>".join(map(escape, sentences))}</p>',
         figure(picture, " ".join(sentences)),
         *(html for one in SLOT_SECTIONS for html in one.html(result, name)),
         *training_html(every, name),
+        *inside,
         *run_sections(Runs((every,), every, runs.failed, registered), name),
     ]
     return document(name, body, "Loss over the table size")

@@ -127,7 +127,7 @@ def _touched(one: ArmOverSizes) -> str | None:
 def _notes(result: SlotsAnalysis) -> list[str]:
     runs, notes = result.runs, []
     if len(runs.failed):
-        total = len(runs.sized) + len(runs.beside) + len(runs.failed)
+        total = sum(map(len, (runs.sized, runs.beside, runs.variants, runs.failed)))
         notes.append(f"{len(runs.failed)} of {total} runs have no loss (failed or diverged).")
     outliers = sum(int(one.means.outliers.sum()) for one in result.arms)
     if outliers:

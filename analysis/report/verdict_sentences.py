@@ -219,7 +219,7 @@ def _notes(result: SweepAnalysis) -> list[str]:
     notes = []
     runs = result.sweep
     if len(runs.failed):
-        total = len(runs.curve) + len(runs.arms) + len(runs.failed)
+        total = sum(map(len, (runs.curve, runs.arms, runs.variants, runs.failed)))
         notes.append(f"{len(runs.failed)} of {total} runs have no loss (failed or diverged).")
     notes += _arms(result)
     if not result.has_moe:

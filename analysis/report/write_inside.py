@@ -12,7 +12,6 @@ from typing import Any, Generic, TypeVar
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.figures import style
 from analysis.figures.cka import alignment_by_layer
 from analysis.figures.depth import divergence_by_layer
 from analysis.figures.gates import gates_by_stratum
@@ -25,9 +24,9 @@ from analysis.inside.gates import analyse_gates, gates_table, state_gates
 from analysis.inside.hot_rows import analyse_hot_rows, hot_rows_table, state_hot_rows
 from analysis.inside.strata import analyse_strata, state_strata, strata_table
 from analysis.inside.suppress import analyse_suppress, state_suppress, suppress_table
-from analysis.report.inside_sections import FOLDER
+from analysis.report.inside_sections import FOLDER, write_section
 from analysis.report.write import writing
-from engram_sweep.atomic_files import write_atomically, write_json
+from engram_sweep.atomic_files import write_atomically
 from engram_sweep.errors import UserError
 from engram_sweep.runs.measures import has_measure, read_measures
 
@@ -122,24 +121,20 @@ def write_inside(
     for place, view in enumerate(VIEWS):
         if view in views:
             rows = read_measures(scale, results, view.measure, changes)
-            said += _write(view, place, rows, results / scale / FOLDER, scale, level)
+            said += _write(view, place, rows, results / scale, level)
     return said
 
 
-def _write(
-    view: View[T], place: int, rows: pd.DataFrame, folder: Path, name: str, level: float
-) -> list[str]:
+def _write(view: View[T], place: int, rows: pd.DataFrame, folder: Path, level: float) -> list[str]:
+    name = folder.name
     result = view.analyse(rows, f"{name}, {view.measure}", level)
     sentences, numbers = view.sentences(result), view.table(result)
+    figure = view.figure(result, f"{view.title}, {name}")
     with writing(folder):
-        folder.mkdir(exist_ok=True)
-        style.save(view.figure(result, f"{view.title}, {name}"), folder, view.measure)
-        for suffix, frame in (("", rows), ("_table", numbers)):
-            write_atomically(
-                folder / f"{view.measure}{suffix}.parquet",
-                lambda path, frame=frame: frame.to_parquet(path, index=False),
-            )
-        # Last, because a section is there if this file is.
-        section = {"place": place, "title": view.title, "sentences": sentences}
-        write_json(folder / f"{view.measure}.json", section)
+        (folder / FOLDER).mkdir(exist_ok=True)
+        write_atomically(
+            folder / FOLDER / f"{view.measure}.parquet",
+            lambda path: rows.to_parquet(path, index=False),
+        )
+        write_section(folder, view.measure, place, view.title, sentences, numbers, figure)
     return sentences

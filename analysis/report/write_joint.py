@@ -14,6 +14,7 @@ from analysis.figures.one_law import one_law
 from analysis.figures.scaling import optimum_over_axes
 from analysis.report import page
 from analysis.report.adaptive import looks_section, state_adaptive
+from analysis.report.inside_sections import inside_html
 from analysis.report.iso import ISO_NOTE, iso_table
 from analysis.report.joint_sentences import state_joint
 from analysis.report.numbers import per_rho
@@ -81,6 +82,7 @@ def write_joint_report(
     for label, one, verdict in zip(joint.labels, joint.sweeps, verdicts, strict=True):
         picture = loss_vs_rho.loss_vs_rho(one, label, summary(one))
         body += [f"<h1>{escape(label)}</h1>", *curve_html(one, verdict, label, picture)]
+    body += inside_html(folder)
     html = page.document(name, [*body, *runs_html(joint.sweeps, name, registered)])
     # All is computed before the first file is written: an error leaves nothing half-done.
     with writing(folder):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from analysis.figures import style
 from analysis.figures.loss_vs_slots import loss_vs_slots
+from analysis.report.inside_sections import inside_html
 from analysis.report.slot_numbers import per_size
 from analysis.report.slot_sections import slots_page
 from analysis.report.slot_sentences import state_slots
@@ -31,7 +32,7 @@ def write_slots_report(
     """
     sentences = state_slots(result)
     picture = loss_vs_slots(result, f"Loss over the table size, {name}")
-    html = slots_page(result, sentences, name, picture, registered)
+    html = slots_page(result, sentences, name, picture, registered, inside_html(folder))
     # All is computed before the first file is written: an error leaves nothing half-done.
     with writing(folder):
         style.save(picture, folder, "loss_vs_slots")

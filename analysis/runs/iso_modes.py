@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow.json import ParseOptions, read_json
 
 from engram_sweep.errors import UserError
-from engram_sweep.planning.arms import ARMS, MOE
+from engram_sweep.planning.arms import MOE, arm_of
 from engram_sweep.planning.axes import ISO_MODES
 
 STRICT, PAPER = ISO_MODES
@@ -98,7 +98,7 @@ def _shown(runs: pd.DataFrame) -> np.ndarray:
         return both
     active = runs["params_active"].to_numpy(float)
     # Arms of one shape under both modes: pure MoE, and those that always meet P_act.
-    free = np.array([key != MOE.key and not ARMS[key].always_meets_active for key in arm])
+    free = np.array([key != MOE.key and not arm_of(key).always_meets_active for key in arm])
     as_anchor = np.array([width == widths[anchors[0]] for width in widths])
     held = np.abs(active / active[anchors[0]] - 1) <= HELD
     modes = both.copy()

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.runs.table import has_loss, numbers, repeats_of, with_checked_columns
 from engram_sweep.errors import UserError
-from engram_sweep.planning.arms import ARMS
+from engram_sweep.planning.arms import ARMS, is_variant
 
 ROWS = "rows_per_head_asked"
 """Column of the table size that was asked for."""
@@ -27,6 +27,8 @@ class SlotRuns:
     """Finite runs with a table, sorted by arm, size and seed."""
     beside: pd.DataFrame
     """Finite runs of arms that have no table to size, such as pure MoE."""
+    variants: pd.DataFrame
+    """Finite runs of variants of the Engram module (`analysis.sweep.ablation`)."""
     failed: pd.DataFrame
     """Runs without a finite loss, any arm."""
     repeats: pd.DataFrame
@@ -74,7 +76,8 @@ def check_slot_table(table: pd.DataFrame, source: str) -> SlotRuns:
             f"{source}: rho varies beside {ROWS}; expected one, got "
             f"{', '.join(f'{rho:g}' for rho in shares)}"
         )
-    size = np.where(sized, runs[ROWS], 0.0)
+    variant = runs["arm"].map(is_variant).astype(bool)
+    size = np.where(sized | variant, runs[ROWS], 0.0)
     twice = np.flatnonzero(runs.assign(size=size).duplicated(["arm", "size", "seed"]))
     if len(twice):
         row = runs.loc[twice[0]].to_dict()
@@ -90,7 +93,8 @@ def check_slot_table(table: pd.DataFrame, source: str) -> SlotRuns:
         )
     return SlotRuns(
         sized=runs.loc[sized & finite].sort_values(["arm", ROWS, "seed"], ignore_index=True),
-        beside=runs.loc[~sized & finite],
+        beside=runs.loc[~sized & ~variant & finite],
+        variants=runs.loc[variant & finite],
         failed=runs.loc[~finite],
         repeats=repeats.loc[has_loss(repeats)],
         source=source,

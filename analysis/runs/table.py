@@ -14,7 +14,7 @@ import pandas as pd
 
 from analysis.runs.batches import batch_of
 from engram_sweep.errors import UserError
-from engram_sweep.planning.arms import ARMS, ENGRAM, curve_arms
+from engram_sweep.planning.arms import ARMS, ENGRAM, curve_arms, is_variant
 
 MIN_POINTS = 3
 """Values of rho that a curve needs."""
@@ -32,6 +32,8 @@ class SweepRuns:
     """Finite runs along rho (arms of CURVE_ARMS), sorted by rho and seed."""
     arms: pd.DataFrame
     """Finite runs of the control arms."""
+    variants: pd.DataFrame
+    """Finite runs of variants of the Engram module (`analysis.sweep.ablation`)."""
     failed: pd.DataFrame
     """Runs without a finite loss, any arm."""
     repeats: pd.DataFrame
@@ -56,7 +58,7 @@ def check_table(table: pd.DataFrame, source: str) -> SweepRuns:
     # A run that was trained again in another batch counts once; it is no duplicate.
     again = repeats_of(runs)
     repeats, runs = runs.loc[again], runs.loc[~again].reset_index(drop=True)
-    on_curve = runs["arm"].isin(CURVE_ARMS)
+    on_curve, variant = runs["arm"].isin(CURVE_ARMS), runs["arm"].map(is_variant).astype(bool)
     _refuse_duplicates(runs, on_curve, source)
     # Whether enough is left for a curve.
     finite = has_loss(runs)
@@ -64,7 +66,8 @@ def check_table(table: pd.DataFrame, source: str) -> SweepRuns:
     _refuse_too_few(curve, int(on_curve.sum()), source)
     return SweepRuns(
         curve=curve,
-        arms=runs.loc[~on_curve & finite],
+        arms=runs.loc[~on_curve & ~variant & finite],
+        variants=runs.loc[variant & finite],
         failed=runs.loc[~finite],
         repeats=repeats.loc[has_loss(repeats)],
         source=source,
@@ -116,7 +119,7 @@ def with_checked_columns(table: pd.DataFrame, source: str) -> pd.DataFrame:
     runs["seed"] = _seeds(runs, source)
     if "arm" not in runs:
         runs["arm"] = ENGRAM.key
-    unknown = sorted(set(map(str, runs["arm"])) - set(ARMS))
+    unknown = sorted(arm for arm in set(map(str, runs["arm"])) - set(ARMS) if not is_variant(arm))
     if unknown:
         raise UserError(
             f"{source}: column 'arm' holds '{unknown[0]}'; expected one of {', '.join(ARMS)}"

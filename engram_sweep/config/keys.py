@@ -132,6 +132,8 @@ def _kind(part: dict[str, Any]) -> str:
         return "one of " + ", ".join(map(str, part["enum"]))
     if "const" in part:
         return str(part["const"])
+    if part["type"] == "object":
+        return "names, each with keys and values"
     if part["type"] == "array":
         items = part.get("items") or part["prefixItems"][0]
         count = f" of {part['maxItems']}" if part.get("maxItems") else ""

@@ -17,6 +17,7 @@ from engram_sweep.config.launch import Launch
 from engram_sweep.config.sections import Corpus, Memory, Model, Positive, Share, Training
 from engram_sweep.config.strict_yaml import Section, first_problem, read_mapping
 from engram_sweep.config.sweep import Sweep
+from engram_sweep.config.variants import check_variants, varied
 from engram_sweep.corpus.sources import SHARDS
 from engram_sweep.errors import UserError, did_you_mean
 
@@ -95,12 +96,36 @@ class Scale(Section):
             )
         if self.budget.max_gpu_hours and not self.launch.gpu:
             raise ValueError("budget.max_gpu_hours: expected launch.gpu beside it")
-        for layer in self.memory.layers:
+        self._check_memory(self.memory, "")
+        try:
+            check_variants(self.memory, self.sweep.variants)
+        except ValueError as error:
+            raise ValueError(f"sweep.{error}") from None
+        for name, changes in self.sweep.variants.items():
+            self._check_memory(varied(self.memory, name, changes), f"sweep.variants.{name}.")
+        return self
+
+    def _check_memory(self, memory: Memory, at: str) -> None:
+        """Check what a memory needs of the model.
+
+        Raises:
+            ValueError: the model has no such block, or no streams to fuse.
+        """
+        for layer in memory.layers:
             if layer >= self.model.n_layers:
                 raise ValueError(
-                    f"memory.layers: expected blocks 0..{self.model.n_layers - 1}, got {layer}"
+                    f"{at}memory.layers: expected blocks 0..{self.model.n_layers - 1}, got {layer}"
                 )
-        return self
+        if memory.fusion == "single" and self.model.streams == 1:
+            raise ValueError(
+                f"{at}memory.fusion: expected branches where model.streams is 1, got single"
+            )
+
+    def with_variant(self, name: str) -> Scale:
+        """Return the scale with the memory of one of its variants, and no variants."""
+        memory = varied(self.memory, name, self.sweep.variants[name])
+        sweep = self.sweep.model_copy(update={"variants": {}})
+        return self.model_copy(update={"memory": memory, "sweep": sweep})
 
     def in_full(self) -> Scale:
         """Return the scale whose sweep is the full one; itself if `sweep.full` is left out."""

@@ -189,8 +189,12 @@ class Memory(Section):
     """Hash heads per order: tables that hash the same n-grams differently."""
     head_dim: Count
     """Width of a row; a look-up is orders x heads x this wide."""
-    conv_kernel: Count = 4
-    """Kernel of the short causal convolution behind the gate."""
+    conv_kernel: Annotated[int, Field(ge=0)] = 4
+    """Kernel of the short causal convolution behind the gate; 0 leaves it out."""
+    gate: bool = True
+    """Whether the hidden state gates what is looked up; without, values are added as they are."""
+    fusion: Literal["branches", "single"] = "branches"
+    """With several streams: a key, gate and convolution for each, or a `single` one for all."""
     signed_sqrt: bool = False
     """Whether the gate takes the signed root of its product first, as the released demo does."""
     compress_tokenizer: bool = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -35,6 +35,7 @@ Seed = Annotated[int, Field(ge=0)]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]
 AnchorSeeds = Annotated[tuple[Seed, ...], Field(strict=False)]
 Multiples = Annotated[tuple[Positive, ...], Field(strict=False)]
+Variants = dict[str, dict[str, Any]]
 
 
 class Adaptive(Section):
@@ -107,6 +108,13 @@ class Sweep(Section):
     Rows of every Engram head; over-encoding gets as many parameters. One rho stands beside them. 0
     is the backbone without a memory and stands beside rho = 1 only."""
     arms: Arms = Arms()
+    variants: Variants = Field(default_factory=dict)
+    """Named changes of `memory.*` keys, e.g. `no_gate: {memory.gate: false}` (paper section 6.2).
+
+    Each trains every seed beside the whole module, with its experts and P_tot held. The curve stays
+    that of the whole module; `make ablate` compares them."""
+    variant_rho: Rhos = ()
+    """The rho of `sweep.rho` at which variants train; every rho with a memory if left out."""
     design: Literal["grid", "adaptive"] = "grid"
     """Which runs are trained: all (`grid`), or a pilot and then batches of those that tell most.
 
@@ -125,6 +133,7 @@ class Sweep(Section):
             "tokens_per_active",
             "budgets",
             "rows_per_head",
+            "variant_rho",
         ):
             values = getattr(self, key)
             if len(set(values)) != len(values):
@@ -144,6 +153,7 @@ class Sweep(Section):
             raise ValueError(
                 "arms.over_encoding: expected rho below 1, where experts give up parameters, got 1"
             )
+        self._check_variants()
         if self.rows_per_head:
             self._check_table_sizes()
         if self.design == "adaptive":
@@ -153,6 +163,29 @@ class Sweep(Section):
         if self.full is not None:
             self.in_full()
         return self
+
+    def _check_variants(self) -> None:
+        """Check that variants have a memory to change wherever they are to train.
+
+        Raises:
+            ValueError: they have none, or are to train beside no point of the curve.
+        """
+        with_memory = [rho for rho in self.rho if rho < 1 or any(self.rows_per_head)]
+        if self.variants and not with_memory:
+            raise ValueError(
+                "variants: expected a memory to change: a rho below 1 in sweep.rho, or "
+                f"sweep.rows_per_head, got rho {list(self.rho)}"
+            )
+        if self.variant_rho and not self.variants:
+            raise ValueError(
+                f"variant_rho: expected variants beside it, got {list(self.variant_rho)} alone"
+            )
+        for rho in self.variant_rho:
+            if rho not in with_memory:
+                raise ValueError(
+                    f"variant_rho: expected rho of sweep.rho that have a memory ({with_memory}), "
+                    f"got {rho:g}"
+                )
 
     def _check_adaptive(self) -> None:
         """Check that there are candidates to choose from, along rho, length and seed only.
@@ -182,6 +215,7 @@ class Sweep(Section):
             "budgets": self.budgets,
             "rows_per_head": self.rows_per_head,
             "arms": self.arms != Arms(),
+            "variants": self.variants,
             "iso": len(self.iso) > 1,
         }
         for key, varies in others.items():

@@ -67,13 +67,15 @@ def _of_run(run: Trained) -> pa.Table:
     with watched_gates(run.model) as watched:
         whole = predict(run)
     run.check_loss(whole.mean_loss)
-    if not watched:
+    # A module without a gate lets everything in: there is nothing to measure.
+    gated = {at: passes for at, passes in watched.items() if _has_gate(run.model, at)}
+    if not gated:
         return SCHEMA.empty_table()
     gain = predict(run, zero_rows).loss.astype(float) - whole.loss
     positions = positions_of(run.spec, run.shards)
     shown = {order: np.log1p(np.maximum(c, 0)) for order, c in positions.counts.items()}
     tables = []
-    for block, passes in watched.items():
+    for block, passes in gated.items():
         gates = torch.cat([gate.flatten(0, 1) for gate in passes]).double().numpy()
         for stream, gate in enumerate(gates.T):
             table = tally(
@@ -93,6 +95,11 @@ def _of_run(run: Trained) -> pa.Table:
                 table = table.append_column(field, pa.array([value] * len(table), field.type))
             tables.append(table)
     return pa.concat_tables(tables).cast(SCHEMA)
+
+
+def _has_gate(model: Transformer, block: int) -> bool:
+    engram = model.blocks[block].engram
+    return isinstance(engram, Engram) and engram.gated
 
 
 SCHEMA = pa.schema([*schema_with(*SUMS), *PLACE])

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from engram_sweep.launch.status import RunStatus
+from engram_sweep.planning.arms import is_variant
 from engram_sweep.planning.axes import AxisValues
 
 Condition = tuple[tuple[str, float | str], ...]
@@ -65,10 +66,10 @@ def curve_so_far(statuses: Sequence[RunStatus]) -> list[Point]:
 
 
 def best_so_far(points: Sequence[Point]) -> dict[Condition, Point]:
-    """Return the point of the lowest mean loss of each condition that has a loss."""
+    """Return the point of the lowest mean loss of each condition that has a loss, no variant."""
     best: dict[Condition, Point] = {}
     for point in points:
-        if point.mean is None:
+        if point.mean is None or is_variant(point.arm):
             continue
         rival = best.get(point.condition)
         if rival is None or rival.mean is None or point.mean < rival.mean:

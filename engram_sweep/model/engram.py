@@ -70,7 +70,9 @@ class Engram(nn.Module):
 
     k = W_K e, v = W_V e, alpha = sigmoid(<norm(h), norm(k)> / sqrt(D)), Y = ShortConv(alpha v) +
     alpha v (Eq. 3-5). With M residual streams, one table and one W_V serve all; each has its own
-    W_K, norms, gate and taps (section 2.4).
+    W_K, norms, gate and taps (section 2.4). Under `fusion: single` there is one set of these: its
+    gate reads the mean over streams, and all streams get the same Y. Without a gate alpha is 1,
+    without a convolution Y is alpha v (the parts that section 6.2 takes away).
     """
 
     def __init__(self, geometry: Geometry, index: int, compression: Tensor | None) -> None:
@@ -80,15 +82,24 @@ class Engram(nn.Module):
         self.signed_sqrt = memory.signed_sqrt
         self.rows = NgramRows(memory, index, compression, geometry.vocab_size)
         self.table = Table(memory.table_rows(index), memory.head_dim, memory.init_std)
-        D, M, std = geometry.d_model, geometry.streams, geometry.init_std
-        norm_eps = geometry.norm_eps
-        self.key = (
-            BranchLinear(M, memory.d_memory, D, std) if M > 1 else Linear(memory.d_memory, D, std)
-        )
+        D, std, norm_eps = geometry.d_model, geometry.init_std, geometry.norm_eps
+        M = self.branches = geometry.streams if memory.fusion == "branches" else 1
+        self.gated = memory.gate
+        if memory.gate:
+            self.key = (
+                BranchLinear(M, memory.d_memory, D, std)
+                if M > 1
+                else Linear(memory.d_memory, D, std)
+            )
         self.value = Linear(memory.d_memory, D, std)
-        self.query_norm = RMSNorm(D, norm_eps, M)
-        self.key_norm = RMSNorm(D, norm_eps, M)
-        self.conv = ShortConv(D, M, memory.conv_kernel, memory.max_order, norm_eps)
+        if memory.gate:
+            self.query_norm = RMSNorm(D, norm_eps, M)
+            self.key_norm = RMSNorm(D, norm_eps, M)
+        self.conv = (
+            ShortConv(D, M, memory.conv_kernel, memory.max_order, norm_eps)
+            if memory.conv_kernel
+            else None
+        )
         self.gate_mean = float("nan")
         """Mean gate of the last forward pass, for the log; a tensor until it is read."""
 
@@ -109,15 +120,21 @@ class Engram(nn.Module):
         gate = self.gate(h, e)
         self.gate_mean = gate.detach().mean()
         value = self.value(e)
-        value = gate[..., None].type_as(h) * (value if h.ndim == 3 else value[..., None, :])
-        return self.conv(value) + value
+        value = gate[..., None].type_as(h) * (value if gate.ndim == 2 else value[..., None, :])
+        added = value if self.conv is None else self.conv(value) + value
+        # What one fusion adds is added to every stream.
+        return added if added.ndim == h.ndim else added[..., None, :].expand_as(h)
 
     def gate(self, h: Tensor, e: Tensor) -> Tensor:
         """Return how far each position opens to its rows, alpha of Eq. 4.
 
-        Hidden states (B, T, D) or (B, T, M, D) and e (B, T, d_memory) of their type -> (B, T) or
-        (B, T, M), float32 at least, between 0 and 1.
+        Hidden states (B, T, D) or (B, T, M, D) and e (B, T, d_memory) of their type -> (B, T) or,
+        with branches, (B, T, M); float32 at least, between 0 and 1.
         """
+        if h.ndim == 4 and self.branches == 1:
+            h = h.mean(2)
+        if not self.gated:
+            return at_least_fp32(h.new_ones(h.shape[:-1]))
         score = (
             at_least_fp32(self.query_norm(h) * self.key_norm(self.key(e))).sum(-1)
             / h.shape[-1] ** 0.5

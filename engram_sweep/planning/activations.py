@@ -101,8 +101,17 @@ def _feed_forward(g: Geometry, block: int, precision: str) -> int:
 
 
 def _engram(g: Geometry, precision: str) -> int:
-    assert g.memory is not None
-    a, wide = BYTES[precision], g.streams * g.d_model
-    # Norms of queries, keys and values with their inputs, the gated value, the sum over taps, the
-    # streams behind it, in float32; keys and what is made of them, the value, the looked-up rows.
-    return (8 * FP32 + 2 * a) * wide + a * (g.d_model + g.memory.d_memory)
+    memory = g.memory
+    assert memory is not None
+    a, D = BYTES[precision], g.d_model
+    wide = D if memory.fusion == "single" else g.streams * D
+    # The looked-up rows.
+    kept = a * memory.d_memory
+    if memory.gate:
+        # Norms of queries and keys with their inputs in float32; keys and what is made of them; the
+        # value, which the gate multiplies.
+        kept += (4 * FP32 + 2 * a) * wide + a * D
+    if memory.conv_kernel:
+        # The norm of values with its input, the sum over taps, the streams behind it, in float32.
+        kept += 4 * FP32 * wide
+    return kept

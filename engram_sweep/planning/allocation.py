@@ -16,7 +16,7 @@ from functools import partial
 from engram_sweep.config.scale import Scale
 from engram_sweep.errors import UserError
 from engram_sweep.planning.anchor import anchor_geometry
-from engram_sweep.planning.arms import ARMS, ENGRAM, MOE, Arm
+from engram_sweep.planning.arms import ARMS, ENGRAM, MOE, Arm, variant_arm
 from engram_sweep.planning.ledger import Ledger, ledger
 from engram_sweep.planning.primes import distinct_primes
 from engram_sweep.spec import EngramGeometry, Geometry
@@ -68,11 +68,12 @@ def allocate(
     base = anchor_geometry(scale)
     target = ledger(base, scale.training.window)
     solve = partial(_solve, scale, chosen, base, target)
+    table = _table_params(scale, rows_per_head)
     # Try the expert counts nearest to the asked rho; the first that meets the tolerances is taken.
     problems = []
     for experts in _candidates(scale, rho):
         try:
-            geometry = solve(experts, rows_per_head)
+            geometry = solve(experts, table)
         except ValueError as error:
             problems.append(str(error))
             continue
@@ -86,6 +87,43 @@ def allocate(
         f"sweeps/{scale.name}.yaml: no integer solution at rho = {rho:g} ({chosen.key}): "
         f"{problems[0]}{hint}"
     )
+
+
+def allocate_variant(scale: Scale, name: str, whole: Allocation, sized: bool) -> Allocation:
+    """Solve a variant of the Engram module at the place of the whole one.
+
+    It has as many routed experts. P_tot is held as everywhere, and under `iso: strict` so are P_act
+    and FLOPs per token: what a part frees goes to the shared expert, or to the table under
+    `iso: paper`. Tables of a given size keep their parameters, as near as primes get.
+
+    Args:
+        scale: the sweep, with the variant's memory (`Scale.with_variant`).
+        name: of the variant.
+        whole: the point of the whole module.
+        sized: whether the size of its tables is given (`sweep.rows_per_head`).
+
+    Raises:
+        UserError: no integer solution within the tolerances.
+    """
+    arm, base, target = variant_arm(name), anchor_geometry(scale), whole.anchor
+    table = whole.ledger.params_table if sized else None
+    try:
+        geometry = _solve(scale, arm, base, target, whole.geometry.routed_experts, table)
+    except ValueError as error:
+        raise UserError(
+            f"sweeps/{scale.name}.yaml: sweep.variants.{name}: no integer solution at rho = "
+            f"{whole.rho_asked:g}: {error}"
+        ) from None
+    built = ledger(geometry, scale.training.window)
+    return Allocation(arm.key, whole.rho_asked, whole.rho, geometry, built, target)
+
+
+def _table_params(scale: Scale, rows_per_head: int | None) -> int | None:
+    """Return the parameters of Engram tables of a size; None if no size is given."""
+    if rows_per_head is None:
+        return None
+    m = scale.memory
+    return rows_per_head * len(m.layers) * (m.max_order - 1) * m.heads * m.head_dim
 
 
 def _experts_at(scale: Scale, rho: float) -> float:
@@ -130,9 +168,11 @@ def _solve(
     base: Geometry,
     target: Ledger,
     experts: int,
-    rows_per_head: int | None,
+    table: int | None,
 ) -> Geometry:
     """Shape one arm with `experts` routed experts, then meet P_act and P_tot.
+
+    Tables hold `table` parameters if that is given, and P_tot is not held then.
 
     Raises:
         ValueError: a quantity cannot be met; says which.
@@ -144,10 +184,8 @@ def _solve(
         geometry = _meet_active(geometry, target, scale.training.window)
     if not arm.splits_budget:
         return geometry
-    if rows_per_head:
-        m = scale.memory
-        rows = rows_per_head * len(m.layers) * (m.max_order - 1) * m.heads
-        return _fill(geometry, rows * m.head_dim)
+    if table:
+        return _fill(geometry, table)
     return _meet_total(geometry, target, scale.training.window)
 
 
@@ -161,6 +199,8 @@ def _one_row_memory(scale: Scale) -> EngramGeometry:
         head_dim=memory.head_dim,
         rows=(((1,) * memory.heads,) * (memory.max_order - 1),) * len(memory.layers),
         conv_kernel=memory.conv_kernel,
+        gate=memory.gate,
+        fusion=memory.fusion,
         signed_sqrt=memory.signed_sqrt,
         compress_tokenizer=memory.compress_tokenizer,
         pad_id=vocabulary.pad_id,

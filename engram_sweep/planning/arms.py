@@ -4,6 +4,9 @@ An arm is one way to spend the parameters that a sweep holds fixed. The two arms
 pure MoE and the MoE + Engram hybrid; the others are controls beside it. Planning, records and
 analysis read everything that they need to know of an arm from its object here. `sweep.arms` of a
 scale's YAML (`engram_sweep.config.sweep.Arms`) has one key per control arm, of the same name.
+
+Variants of the Engram module (`sweep.variants`) are arms too, one for each name: `engram/no_gate`.
+They are never points of the curve.
 """
 
 from __future__ import annotations
@@ -91,6 +94,33 @@ DENSE = Arm(
 
 ARMS: dict[str, Arm] = {arm.key: arm for arm in (MOE, ENGRAM, OVER_ENCODING, ONE_ROW, DENSE)}
 """Every arm by its key, in the order in which a plan lists them."""
+
+
+VARIANT = f"{ENGRAM.key}/"
+"""How the keys of variants begin."""
+
+
+def variant_arm(name: str) -> Arm:
+    """Return the arm of a variant: the hybrid with another memory, beside the curve.
+
+    Args:
+        name: its name in `sweep.variants`, e.g. `no_gate`.
+    """
+    return replace(ENGRAM, key=VARIANT + name, label=name.replace("_", " "), on_curve=False)
+
+
+def is_variant(key: str) -> bool:
+    """Return whether an arm's key is that of a variant."""
+    return key.startswith(VARIANT) and key != VARIANT
+
+
+def arm_of(key: str) -> Arm:
+    """Return an arm by its key, e.g. `moe` or `engram/no_gate`.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return variant_arm(key.removeprefix(VARIANT)) if is_variant(key) else ARMS[key]
 
 
 def curve_arms() -> tuple[str, ...]:

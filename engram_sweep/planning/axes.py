@@ -173,7 +173,7 @@ def record_axes() -> tuple[Axis, ...]:
     return tuple(axis for axis in AXES.values() if axis.of_record is not None)
 
 
-def variants(scale: Scale, tables_only: bool = False) -> Iterator[tuple[AxisValues, Scale]]:
+def along_axes(scale: Scale, tables_only: bool = False) -> Iterator[tuple[AxisValues, Scale]]:
     """Yield a scale at every combination of values on its axes, in the plan's order.
 
     Args:
@@ -186,8 +186,8 @@ def variants(scale: Scale, tables_only: bool = False) -> Iterator[tuple[AxisValu
         if axis.tables_only != tables_only or not values:
             continue
         found = [
-            (AxisValues((*at.values, (axis.key, value))), axis.change(variant, value))
-            for at, variant in found
+            (AxisValues((*at.values, (axis.key, value))), axis.change(placed, value))
+            for at, placed in found
             for value in values
         ]
     yield from found

@@ -200,18 +200,26 @@ def _mix(g: Geometry, at: str) -> Iterator[Entry]:
 
 
 def _engram(g: Geometry, i: int) -> Iterator[Entry]:
-    """Yield one table and one W_V for all streams; a W_K, norms and a convolution for each."""
+    """Yield one table and one W_V for all streams; a W_K, norms and a convolution for each.
+
+    Under `fusion: single` these are one for all too. Without a gate or a convolution their tensors
+    are not there.
+    """
     memory, D, at = g.memory, g.d_model, f"blocks.{i}.engram"
     assert memory is not None
-    branches = (g.streams,) if g.streams > 1 else ()
+    branches = (g.streams,) if g.streams > 1 and memory.fusion == "branches" else ()
     yield _table(
         f"{at}.table.weight",
         memory.table_rows(memory.layers.index(i)),
         memory.head_dim,
         memory.lookups,
     )
-    yield _weight(f"{at}.key.weight", "engram", *branches, D, memory.d_memory)
+    if memory.gate:
+        yield _weight(f"{at}.key.weight", "engram", *branches, D, memory.d_memory)
     yield _weight(f"{at}.value.weight", "engram", D, memory.d_memory)
-    for norm in ("query_norm", "key_norm", "conv.norm"):
-        yield _weight(f"{at}.{norm}.weight", "engram", *branches, D)
-    yield _weight(f"{at}.conv.weight", "engram", *branches, D, memory.conv_kernel)
+    if memory.gate:
+        for norm in ("query_norm", "key_norm"):
+            yield _weight(f"{at}.{norm}.weight", "engram", *branches, D)
+    if memory.conv_kernel:
+        yield _weight(f"{at}.conv.norm.weight", "engram", *branches, D)
+        yield _weight(f"{at}.conv.weight", "engram", *branches, D, memory.conv_kernel)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engram_sweep.config.scale import Scale
 from engram_sweep.errors import UserError
-from engram_sweep.planning.allocation import Allocation, allocate
-from engram_sweep.planning.arms import ARMS, asked_rhos, control_arms
-from engram_sweep.planning.axes import AxisValues, variants
+from engram_sweep.planning.allocation import Allocation, allocate, allocate_variant
+from engram_sweep.planning.arms import arm_of, asked_rhos, control_arms
+from engram_sweep.planning.axes import AxisValues, along_axes
 from engram_sweep.planning.ledger import Ledger
-from engram_sweep.spec import SPEC_SCHEMA, CorpusSpec, RunSpec, TrainingSpec, run_id
+from engram_sweep.spec import SPEC_SCHEMA, CorpusSpec, RunSpec, TrainingSpec, plain_data, run_id
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Plan:
 
     def held(self) -> dict[str, float]:
         """Largest relative miss of rho = 1 along the curve, by quantity."""
-        curve = [run.allocation for run in self.runs if ARMS[run.spec.arm].splits_budget]
+        curve = [run.allocation for run in self.runs if arm_of(run.spec.arm).splits_budget]
         return {
             key: max(
                 (abs(getattr(a.ledger, key) / getattr(a.anchor, key) - 1) for a in curve),
@@ -97,10 +97,10 @@ def make_plan(scale: Scale) -> Plan:
         UserError: a point has no integer solution, or the models miss the scale's budget.
     """
     points = list(_points(scale))
-    first = [_spec(variant, allocation, scale.sweep.seeds[0]) for _, variant, allocation in points]
+    first = [_spec(placed, allocation, scale.sweep.seeds[0]) for _, placed, allocation in points]
     # As plain data once per point, not once per seed: of thousands of runs that is where the time
     # goes.
-    plain = [asdict(spec) for spec in first]
+    plain = [plain_data(spec) for spec in first]
     runs: dict[str, PlannedRun] = {}
     sweep = scale.sweep
     # The further anchors are spread over the seeds: all at the end, they would be apart in time.
@@ -110,7 +110,7 @@ def make_plan(scale: Scale) -> Plan:
     for number, (block, seed) in enumerate(blocks):
         anchors_only = number >= len(sweep.seeds)
         for (axes, _, allocation), spec, data in zip(points, first, plain, strict=True):
-            if anchors_only and not (ARMS[spec.arm].on_curve and spec.rho == 1):
+            if anchors_only and not (arm_of(spec.arm).on_curve and spec.rho == 1):
                 continue
             identity = run_id(data | {"seed": seed})
             run = PlannedRun(scale.name, identity, replace(spec, seed=seed), allocation, axes)
@@ -135,24 +135,31 @@ def make_plan(scale: Scale) -> Plan:
 
 def _points(scale: Scale) -> Iterator[tuple[AxisValues, Scale, Allocation]]:
     """Yield every point of a scale: its place on the axes, the scale there, its allocation."""
-    for axes, variant in variants(scale):
-        for at, allocation in _allocations(variant, axes):
-            yield at, variant, allocation
+    for axes, placed in along_axes(scale):
+        for at, allocation in _allocations(placed, axes):
+            yield at, placed, allocation
 
 
 def _allocations(scale: Scale, axes: AxisValues) -> Iterator[tuple[AxisValues, Allocation]]:
     sweep = scale.sweep
     controls = [(arm, asked_rhos(sweep.arms, arm)) for arm in control_arms()]
-    for tables, _ in variants(scale, tables_only=True):
+    for tables, _ in along_axes(scale, tables_only=True):
         at = AxisValues((*axes.values, *tables.values))
         rows = tables.rows_per_head
-        for rho in sweep.rho:
-            yield at, allocate(scale, rho, rows_per_head=rows)
+        whole = [allocate(scale, rho, rows_per_head=rows) for rho in sweep.rho]
+        for point in whole:
+            yield at, point
         for arm, rhos in controls:
             # Without rows there is no memory to put anywhere.
             if arm.fixed_rho is None and rows != 0:
                 for rho in rhos:
                     yield at, allocate(scale, rho, arm.key, rows)
+        for name in sweep.variants:
+            changed = scale.with_variant(name)
+            for point in whole:
+                asked = not sweep.variant_rho or point.rho_asked in sweep.variant_rho
+                if asked and point.geometry.memory is not None:
+                    yield at, allocate_variant(changed, name, point, rows is not None)
     for arm, rhos in controls:
         if arm.fixed_rho is not None:
             for rho in rhos:

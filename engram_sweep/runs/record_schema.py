@@ -20,7 +20,12 @@ SCHEMA = pa.schema(
         _field("schema_version", pa.int32(), "version of this schema"),
         _field("run_id", pa.string(), "xxh3_128 of the canonical spec"),
         _field("scale", pa.string(), "name"),
-        _field("arm", pa.string(), "moe, engram, over_encoding, one_row or dense"),
+        _field(
+            "arm",
+            pa.string(),
+            "moe, engram, over_encoding, one_row or dense; engram/NAME for a variant of the Engram "
+            "module (sweep.variants)",
+        ),
         _field("rho_asked", pa.float64(), "share of P_sparse in routed experts"),
         _field(
             "rows_per_head_asked",

@@ -64,7 +64,7 @@ def probes(scale: Scale) -> tuple[float, float]:
 
 
 def trial_plan(scale: Scale, learning_rate: float) -> Plan:
-    """Return the plan of one trial: both probes, the first seed and iso mode, no arms."""
+    """Return the plan of one trial: both probes, the first seed and iso mode, nothing beside."""
     section = scale.sweep.model_copy(
         update={
             "rho": probes(scale),
@@ -72,6 +72,7 @@ def trial_plan(scale: Scale, learning_rate: float) -> Plan:
             "iso": scale.sweep.iso[:1],
             "anchor_seeds": (),
             "arms": Arms(),
+            "variants": {},
         }
     )
     training = scale.training.model_copy(update={"learning_rate": learning_rate})

@@ -77,6 +77,46 @@ def iso_sweep(
     return pd.DataFrame(rows)
 
 
+def ablation(
+    worth: dict[str, float],
+    seeds: int = 3,
+    noise: float = 0.002,
+    seed: int = 0,
+    **changes: Any,
+) -> pd.DataFrame:
+    """Invent the records of a sweep with variants, as its plan would write them.
+
+    Args:
+        worth: by variant, its loss minus the whole module's, nats/token; each has a hash seed.
+        seeds: seeds of every point.
+        noise: standard deviation of a run beyond the shift of its seed, nats/token.
+        seed: of the noise.
+        changes: of the example scale (`tests.examples.scale`).
+    """
+    rng = np.random.default_rng(seed)
+    shift = rng.normal(0, 0.02, seeds)
+    variants = {name: {"memory.hash_seed": at + 1} for at, name in enumerate(worth)}
+    asked = {"sweep__variants": variants, "sweep__seeds": list(range(seeds)), **changes}
+    rows = []
+    for run in make_plan(scale(**asked)).runs:
+        planned = run.row()
+        loss = float(TRUTHS["paper"].loss(np.array(run.spec.rho))) + shift[run.spec.seed]
+        loss += worth.get(run.spec.arm.partition("/")[2], 0.0) + noise * rng.standard_normal()
+        rows.append(
+            {
+                **{key: planned[key] for key in ("run_id", "arm", "rho", "rho_asked", "seed")},
+                "rows_per_head_asked": planned["rows_per_head_asked"],
+                **run.allocation.ledger.sums(),
+                "tokens": run.tokens,
+                "scale": run.scale,
+                "spec": canonical_json(run.spec),
+                "outcome": "ok",
+                "validation_loss": loss,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def limits(interval: Interval) -> np.ndarray:
     """Return low, value and high as numbers, shape (3,)."""
     return np.array([interval.low, interval.value, interval.high], dtype=float)

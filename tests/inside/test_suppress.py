@@ -13,7 +13,13 @@ from engram_sweep.inside.trained import Trained
 from tests.model.shapes import GEOMETRIES, build, tokens
 
 
-@pytest.mark.parametrize("name", ["engram", "streams", "signed_sqrt", "documents"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "engram", "streams", "signed_sqrt", "documents", "no_gate", "no_convolution",
+        "single_fusion", "streams_value_alone",
+    ],
+)  # fmt: skip
 def test_zero_rows_equal_a_model_without_the_module(name: str) -> None:
     model, ids = build(GEOMETRIES[name]), tokens(2, 9)
     without = copy.deepcopy(model)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from engram_sweep.launch.forecast import best_so_far, curve_so_far, seconds_to_end
 from engram_sweep.launch.status import RunStatus
+from engram_sweep.planning.arms import is_variant
 from engram_sweep.planning.plan import Plan, PlannedRun, make_plan
 from tests.examples import scale
 
@@ -93,6 +94,19 @@ def test_the_curve_so_far_is_the_mean_over_what_is_done(smoke_plan: Plan) -> Non
     (best,) = best_so_far(points).values()
     assert best.mean == min(point.mean for point in points if point.mean is not None)
     assert points[0].row()["done"] == len(points[0].losses)
+
+
+def test_a_variant_is_shown_and_never_the_best() -> None:
+    plan = make_plan(scale(sweep__variants={"no_gate": {"memory.gate": False}}))
+    points = curve_so_far(
+        [
+            RunStatus(run, "done", validation_loss=1.0 if is_variant(run.spec.arm) else 2.0)
+            for run in plan.runs
+        ]
+    )
+    assert {point.arm for point in points} == {"moe", "engram", "engram/no_gate"}
+    (best,) = best_so_far(points).values()
+    assert (best.arm, best.mean) == ("moe", 2.0)
 
 
 def test_a_diverged_run_hides_no_other(smoke_plan: Plan) -> None:

@@ -220,8 +220,16 @@ def short_conv(x: np.ndarray, w: Weights, dilation: int) -> np.ndarray:
 def engram(
     h: np.ndarray, rows: np.ndarray, primes: Sequence[int], w: Weights, dilation: int, root: bool
 ) -> np.ndarray:
-    """Paper Eq. 3-5: h (T, M, D), rows (T, heads) within each head, primes (heads) -> (T, M, D)."""
+    """Paper Eq. 3-5: h (T, M, D), rows (T, heads) within each head, primes (heads) -> (T, M, D).
+
+    Parts whose weights are not there are left out; one set of weights for several streams reads
+    their mean and writes to all.
+    """
     M, D = h.shape[1:]
+    part = w.get("key.weight", w.get("conv.weight"))
+    if M > 1 and (part is None or part.ndim == 2):
+        mean = h.mean(1, keepdims=True)
+        return np.repeat(engram(mean, rows, primes, w, dilation, root), M, axis=1)
     starts = [sum(primes[:i]) for i in range(len(primes))]
     e = np.stack(
         [
@@ -236,13 +244,17 @@ def engram(
             name: value[m] if M > 1 and name not in ("table.weight", "value.weight") else value
             for name, value in w.items()
         }
-        query = rms_norm(h[:, m], own["query_norm.weight"])
-        key = rms_norm(e @ own["key.weight"].T, own["key_norm.weight"])
-        score = (query * key).sum(1) / np.sqrt(D)
-        if root:
-            score = np.sign(score) * np.sqrt(np.maximum(np.abs(score), 1e-6))
-        gated = sigmoid(score)[:, None] * value
-        y[:, m] = short_conv(gated, below(own, "conv"), dilation) + gated
+        gated = value
+        if "key.weight" in own:
+            query = rms_norm(h[:, m], own["query_norm.weight"])
+            key = rms_norm(e @ own["key.weight"].T, own["key_norm.weight"])
+            score = (query * key).sum(1) / np.sqrt(D)
+            if root:
+                score = np.sign(score) * np.sqrt(np.maximum(np.abs(score), 1e-6))
+            gated = sigmoid(score)[:, None] * value
+        y[:, m] = gated
+        if "conv.weight" in own:
+            y[:, m] += short_conv(gated, below(own, "conv"), dilation)
     return y
 
 

@@ -69,6 +69,12 @@ GEOMETRIES: dict[str, Geometry] = {
         ENGRAM, memory=replace(MEMORY, document_end=1, max_order=4, rows=(((5, 7),) * 3,) * 2)
     ),
     "streams": replace(ENGRAM, streams=3),
+    "no_gate": replace(ENGRAM, memory=replace(MEMORY, gate=False)),
+    "no_convolution": replace(ENGRAM, memory=replace(MEMORY, conv_kernel=0)),
+    "single_fusion": replace(ENGRAM, streams=3, memory=replace(MEMORY, fusion="single")),
+    "streams_value_alone": replace(
+        ENGRAM, streams=3, memory=replace(MEMORY, gate=False, conv_kernel=0)
+    ),
     "mla": replace(ENGRAM, mla=MLA, head_dim=6, n_kv_heads=4),
     "mla_without_query_rank": replace(
         ENGRAM, mla=replace(MLA, q_lora_rank=0), head_dim=6, n_kv_heads=4

@@ -28,16 +28,32 @@ def rows_and_primes(ids: list[int], memory, index: int) -> tuple[np.ndarray, lis
     return np.array(rows), [p for order in memory.rows[index] for p in order]
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(1, 4), st.booleans(), st.integers(1, 14), st.integers(2, 4), st.integers(1, 5))
-def test_module_equals_the_reference(M, root, T, max_order, kernel):
+@settings(max_examples=60, deadline=None)
+@given(
+    M=st.integers(1, 4),
+    root=st.booleans(),
+    T=st.integers(1, 14),
+    max_order=st.integers(2, 4),
+    kernel=st.integers(0, 5),
+    gate=st.booleans(),
+    fusion=st.sampled_from(["branches", "single"]),
+)
+def test_module_equals_the_reference(M, root, T, max_order, kernel, gate, fusion):
     """M branches share the table and W_V.
 
-    W_K, norms, gates and taps are their own (paper section 2.4).
+    W_K, norms, gates and taps are their own (paper section 2.4), or one set under a single fusion;
+    gate and convolution may be left out (section 6.2).
     """
     rows = (((11, 13), (17, 19), (23, 29))[: max_order - 1],)
     memory = replace(
-        MEMORY, layers=(1,), max_order=max_order, rows=rows, conv_kernel=kernel, signed_sqrt=root
+        MEMORY,
+        layers=(1,),
+        max_order=max_order,
+        rows=rows,
+        conv_kernel=kernel,
+        signed_sqrt=root,
+        gate=gate,
+        fusion=fusion,
     )
     module = Engram(replace(ENGRAM, streams=M, memory=memory), 0, CLASSES).double()
     fill(module)
@@ -51,10 +67,20 @@ def test_module_equals_the_reference(M, root, T, max_order, kernel):
         np.testing.assert_allclose(got[b].reshape(T, M, -1), wanted, rtol=1e-9, atol=1e-9)
 
 
+ABLATED = {
+    "whole": {},
+    "root": {"signed_sqrt": True},
+    "no gate": {"gate": False},
+    "no convolution": {"conv_kernel": 0},
+    "single fusion": {"fusion": "single"},
+    "value alone": {"gate": False, "conv_kernel": 0},
+}
+
+
 @pytest.mark.parametrize("M", [1, 2])
-@pytest.mark.parametrize("root", [False, True])
-def test_gradients_equal_finite_differences(M, root):
-    memory = replace(MEMORY, head_dim=2, rows=(((2, 3), (5, 3)),), layers=(0,), signed_sqrt=root)
+@pytest.mark.parametrize("variant", ABLATED)
+def test_gradients_equal_finite_differences(M, variant):
+    memory = replace(MEMORY, head_dim=2, rows=(((2, 3), (5, 3)),), layers=(0,), **ABLATED[variant])
     module = Engram(replace(ENGRAM, d_model=4, streams=M, memory=memory), 0, CLASSES).double()
     fill(module)
     ids = tokens(1, 5)
@@ -84,6 +110,82 @@ def test_gradients_equal_finite_differences(M, root):
             table[place] += 1e-6
             wanted = (sides[0] - sides[1]) / 2e-6
             assert float(table.grad.to_dense()[place]) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+
+
+def outputs_and_gradients(module: Engram, ids: torch.Tensor, h: torch.Tensor):
+    """What a module adds, and the gradients of its input and of its parameters by name."""
+    h = h.clone().requires_grad_()
+    added = module(h, module.look_up(ids))
+    direction = torch.randn(added.shape, generator=torch.Generator().manual_seed(7)).double()
+    (added * direction).sum().backward()
+    found = {"h": h.grad if h.grad is not None else torch.zeros_like(h)}
+    for name, parameter in module.named_parameters():
+        gradient = parameter.grad
+        if gradient is not None:
+            found[name] = gradient.to_dense() if gradient.is_sparse else gradient
+    return added, found
+
+
+def pair(M: int, **changes) -> tuple[Engram, Engram]:
+    """The whole module, and one with parts changed that has the same values elsewhere."""
+    whole = Engram(replace(ENGRAM, streams=M), 0, CLASSES).double()
+    fill(whole)
+    changed = Engram(
+        replace(ENGRAM, streams=M, memory=replace(MEMORY, **changes)), 0, CLASSES
+    ).double()
+    changed.load_state_dict(whole.state_dict(), strict=False)
+    return whole, changed
+
+
+def assert_same(one, other) -> None:
+    """Compare outputs, and gradients of what both have."""
+    torch.testing.assert_close(one[0], other[0], rtol=1e-12, atol=1e-12)
+    for name in one[1].keys() & other[1].keys():
+        torch.testing.assert_close(one[1][name], other[1][name], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("M", [1, 3])
+def test_no_convolution_equals_one_with_silent_taps(M):
+    whole, without = pair(M, conv_kernel=0)
+    assert whole.conv is not None
+    whole.conv.weight.data.zero_()
+    ids, h = tokens(2, 9), states(2, 9, M)
+    assert not [name for name, _ in without.named_parameters() if "conv" in name]
+    assert_same(outputs_and_gradients(whole, ids, h), outputs_and_gradients(without, ids, h))
+
+
+@pytest.mark.parametrize("M", [1, 3])
+def test_no_gate_equals_a_gate_of_one(M, monkeypatch):
+    whole, ungated = pair(M, gate=False)
+    ids, h = tokens(2, 9), states(2, 9, M)
+    monkeypatch.setattr(whole, "gate", lambda h, e: h.new_ones(h.shape[:-1]))
+    found = outputs_and_gradients(ungated, ids, h)
+    assert_same(outputs_and_gradients(whole, ids, h), found)
+    # Nothing of the hidden state comes through, and the log says one.
+    assert not found[1]["h"].any()
+    assert float(ungated.gate_mean) == 1
+    left = {name.partition(".")[0] for name, _ in ungated.named_parameters()}
+    assert left == {"table", "value", "conv"}
+
+
+def test_a_single_fusion_equals_the_module_of_one_stream_on_the_mean():
+    _, single = pair(1)
+    several = Engram(
+        replace(ENGRAM, streams=3, memory=replace(MEMORY, fusion="single")), 0, CLASSES
+    )
+    several = several.double()
+    several.load_state_dict(single.state_dict())
+    ids, h = tokens(2, 9), states(2, 9, 3)
+    added, gradients = outputs_and_gradients(several, ids, h)
+    mean = h.mean(2).requires_grad_()
+    wanted = single(mean, single.look_up(ids))
+    torch.testing.assert_close(added, wanted[:, :, None].expand_as(added), rtol=1e-12, atol=1e-12)
+    direction = torch.randn(added.shape, generator=torch.Generator().manual_seed(7)).double()
+    (wanted * direction.sum(2)).sum().backward()
+    assert mean.grad is not None
+    torch.testing.assert_close(
+        gradients["h"], mean.grad[:, :, None].expand(-1, -1, 3, -1) / 3, rtol=1e-12, atol=1e-12
+    )
 
 
 def test_gate_means_are_means_of_the_gates():

@@ -32,6 +32,10 @@ SHAPES = {
         "model__head_dim": None,
         "model__n_kv_heads": None,
     },
+    "no_gate": {"memory__gate": False},
+    "no_convolution": {"model__streams": 4, "memory__conv_kernel": 0},
+    "single_fusion": {"model__streams": 4, "memory__fusion": "single"},
+    "value_alone": {"model__streams": 4, "memory__gate": False, "memory__conv_kernel": 0},
     "dense_layer": {"model__streams": 4, "model__dense_layers": 1, "model__dense_width": 256},
 }
 WINDOWS, T = 4, 64

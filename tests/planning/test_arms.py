@@ -9,7 +9,18 @@ import pytest
 
 from analysis.runs.table import check_table
 from engram_sweep.config.sweep import Arms
-from engram_sweep.planning.arms import ARMS, Arm, asked_rhos, control_arms, curve_arms
+from engram_sweep.planning.arms import (
+    ARMS,
+    ENGRAM,
+    MOE,
+    Arm,
+    arm_of,
+    asked_rhos,
+    control_arms,
+    curve_arms,
+    is_variant,
+    variant_arm,
+)
 from engram_sweep.planning.plan import make_plan
 from engram_sweep.spec import EngramGeometry, Geometry
 from tests.examples import scale
@@ -39,6 +50,20 @@ def test_what_a_scale_asks_of_an_arm():
     asked = Arms(over_encoding=(0.5, 0.25), one_row=True)
     rhos = {arm.key: asked_rhos(asked, arm) for arm in control_arms()}
     assert rhos == {"over_encoding": (0.5, 0.25), "one_row": (1.0,), "dense": ()}
+
+
+def test_a_variant_is_an_arm_beside_the_curve():
+    arm = variant_arm("no_gate")
+    assert (arm.key, arm.label, arm.on_curve) == ("engram/no_gate", "no gate", False)
+    assert arm.shape is ENGRAM.shape
+    assert arm.splits_budget
+    assert arm_of(arm.key) == arm
+    assert arm_of("moe") is MOE
+    assert [is_variant(key) for key in (arm.key, "engram/", "engram", *ARMS)] == [
+        True, *[False] * (2 + len(ARMS))
+    ]  # fmt: skip
+    with pytest.raises(KeyError):
+        arm_of("engrams/x")
 
 
 def test_a_new_control_arm_is_one_object_and_one_yaml_key(monkeypatch: pytest.MonkeyPatch):

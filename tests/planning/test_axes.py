@@ -8,7 +8,7 @@ import pytest
 
 from engram_sweep.config.scale import Scale
 from engram_sweep.config.sweep import Iso, Sweep
-from engram_sweep.planning.axes import AXES, ISO_MODES, Axis, AxisValues, record_axes, variants
+from engram_sweep.planning.axes import AXES, ISO_MODES, Axis, AxisValues, along_axes, record_axes
 from engram_sweep.planning.plan import make_plan
 from tests.examples import scale
 
@@ -84,12 +84,12 @@ def test_a_record_shows_the_value_that_the_plan_was_asked_for(key: str):
     asked = {"total_over_active": 4.47, "tokens_per_active": 40.0, "budget": 2e12}[key]
     tokens = {} if key == "total_over_active" else {"training__tokens": None}
     example = scale(**tokens, **{f"sweep__{axis.yaml_key}": [asked]})
-    [(_, variant)] = list(variants(example))
+    [(_, placed)] = list(along_axes(example))
     anchor = make_plan(example).runs[0]
     assert axis.of_record is not None
     ledger = anchor.allocation.ledger
-    assert variant.training.tokens is not None
-    shown = axis.of_record(ledger.params_total, ledger.params_active, variant.training.tokens)
+    assert placed.training.tokens is not None
+    shown = axis.of_record(ledger.params_total, ledger.params_active, placed.training.tokens)
     assert shown == pytest.approx(asked, rel=1e-2)
 
 

@@ -8,7 +8,7 @@ import torch
 from engram_sweep.config.scale import scale_names
 from engram_sweep.model.transformer import Transformer
 from engram_sweep.planning.allocation import Allocation, allocate
-from engram_sweep.planning.arms import ARMS
+from engram_sweep.planning.arms import ARMS, is_variant
 from engram_sweep.planning.ledger import BACKWARD, ledger
 from engram_sweep.planning.optimizers import is_matrix
 from engram_sweep.planning.plan import make_plan
@@ -47,6 +47,37 @@ def test_ledger_equals_the_built_model_in_every_arm(arm):
         key: tuple(value.shape) for key, value in model.named_parameters()
     }
     assert sum(p.numel() for p in model.parameters()) == sum(e.count for e in point.ledger.entries)
+
+
+PARTS_CHANGED = {
+    "no_gate": {"memory.gate": False},
+    "no_convolution": {"memory.conv_kernel": 0},
+    "value_alone": {"memory.gate": False, "memory.conv_kernel": 0},
+    "single_fusion": {"memory.fusion": "single"},
+    "order_4": {"memory.max_order": 4},
+    "last_block": {"memory.layers": [3]},
+}
+
+
+@pytest.mark.parametrize("iso", ["strict", "paper"])
+def test_ledger_equals_the_built_model_in_every_variant(iso):
+    plan = make_plan(
+        scale(
+            model__streams=2,
+            sweep__variants=PARTS_CHANGED,
+            sweep__variant_rho=[0.6],
+            sweep__iso=iso,
+            sweep__seeds=[0],
+        )
+    )
+    points = [run.allocation for run in plan.runs if is_variant(run.spec.arm)]
+    assert [point.arm.partition("/")[2] for point in points] == list(PARTS_CHANGED)
+    for point in points:
+        built = {key: tuple(value.shape) for key, value in on_meta(point).named_parameters()}
+        assert {e.name: e.shape for e in point.ledger.entries if e.shape} == built
+        # Of the weights of a module every one costs a multiply-add; norms count alike.
+        module = [e for e in point.ledger.entries if e.part == "engram"]
+        assert all(e.flops == 2 * e.count == 2 * e.activated for e in module)
 
 
 def test_sums_are_sums_of_the_entries():

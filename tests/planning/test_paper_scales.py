@@ -50,6 +50,20 @@ def test_the_ablation_adds_its_memory_to_a_3b_backbone():
     assert added.spec.geometry.shared_width == without.spec.geometry.shared_width
 
 
+def test_the_variants_of_figure_5_stand_beside_the_ablation_s_memory():
+    """The same backbone and memory: both scales share these runs; tables keep their parameters."""
+    runs = {run.spec.arm: run for run in make_plan(load("3B-variants")).runs[:12]}
+    shared = {run.spec.arm: run for run in make_plan(load("3B-ablation")).runs[:2]}
+    assert {arm: run.run_id for arm, run in runs.items() if "/" not in arm} == {
+        arm: run.run_id for arm, run in shared.items()
+    }
+    table = runs["engram"].allocation.ledger.params_table
+    assert len(runs) == 2 + 10
+    for arm, run in runs.items():
+        if "/" in arm:
+            assert run.allocation.ledger.params_table == pytest.approx(table, rel=1e-6), arm
+
+
 def test_the_infinite_memory_sweep_has_the_printed_sizes_on_one_backbone():
     runs = make_plan(load("3B-infinite")).runs
     asked = sorted({run.row()["rows_per_head_asked"] for run in runs})

@@ -66,6 +66,14 @@ def test_trials_differ_from_the_sweep_by_the_learning_rate_alone(smoke_plan: Pla
     assert [run.allocation.rho_asked for run in trial.runs] == list(probes(scale)) == [1.0, 0.5]
 
 
+def test_variants_are_not_tuned(smoke_plan: Plan) -> None:
+    scale = smoke_plan.scale
+    variants = {"no_gate": {"memory.gate": False}}
+    sweep = scale.sweep.model_copy(update={"variants": variants, "variant_rho": (0.5,)})
+    trial = trial_plan(scale.model_copy(update={"sweep": sweep}), 1e-3)
+    assert [run.spec.arm for run in trial.runs] == ["moe", "engram"]
+
+
 def test_a_sweep_of_both_iso_modes_is_tuned_under_its_first(smoke_plan: Plan) -> None:
     scale = smoke_plan.scale
     both = scale.model_copy(

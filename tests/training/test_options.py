@@ -24,12 +24,14 @@ OPTIONS = {
 }
 
 
-def spec(model: dict, training: dict, arm: str = "engram", steps: int = 25) -> RunSpec:
+def spec(
+    model: dict, training: dict, arm: str = "engram", steps: int = 25, memory: dict | None = None
+) -> RunSpec:
     which = scale(
         "smoke",
         model=model,
         training={**training, "tokens": steps * 16 * 64, "learning_rate": 1e-2},
-        memory={"reset_at_documents": True},
+        memory={"reset_at_documents": True, **(memory or {})},
         sweep={"rho": (1.0, 0.5), "iso": "paper"},
     )
     return next(run.spec for run in make_plan(which).runs if run.spec.arm == arm)
@@ -65,6 +67,19 @@ def test_a_run_learns(option, shards, tmp_path):
     # Even guessing among the 256 bytes costs 5.5 nats.
     assert result.validation_loss < 3.5
     assert all(0 < gate < 1 for gate in result.gate_mean)
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [{"gate": False}, {"conv_kernel": 0, "fusion": "single"}, {"gate": False, "conv_kernel": 0}],
+    ids=str,
+)
+def test_a_module_without_a_part_learns(memory, shards, tmp_path):
+    result = train(spec({"streams": 2}, {"optimizer": "muon"}, memory=memory), shards, tmp_path)
+    assert result.outcome == "ok"
+    assert result.validation_loss < 3.5
+    # Without a gate everything comes in.
+    assert all((gate == 1) == ("gate" in memory) for gate in result.gate_mean)
 
 
 def test_runs_repeat_bit_for_bit(shards, tmp_path):
