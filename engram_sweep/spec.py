@@ -1,12 +1,15 @@
 """What one run is, resolved to the last number: frozen objects, canonical JSON, identity.
 
+A field with a default was added after runs had been published: at its default it is left out of the
+canonical JSON, so that the ids of runs from before it stay what they are, and reading fills it in.
+
 Standard library and xxhash only: workers on a bare GPU node read it too.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import xxhash
@@ -190,15 +193,36 @@ class RunSpec:
     training: TrainingSpec
 
 
+def plain_data(value: Any) -> Any:
+    """Return a spec as plain JSON data, without the fields that are at their default.
+
+    Args:
+        value: a spec dataclass, or plain data that may hold some.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        held = ((f, getattr(value, f.name)) for f in fields(value))
+        return {f.name: plain_data(inner) for f, inner in held if _is_said(f, inner)}
+    if isinstance(value, (tuple, list)):
+        return [plain_data(inner) for inner in value]
+    if isinstance(value, dict):
+        return {key: plain_data(inner) for key, inner in value.items()}
+    return value
+
+
+def _is_said(field: Field, value: Any) -> bool:
+    return field.default is MISSING or value != field.default
+
+
 def canonical_json(value: Any) -> str:
     """Return the one JSON text of a spec: sorted keys, no spaces, ASCII, shortest floats.
+
+    Fields at their default are left out (`plain_data`).
 
     Args:
         value: a spec dataclass, or plain JSON data.
     """
-    data = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
     return json.dumps(
-        data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+        plain_data(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
     )
 
 
@@ -206,13 +230,15 @@ def run_id(spec: RunSpec | dict[str, Any]) -> str:
     """xxh3_128 of the canonical JSON of the whole spec, 32 hex digits; the same on any machine.
 
     Args:
-        spec: the spec, or its plain data.
+        spec: the spec, or its `plain_data`.
     """
     return xxhash.xxh3_128_hexdigest(canonical_json(spec).encode())
 
 
 def from_json(cls: type, data: Any) -> Any:
     """Rebuild a spec dataclass from plain JSON data (lists become tuples).
+
+    A key whose field has a default may be left out.
 
     Raises:
         ValueError: a key is missing or unknown, so the file was written by another version; or
@@ -222,11 +248,12 @@ def from_json(cls: type, data: Any) -> Any:
         return _coerce(cls, data)
     hints = get_type_hints(cls)
     names = {f.name for f in fields(cls)}
-    if not isinstance(data, dict) or set(data) != names:
+    needed = {f.name for f in fields(cls) if f.default is MISSING}
+    if not isinstance(data, dict) or not needed <= set(data) <= names:
         found = sorted(data) if isinstance(data, dict) else data
         raise ValueError(f"{cls.__name__}: expected the keys {sorted(names)}, found {found!r:.80}")
     values = {}
-    for name in names:
+    for name in data:
         try:
             values[name] = _field(hints[name], data[name])
         except TypeError as error:

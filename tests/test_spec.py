@@ -2,15 +2,24 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engram_sweep.planning.plan import make_plan
-from engram_sweep.spec import RunSpec, canonical_json, from_json, run_id
+from engram_sweep.spec import (
+    RunSpec,
+    canonical_json,
+    from_json,
+    plain_data,
+    run_id,
+)
+from tests.conftest import ROOT
 from tests.examples import load, scale
 
 SPEC = make_plan(scale()).runs[2].spec
@@ -49,16 +58,78 @@ def test_every_field_is_part_of_the_identity(path):
     assert run_id(changed(SPEC, path)) != run_id(SPEC)
 
 
-def test_identity_is_pinned():
-    """A stored record must be found again by every later version.
+PINNED = {
+    "smoke": "d6d2a4d16d683c64ed5d8b894c9f6464",
+    "tiny": "35d6028fe99b3da5110fff389729c8dc",
+    "tiny-infinite": "4d9f547bcb0355d2a7942f35d87cc97c",
+    "planted-half": "57a06691e50643e5e6cc9c8419a2acf6",
+    "10B": "a5d1442ee739406f5cca605808b1f58c",
+    "engram-27B": "d213593bb24fd1b9c56ed3c11e70d89c",
+    "engram-40B": "98510e21a42c5c6a1f9ffe9ea3083329",
+}
+"""The second run (or the only one) of scales that ship; a change here breaks everyone's results."""
 
-    A change here breaks everyone's results.
-    """
-    spec = make_plan(load("smoke")).runs[1].spec
-    assert run_id(spec) == PINNED
+
+@pytest.mark.parametrize("name", PINNED)
+def test_identity_is_pinned(name: str) -> None:
+    """A stored record must be found again by every later version."""
+    runs = make_plan(load(name)).runs
+    assert run_id(runs[min(1, len(runs) - 1)].spec) == PINNED[name]
 
 
-PINNED = "d6d2a4d16d683c64ed5d8b894c9f6464"
+TABLES = [
+    path
+    for path in sorted((ROOT / "results" / "published").glob("*.parquet"))
+    if {"spec", "run_id"} <= set(pq.read_schema(path).names)
+]
+
+
+@pytest.mark.parametrize("path", TABLES, ids=[path.stem for path in TABLES])
+def test_published_runs_are_found_under_their_ids(path: Path) -> None:
+    """Their text is hashed as it was written, whatever keys came later."""
+    runs = pq.read_table(path, columns=["spec", "run_id"]).to_pylist()
+    assert runs
+    for run in runs:
+        assert canonical_json(json.loads(run["spec"])) == run["spec"]
+        assert run_id(json.loads(run["spec"])) == run["run_id"]
+
+
+@dataclass(frozen=True)
+class Later:
+    """A spec of before (`width`) with two keys that came later."""
+
+    width: int
+    gate: bool = True
+    kernel: int | None = None
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: tuple[Later, ...]
+
+
+def test_a_default_is_no_part_of_the_identity() -> None:
+    assert canonical_json(Outer((Later(3),))) == '{"inner":[{"width":3}]}'
+    assert canonical_json(Outer((Later(3, gate=False),))) == '{"inner":[{"gate":false,"width":3}]}'
+    assert plain_data(Later(3, kernel=0)) == {"width": 3, "kernel": 0}
+
+
+@given(st.integers(), st.booleans(), st.none() | st.integers())
+@settings(max_examples=50)
+def test_defaults_left_out_are_filled_in(width: int, gate: bool, kernel: int | None) -> None:
+    value = Outer((Later(width, gate, kernel),))
+    text = canonical_json(value)
+    assert from_json(Outer, json.loads(text)) == value
+    # A file that says the default says the same.
+    said = {"inner": [{"width": width, "gate": gate, "kernel": kernel}]}
+    assert canonical_json(from_json(Outer, said)) == text
+
+
+def test_a_key_without_a_default_is_needed() -> None:
+    with pytest.raises(ValueError, match="Later: expected the keys"):
+        from_json(Later, {"gate": False})
+    with pytest.raises(ValueError, match="Later: expected the keys"):
+        from_json(Later, {"width": 1, "gates": False})
 
 
 def test_identity_is_32_hex_digits_and_repeats():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engram_sweep.config.scale import Scale
@@ -12,7 +12,7 @@ from engram_sweep.planning.allocation import Allocation, allocate
 from engram_sweep.planning.arms import ARMS, asked_rhos, control_arms
 from engram_sweep.planning.axes import AxisValues, variants
 from engram_sweep.planning.ledger import Ledger
-from engram_sweep.spec import SPEC_SCHEMA, CorpusSpec, RunSpec, TrainingSpec, run_id
+from engram_sweep.spec import SPEC_SCHEMA, CorpusSpec, RunSpec, TrainingSpec, plain_data, run_id
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def make_plan(scale: Scale) -> Plan:
     first = [_spec(variant, allocation, scale.sweep.seeds[0]) for _, variant, allocation in points]
     # As plain data once per point, not once per seed: of thousands of runs that is where the time
     # goes.
-    plain = [asdict(spec) for spec in first]
+    plain = [plain_data(spec) for spec in first]
     runs: dict[str, PlannedRun] = {}
     sweep = scale.sweep
     # The further anchors are spread over the seeds: all at the end, they would be apart in time.

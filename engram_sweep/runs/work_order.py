@@ -9,7 +9,7 @@ from typing import Any
 
 from engram_sweep.atomic_files import read_json, write_json
 from engram_sweep.placement import Placement
-from engram_sweep.spec import RunSpec, canonical_json, from_json, run_id
+from engram_sweep.spec import RunSpec, canonical_json, from_json, plain_data, run_id
 
 FILE_NAME = "run.json"
 
@@ -80,7 +80,7 @@ class WorkOrder:
         Raises:
             OSError: the folder cannot be written.
         """
-        write_json(folder / FILE_NAME, asdict(self))
+        write_json(folder / FILE_NAME, {**asdict(self), "spec": plain_data(self.spec)})
 
 
 def read_work_order(folder: Path) -> WorkOrder:
