@@ -59,3 +59,41 @@ def whole_gain() -> float:
     """The gain of the whole text at rho = 0.5, nats/token."""
     total = sum(TOKENS.values())
     return sum(TOKENS[name] * gain for name, gain in GAINS.items()) / total
+
+
+SAVED = {"parabola": 0.05, "flat": 0.0, "slope": 0.0}
+"""Bits per byte that the memory saves at its best rho, by invented task."""
+CHOICES = 4
+
+
+def eval_rows(noise: float = 0.002, seed: int = 0, questions: int = 60) -> pd.DataFrame:
+    """Answers of a sweep: one task with a U at 0.5, one that is flat, one that falls to rho = 0.
+
+    Right answers are chosen by a coin that knows nothing.
+    """
+    rng = np.random.default_rng(seed)
+    hardness = rng.normal(0, 0.3, questions)
+    rows = []
+    for s in range(SEEDS):
+        for rho in RHOS:
+            for task, saved in SAVED.items():
+                run_noise = noise * rng.standard_normal()
+                bits = 2 + hardness + run_noise - saved * (1 - 4 * (rho - 0.5) ** 2)
+                bits += 0.05 * rho * (task == "slope")
+                bits += 0.05 * noise * rng.standard_normal(questions)
+                size = 10 + np.arange(questions) % 7
+                right = rng.random(questions) < 1 / CHOICES
+                rows += [
+                    {
+                        **runs_of(rho, s),
+                        "task": task,
+                        "document": document,
+                        "bits": bits[document] * size[document],
+                        "bytes": size[document],
+                        "correct": right[document],
+                        "answers": CHOICES,
+                        "cut": document % 2 == 0,
+                    }
+                    for document in range(questions)
+                ]
+    return pd.DataFrame(rows)
