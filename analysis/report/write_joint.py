@@ -14,6 +14,7 @@ from analysis.figures.one_law import one_law
 from analysis.figures.scaling import optimum_over_axes
 from analysis.report import page
 from analysis.report.adaptive import looks_section, state_adaptive
+from analysis.report.inside_sections import inside_html
 from analysis.report.iso import ISO_NOTE, iso_table
 from analysis.report.joint_sentences import state_joint
 from analysis.report.numbers import per_rho
@@ -78,6 +79,7 @@ def write_joint_report(
         page.section("Strict and paper", table(iso_table(one), {"rho": 3, **_ISO_DIGITS}), ISO_NOTE)
         for one in joint.iso
     ]
+    body += inside_html(folder)
     for label, one, verdict in zip(joint.labels, joint.sweeps, verdicts, strict=True):
         picture = loss_vs_rho.loss_vs_rho(one, label, summary(one))
         body += [f"<h1>{escape(label)}</h1>", *curve_html(one, verdict, label, picture)]

@@ -23,10 +23,11 @@ SUMMARIES = {
     "hot-rows": "how many look-ups a cache of the most frequent table rows would serve",
     "depth": "how far each block's reading is from the final prediction (LogitLens)",
     "cka": "which layers of pure MoE the layers of a hybrid are like (unbiased linear CKA)",
+    "retrieval": "find needles and follow variable chains inside the window, by distance",
     "eval": "answer the questions of public tasks, offline: bits per byte and accuracy",
 }
 """One line for `--help` of each measure; `engram_sweep.inside.<name>.MEASURE` is the measure."""
-REFUSING = ("eval",)
+REFUSING = ("eval", "retrieval")
 """Measures that may be `hopeless`; their commands have --anyway."""
 
 
