@@ -155,8 +155,12 @@ def state_retrieval(result: RetrievalAnalysis) -> list[str]:
         pure = [c for c in cells if c.rho == 1][-1]
         words = (
             f"{kind(hops).capitalize()}: {share(last.match)} right after {last.steps} steps, pure "
-            f"MoE {share(pure.match)}; at equal steps {_difference(last.over_moe)}"
+            f"MoE {share(pure.match)}"
         )
+        if all((cell.match.low or 0) <= result.chance for cell in (last, pure)):
+            said.append(f"{words}: no more than a guess, so nothing is compared.")
+            continue
+        words += f"; at equal steps {_difference(last.over_moe)}"
         if first.over_equal_moe.value is not None:
             words += f"; at equal validation loss {_difference(first.over_equal_moe)}"
             if not 0 <= first.weight <= 1:

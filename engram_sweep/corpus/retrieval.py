@@ -28,7 +28,10 @@ MAX_CHAINS = 8
 MAX_HOPS = 2
 """Links from a name to the one that has a value."""
 SPARSENESS = 16
-"""Tokens of text for each statement, at least."""
+"""Tokens of a text for each statement, at least."""
+ROUNDS = 4
+"""Times that a text of training asks for every name: small models learn from answers, and a text
+that asks once is few of them."""
 MIN_TOKENS = 2 * SPARSENESS
 """Of the shortest text."""
 SEED = 20260107372
@@ -69,7 +72,12 @@ def symbols_of(tokenizer: Tokenizer) -> Symbols:
 
 
 def write_text(
-    haystack: np.ndarray, length: int, hops: int, symbols: Symbols, rng: np.random.Generator
+    haystack: np.ndarray,
+    length: int,
+    hops: int,
+    symbols: Symbols,
+    rng: np.random.Generator,
+    rounds: int = 1,
 ) -> Text:
     """Write one text.
 
@@ -79,13 +87,14 @@ def write_text(
         hops: links of every chain, 0 for needles.
         symbols: what statements are made of.
         rng: source of random numbers.
+        rounds: times that every chain is asked for, each time in another order; at most `ROUNDS`.
     """
     chains = int(np.clip(length // (SPARSENESS * (1 + hops)), 1, MAX_CHAINS))
     names = rng.permutation(symbols.names)[: chains * (1 + hops)].reshape(chains, -1)
     values = rng.choice(symbols.values, chains)
     # Statements of a chain stand in their order, those of several chains in any.
     turns = rng.permutation(np.repeat(np.arange(chains), 1 + hops))
-    hay = haystack[: length - 3 * (len(turns) + chains)]
+    hay = haystack[: length - 3 * (len(turns) + chains * rounds)]
     places = np.sort(rng.integers(0, len(hay) + 1, len(turns)))
     parts: list[np.ndarray] = []
     said = np.zeros(chains, np.int64)
@@ -102,9 +111,9 @@ def write_text(
         parts += [hay[before:place], np.array(statement)]
         at, before = at + 3, place
         done[turn] += 1
-    asked = rng.permutation(chains)
+    asked = np.concatenate([rng.permutation(chains) for _ in range(rounds)])
     questions = [np.array([symbols.asks, names[one, -1], values[one]]) for one in asked]
-    answers = length - 3 * chains + 3 * np.arange(chains) + 2
+    answers = length - 3 * len(asked) + 3 * np.arange(len(asked)) + 2
     tokens = np.concatenate([*parts, hay[before:], *questions]).astype(np.int64)
     return Text(tokens, answers, answers - said[asked])
 
@@ -135,6 +144,6 @@ def mixed_in(
             length = round(float(np.exp(rng.uniform(np.log(MIN_TOKENS), np.log(longest)))))
             hops = int(rng.choice(1 + MAX_HOPS, p=[0.5, 0.25, 0.25]))
             start = int(rng.integers(0, max(1, len(hay) - length)))
-            text = write_text(hay[start : start + length], length, hops, symbols, rng)
+            text = write_text(hay[start : start + length], length, hops, symbols, rng, ROUNDS)
             yield np.append(text.tokens, tokenizer.document_end)
             written += length + 1

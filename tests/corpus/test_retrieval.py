@@ -9,6 +9,7 @@ from engram_sweep.corpus.retrieval import (
     MAX_HOPS,
     MIN_TOKENS,
     NAMES,
+    ROUNDS,
     VALUES,
     Symbols,
     mixed_in,
@@ -39,12 +40,15 @@ def interpret(tokens: list[int], symbols: Symbols) -> dict[int, tuple[int, int, 
 @given(
     length=st.integers(MIN_TOKENS, 400),
     hops=st.integers(0, MAX_HOPS),
+    rounds=st.integers(1, ROUNDS),
     seed=st.integers(0, 2**32),
 )
 @settings(deadline=None)
-def test_who_reads_the_statements_knows_every_answer(length: int, hops: int, seed: int) -> None:
+def test_who_reads_the_statements_knows_every_answer(
+    length: int, hops: int, rounds: int, seed: int
+) -> None:
     hay = np.arange(length) % 100 + 1
-    text = write_text(hay, length, hops, SYMBOLS, np.random.default_rng(seed))
+    text = write_text(hay, length, hops, SYMBOLS, np.random.default_rng(seed), rounds)
     assert len(text.tokens) == length
     found = interpret(text.tokens.tolist(), SYMBOLS)
     assert sorted(found) == text.answers.tolist()
@@ -56,7 +60,8 @@ def test_who_reads_the_statements_knows_every_answer(length: int, hops: int, see
     # What is left is the stretch of text, in its order.
     kept = text.tokens[text.tokens <= 100]
     assert kept.tolist() == hay[: len(kept)].tolist()
-    assert len(kept) >= length // 2
+    assert rounds > 1 or len(kept) >= length // 2
+    assert len(set(text.tokens[text.answers - 1].tolist())) * rounds == len(text.answers)
 
 
 def test_values_are_drawn_anew_in_every_text() -> None:

@@ -76,6 +76,14 @@ def test_sentences_say_what_is_not_told_apart_and_what_is(null, finds):
     assert len(retrieval_table(null)) == 2 * 3 * 4
 
 
+def test_at_the_floor_nothing_is_compared():
+    rows = retrieval_rows()
+    rows["correct"] = np.random.default_rng(0).binomial(50, 1 / 32, len(rows))
+    said = state_retrieval(analyse_retrieval(rows, "demo"))
+    for sentence in said[1:]:
+        assert sentence.endswith(": no more than a guess, so nothing is compared.")
+
+
 def test_a_loss_that_pure_moe_never_had_is_extrapolated_and_said_to_be():
     rows = retrieval_rows()
     rows.loc[(rows["rho"] == 0.5) & (rows["steps"] == LENGTHS[0]), "validation_loss"] -= 0.1
