@@ -17,7 +17,7 @@ import pyarrow as pa
 import torch
 import torch.nn.functional as F
 
-from engram_sweep.corpus.retrieval import MAX_HOPS, VALUES, Text, symbols_of, write_text
+from engram_sweep.corpus.retrieval import MAX_HOPS, Text, symbols_of, write_text
 from engram_sweep.corpus.survey import tokenizer_of
 from engram_sweep.inside.measure import Measure
 from engram_sweep.inside.trained import Trained
@@ -36,7 +36,7 @@ SCHEMA = pa.schema(
         pa.field("questions", pa.int32(), False, {"unit": "questions of that distance"}),
         pa.field("correct", pa.int32(), False, {"unit": "answers that match exactly"}),
         pa.field("loss", pa.float64(), False, {"unit": "nats of the right answers, summed"}),
-        pa.field("values", pa.int16(), False, {"unit": "symbols that an answer may be"}),
+        pa.field("said", pa.int16(), False, {"unit": "values said in the text, one for each name"}),
     ]
 )
 
@@ -108,7 +108,7 @@ def _of_run(run: Trained) -> pa.Table:
         for lowest in np.unique(distance).tolist():
             here = distance == lowest
             sums = here.sum(), right[here].sum(), loss[here].sum()
-            rows.append((hops, lowest, number, *sums, VALUES))
+            rows.append((hops, lowest, number, *sums, len(text.answers)))
     columns = zip(*rows, strict=True)
     return pa.table([np.array(column) for column in columns], names=SCHEMA.names).cast(SCHEMA)
 
