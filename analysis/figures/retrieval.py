@@ -32,7 +32,7 @@ def match_over_distance(result: RetrievalAnalysis, title: str) -> Figure:
                     if cell.match.low is not None and cell.match.high is not None:
                         limits = [cell.match.low, cell.match.high]
                         axes.plot([cell.distance] * 2, limits, color=colour, lw=1)
-            axes.axhline(result.chance, color=SEEDS, lw=1, ls=":")
+            axes.axhline(result.of(hops)[0].guess, color=SEEDS, lw=1, ls=":")
             axes.set_xscale("log", base=2)
             axes.set_title(kind(hops), loc="left", fontsize=10)
         panels[0].set_ylabel("exact match")

@@ -35,6 +35,8 @@ class Cell:
     steps: int
     match: Interval
     """Share of answers that match exactly."""
+    guess: float
+    """That of who takes any value that a text says, whatever name is asked for."""
     over_moe: Interval
     """That minus pure MoE's after the same steps, paired by seed and text."""
     over_equal_moe: Interval
@@ -50,8 +52,6 @@ class RetrievalAnalysis:
     cells: tuple[Cell, ...]
     best: float
     """The rho below 1 with the lowest validation loss at the shortest length."""
-    chance: float
-    """Exact match of who knows only that a value is asked for."""
     texts: int
     """Texts of each number of links."""
     seeds: int
@@ -94,7 +94,6 @@ def analyse_retrieval(table: pd.DataFrame, source: str, level: float = LEVEL) ->
     return RetrievalAnalysis(
         cells=tuple(cells),
         best=best_rho(shortest),
-        chance=1 / float(rows["values"].iloc[0]),
         texts=count(rows.loc[rows["hops"] == rows["hops"].min()], "document"),
         seeds=count(rows, "seed"),
         level=level,
@@ -121,7 +120,10 @@ def _cells(rows: pd.DataFrame, hops: int, distance: int, level: float) -> list[C
                 equal = sums.interval(lambda s: _over_equal(s)[0], level)
                 weight = float(_over_equal(sums.sums.sum(axis=(1, 2)))[1])
             match = crossed(at, ["correct", "questions"]).interval(lambda s: s[0] / s[1], level)
-            cells.append(Cell(hops, distance, float(rho), int(steps), match, over, equal, weight))
+            guess = float(at["guess"].to_numpy().sum() / at["questions"].to_numpy().sum())
+            cells.append(
+                Cell(hops, distance, float(rho), int(steps), match, guess, over, equal, weight)
+            )
     return cells
 
 
@@ -146,7 +148,7 @@ def state_retrieval(result: RetrievalAnalysis) -> list[str]:
     """Put each number of links into a sentence, at the best rho."""
     said = [
         f"Retrieval at rho {result.best:.2f} ({result.texts} texts of each kind, {result.seeds} "
-        f"seeds; who guesses among values is right in {result.chance:.1%})."
+        "seeds)."
     ]
     for hops in result.hops:
         cells = result.of(hops)
@@ -155,10 +157,10 @@ def state_retrieval(result: RetrievalAnalysis) -> list[str]:
         pure = [c for c in cells if c.rho == 1][-1]
         words = (
             f"{kind(hops).capitalize()}: {share(last.match)} right after {last.steps} steps, pure "
-            f"MoE {share(pure.match)}"
+            f"MoE {share(pure.match)}, whoever takes any value said {last.guess:.0%}"
         )
-        if all((cell.match.low or 0) <= result.chance for cell in (last, pure)):
-            said.append(f"{words}: no more than a guess, so nothing is compared.")
+        if all((cell.match.low or 0) <= cell.guess for cell in (last, pure)):
+            said.append(f"{words}: names are not looked up, so nothing is compared.")
             continue
         words += f"; at equal steps {_difference(last.over_moe)}"
         if first.over_equal_moe.value is not None:
@@ -198,6 +200,7 @@ def retrieval_table(result: RetrievalAnalysis) -> pd.DataFrame:
             "steps": cell.steps,
             "rho": cell.rho,
             **with_limits("exact match", cell.match),
+            "any value said": cell.guess,
             **with_limits("over pure MoE", cell.over_moe),
             **with_limits("over pure MoE of equal loss", cell.over_equal_moe),
             "way to the longer length": cell.weight,

@@ -130,7 +130,7 @@ def retrieval_rows(memory: float = 0.0, seed: int = 0) -> pd.DataFrame:
                         "questions": 50,
                         "correct": rng.binomial(50, share),
                         "loss": 50.0,
-                        "values": 32,
+                        "guess": 50 / 8,
                     }
                     for hops in (0, 1)
                     for text in range(TEXTS)

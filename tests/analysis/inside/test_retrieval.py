@@ -63,12 +63,13 @@ def test_cells_are_exact_matches_of_their_runs(null):
     pure = [cell for cell in null.of(0) if cell.rho == 1]
     assert pure[0].match.value == pytest.approx(FOUND, abs=0.02)
     assert all(cell.over_moe.value is None for cell in pure)
-    assert (null.chance, null.texts, null.best) == (1 / 32, 40, 0.5)
+    assert all(cell.guess == pytest.approx(1 / 8) for cell in null.cells)
+    assert (null.texts, null.best) == (40, 0.5)
 
 
 def test_sentences_say_what_is_not_told_apart_and_what_is(null, finds):
     said = state_retrieval(null)
-    assert said[0].startswith("Retrieval at rho 0.50 (40 texts of each kind, 4 seeds; who guesses")
+    assert said[0].startswith("Retrieval at rho 0.50 (40 texts of each kind, 4 seeds)")
     assert said[1].startswith("Needles: ")
     assert "at equal validation loss not told apart" in said[1]
     assert "at equal validation loss +" in state_retrieval(finds)[1]
@@ -78,10 +79,10 @@ def test_sentences_say_what_is_not_told_apart_and_what_is(null, finds):
 
 def test_at_the_floor_nothing_is_compared():
     rows = retrieval_rows()
-    rows["correct"] = np.random.default_rng(0).binomial(50, 1 / 32, len(rows))
+    rows["correct"] = np.random.default_rng(0).binomial(50, 1 / 9, len(rows))
     said = state_retrieval(analyse_retrieval(rows, "demo"))
     for sentence in said[1:]:
-        assert sentence.endswith(": no more than a guess, so nothing is compared.")
+        assert sentence.endswith("said 12%: names are not looked up, so nothing is compared.")
 
 
 def test_a_loss_that_pure_moe_never_had_is_extrapolated_and_said_to_be():
