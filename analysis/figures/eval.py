@@ -42,4 +42,5 @@ def _panel(axes: Axes, task: Task) -> None:
         if low is not None and high is not None:
             axes.plot([point.rho] * 2, [low, high], color=colour, lw=1.2)
     axes.axhline(0, color=INK, lw=0.6)
-    axes.set_title(f"{task.name}: {task.verdict}", loc="left", fontsize=9)
+    axes.set_title(f"{task.name}\n{task.verdict}", loc="left", fontsize=9)
+    axes.tick_params(labelsize=8)

@@ -17,9 +17,10 @@ def match_over_distance(result: RetrievalAnalysis, title: str) -> Figure:
     """
     longest = max(cell.steps for cell in result.cells)
     cells = [cell for cell in result.cells if cell.steps == longest and cell.distance != ALL]
+    ticks = sorted({cell.distance for cell in cells})
     with styled():
         figure = Figure(figsize=(10.0, 3.6), layout="constrained")
-        panels = figure.subplots(1, len(result.hops), sharey=True, squeeze=False)[0]
+        panels = figure.subplots(1, len(result.hops), sharex=True, sharey=True, squeeze=False)[0]
         for axes, hops in zip(panels, result.hops, strict=True):
             for number, rho in enumerate(sorted({cell.rho for cell in cells})):
                 colour = INK if rho == 1 else COLOURS[number % len(COLOURS)]
@@ -34,6 +35,8 @@ def match_over_distance(result: RetrievalAnalysis, title: str) -> Figure:
                         axes.plot([cell.distance] * 2, limits, color=colour, lw=1)
             axes.axhline(result.of(hops)[0].guess, color=SEEDS, lw=1, ls=":")
             axes.set_xscale("log", base=2)
+            axes.set_xticks(ticks, [str(tick) for tick in ticks])
+            axes.set_ylim(-0.02, 1.02)
             axes.set_title(kind(hops), loc="left", fontsize=10)
         panels[0].set_ylabel("exact match")
         panels[0].legend(frameon=False, fontsize=8.5)

@@ -146,10 +146,8 @@ def _over_equal(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def state_retrieval(result: RetrievalAnalysis) -> list[str]:
     """Put each number of links into a sentence, at the best rho."""
-    said = [
-        f"Retrieval at rho {result.best:.2f} ({result.texts} texts of each kind, {result.seeds} "
-        "seeds)."
-    ]
+    seeds = f"{result.seeds} seed{'s' if result.seeds > 1 else ''}"
+    said = [f"Retrieval at rho {result.best:.2f} ({result.texts} texts of each kind, {seeds})."]
     for hops in result.hops:
         cells = result.of(hops)
         [first] = [c for c in cells if c.rho == result.best and c.steps == cells[0].steps]

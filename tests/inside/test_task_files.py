@@ -59,6 +59,7 @@ def test_too_many_are_thinned_evenly(package: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     "content",
     [b"no gzip", gzip.compress(b"[1]\n"), gzip.compress(b"{}\n"), gzip.compress(b"x")[:9]],
+    ids=["no gzip", "a list", "no keys", "cut"],
 )
 def test_a_damaged_file_is_one_line(package: Path, content: bytes) -> None:
     (package / TASKS["piqa"]).write_bytes(content)

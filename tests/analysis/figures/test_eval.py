@@ -10,7 +10,7 @@ def test_each_task_has_a_panel_and_one_that_is_not_resolved_is_grey():
     result = analyse_eval(eval_rows(), "demo")
     figure = bits_by_task(result, "demo")
     parabola, flat, _, empty = figure.axes
-    assert [axes.get_title("left").split(":")[0] for axes in figure.axes[:3]] == list(SAVED)
+    assert [axes.get_title("left").splitlines()[0] for axes in figure.axes[:3]] == list(SAVED)
     assert parabola.lines[0].get_color() == CURVE
     assert flat.lines[0].get_color() == SEEDS
     assert not empty.axison
