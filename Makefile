@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan rehearse status cancel rerun-failed report register logs tune power doctor ablate publish-ablate strata suppress gates hot-rows depth cka inside planted publish-inside publish publish-notebooks keys docs check-readme notebooks lab test test-gpu lint bench coverage chaos clean
+.PHONY: sweep plan rehearse status cancel rerun-failed report register logs tune power doctor ablate publish-ablate strata suppress gates hot-rows depth cka retrieval eval inside planted publish-inside publish publish-notebooks keys docs check-readme notebooks lab test test-gpu lint bench coverage chaos clean
 
 # Further options of a command, e.g. make plan ARGS='--set training.tokens=1e9 --gpu h200'; values without blanks.
 ARGS ?=
@@ -20,7 +20,7 @@ plan rehearse status cancel rerun-failed report register logs tune power doctor:
 	@$(RUN) $@ $(SCALE) $(ARGS)
 
 # Measures inside the finished runs of SCALE, and what they show; docs/inside-the-memory.md says what each is.
-strata suppress gates hot-rows depth cka: $(BIN)/.ready
+strata suppress gates hot-rows depth cka retrieval eval: $(BIN)/.ready
 	@$(RUN) $@ $(SCALE) $(ARGS)
 	@$(RUN) inside $(SCALE) $(SET) --only $@
 

@@ -137,6 +137,10 @@ class CorpusSpec:
     validation_share: float
     fingerprint: str | None
     """xxh3_128 of the token shards that this sweep expects; None accepts what the package holds."""
+    retrieval_share: float = 0.0
+    """Share of the training tokens that are needles and chains (`corpus/retrieval.py`)."""
+    retrieval_tokens: int = 128
+    """Tokens of the longest such text."""
 
 
 @dataclass(frozen=True, kw_only=True)

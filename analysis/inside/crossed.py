@@ -95,7 +95,7 @@ def crossed(table: pd.DataFrame, columns: Sequence[str]) -> Crossed:
 
 
 def paired(first: pd.DataFrame, second: pd.DataFrame, columns: Sequence[str]) -> Crossed:
-    """Sum the columns of two tables over the seeds and documents that both have.
+    """Sum the columns of two tables over the seeds that both have.
 
     Args:
         first: one table.
@@ -105,8 +105,22 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, columns: Sequence[str]) ->
     Raises:
         ValueError: they share no seed.
     """
-    shared = sorted(set(first["seed"]) & set(second["seed"]))
-    documents = sorted(set(first["document"]) | set(second["document"]))
+    return aligned((first, second), columns)
+
+
+def aligned(tables: Sequence[pd.DataFrame], columns: Sequence[str]) -> Crossed:
+    """Sum the columns of several tables over the seeds that all have.
+
+    Args:
+        tables: of different runs of the same sweep.
+        columns: what to sum of each; the result has those of the first table, then of the second,
+            and so on.
+
+    Raises:
+        ValueError: they share no seed.
+    """
+    shared = sorted(set.intersection(*(set(table["seed"]) for table in tables)))
+    documents = sorted(set.union(*(set(table["document"]) for table in tables)))
     if not shared:
         raise ValueError("expected runs that share a seed, found none")
     blocks = [
@@ -116,7 +130,7 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, columns: Sequence[str]) ->
         .reindex(shared)
         .reindex(documents, axis="columns", fill_value=0)
         .to_numpy(float)
-        for table in (first, second)
+        for table in tables
         for column in columns
     ]
     return Crossed(np.stack(blocks), tuple(int(seed) for seed in shared))

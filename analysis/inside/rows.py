@@ -29,3 +29,20 @@ def best_rho(rows: pd.DataFrame) -> float:
 def count(rows: pd.DataFrame, column: str) -> int:
     """Return how many different values a column has."""
     return len(set(rows[column]))
+
+
+def as_runs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return tallies as a table of runs whose windows are the documents that all runs have."""
+    keys = ["run_id", "arm", "rho", "seed"]
+    runs = rows.pivot_table(["loss", "tokens"], keys, aggfunc="sum").reset_index()
+    losses = rows.pivot_table("loss", "run_id", "document", aggfunc="sum")
+    tokens = rows.pivot_table("tokens", "run_id", "document", aggfunc="sum")
+    kept = tokens.columns[tokens.notna().all()]
+    means = (losses / tokens)[kept].loc[runs["run_id"]]
+    counts = tokens[kept].loc[runs["run_id"]]
+    return runs.assign(
+        validation_loss=runs["loss"] / runs["tokens"],
+        outcome="ok",
+        window_losses=[row.to_numpy() for _, row in means.iterrows()],
+        window_tokens=[row.to_numpy() for _, row in counts.iterrows()],
+    )

@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.inside.crossed import paired
-from analysis.inside.rows import at_rho, count, of_curve
+from analysis.inside.rows import as_runs, at_rho, count, of_curve
 from analysis.inside.words import share, with_interval, with_limits
 from analysis.levels import LEVEL
 from analysis.sweep.sweep_analysis import SweepAnalysis, analyse_sweep
@@ -89,7 +89,7 @@ def analyse_strata(table: pd.DataFrame, source: str, level: float = LEVEL) -> St
     """
     curve = of_curve(table)
     first = curve["order"].min()
-    whole = analyse_sweep(_as_runs(curve.loc[curve["order"] == first]), source, level, draws=DRAWS)
+    whole = analyse_sweep(as_runs(curve.loc[curve["order"] == first]), source, level, draws=DRAWS)
     if not whole.has_moe:
         raise UserError(f"{source}: expected runs at rho = 1, to measure gains against")
     below = whole.means.rho < 1
@@ -179,7 +179,7 @@ def _stratum(rows: pd.DataFrame, order: int, name: str, rho: float, level: float
     if tokens >= MIN_TOKENS * len(set(anchor["seed"])):
         # A stratum that too few runs have tokens of has no curve; its share of the gain stands.
         with suppress(UserError):
-            result = analyse_sweep(_as_runs(chosen), name, level, draws=DRAWS)
+            result = analyse_sweep(as_runs(chosen), name, level, draws=DRAWS)
             gain, rho_star = result.gain_over_moe, result.rho_star
     # Of the stratum, and of all: losses outside it are put to zero, so documents stay aligned.
     here = rows.assign(here=np.where(inside, rows["loss"], 0.0))
@@ -188,20 +188,3 @@ def _stratum(rows: pd.DataFrame, order: int, name: str, rho: float, level: float
     loss = float(anchor["loss"].to_numpy().sum()) / max(tokens, 1)
     every = float(at_rho(rows, 1.0)["tokens"].to_numpy().sum())
     return Stratum(order, name, tokens / every, loss, gain, rho_star, part)
-
-
-def _as_runs(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return tallies as a table of runs whose windows are the documents that all runs have."""
-    keys = ["run_id", "arm", "rho", "seed"]
-    runs = rows.pivot_table(["loss", "tokens"], keys, aggfunc="sum").reset_index()
-    losses = rows.pivot_table("loss", "run_id", "document", aggfunc="sum")
-    tokens = rows.pivot_table("tokens", "run_id", "document", aggfunc="sum")
-    kept = tokens.columns[tokens.notna().all()]
-    means = (losses / tokens)[kept].loc[runs["run_id"]]
-    counts = tokens[kept].loc[runs["run_id"]]
-    return runs.assign(
-        validation_loss=runs["loss"] / runs["tokens"],
-        outcome="ok",
-        window_losses=[row.to_numpy() for _, row in means.iterrows()],
-        window_tokens=[row.to_numpy() for _, row in counts.iterrows()],
-    )

@@ -14,14 +14,18 @@ from matplotlib.figure import Figure
 
 from analysis.figures.cka import alignment_by_layer
 from analysis.figures.depth import divergence_by_layer
+from analysis.figures.eval import bits_by_task
 from analysis.figures.gates import gates_by_stratum
 from analysis.figures.hot_rows import hits_over_share
+from analysis.figures.retrieval import match_over_distance
 from analysis.figures.strata import gain_by_stratum
 from analysis.figures.suppress import loss_without_memory
 from analysis.inside.cka import analyse_cka, cka_table, state_cka
 from analysis.inside.depth import analyse_depth, depth_table, state_depth
+from analysis.inside.eval import analyse_eval, eval_table, state_eval
 from analysis.inside.gates import analyse_gates, gates_table, state_gates
 from analysis.inside.hot_rows import analyse_hot_rows, hot_rows_table, state_hot_rows
+from analysis.inside.retrieval import analyse_retrieval, retrieval_table, state_retrieval
 from analysis.inside.strata import analyse_strata, state_strata, strata_table
 from analysis.inside.suppress import analyse_suppress, state_suppress, suppress_table
 from analysis.report.inside_sections import FOLDER, write_section
@@ -86,6 +90,15 @@ VIEWS: tuple[View[Any], ...] = (
         divergence_by_layer,
     ),
     View("cka", "Which layers are alike", analyse_cka, state_cka, cka_table, alignment_by_layer),
+    View(
+        "retrieval",
+        "What is found inside the window",
+        analyse_retrieval,
+        state_retrieval,
+        retrieval_table,
+        match_over_distance,
+    ),
+    View("eval", "What tasks show", analyse_eval, state_eval, eval_table, bits_by_task),
 )
 """Views of all measures, in their order on the page."""
 

@@ -79,6 +79,7 @@ def write_joint_report(
         page.section("Strict and paper", table(iso_table(one), {"rho": 3, **_ISO_DIGITS}), ISO_NOTE)
         for one in joint.iso
     ]
+    body += inside_html(folder)
     for label, one, verdict in zip(joint.labels, joint.sweeps, verdicts, strict=True):
         picture = loss_vs_rho.loss_vs_rho(one, label, summary(one))
         body += [f"<h1>{escape(label)}</h1>", *curve_html(one, verdict, label, picture)]

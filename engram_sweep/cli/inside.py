@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engram_sweep.cli.options import add_set_option, changes_of, name_of
 from engram_sweep.errors import UserError
-from engram_sweep.inside.measure import SUMMARIES
+from engram_sweep.inside.measure import REFUSING, SUMMARIES
 
 
 def register(commands) -> None:
@@ -27,7 +27,11 @@ def register(commands) -> None:
         command.add_argument(
             "--jobs", type=int, default=0, help="processes (default: one per core)"
         )
-        command.set_defaults(func=partial(_measure, name))
+        if name in REFUSING:
+            command.add_argument(
+                "--anyway", action="store_true", help="measure also runs that can show nothing"
+            )
+        command.set_defaults(func=partial(_measure, name), anyway=False)
 
 
 def _measure(measure: str, options: argparse.Namespace) -> int:
@@ -41,7 +45,9 @@ def _measure(measure: str, options: argparse.Namespace) -> int:
         if shows:
             print(f"\r{measure}: {done} of {total} runs", end="", file=sys.stderr, flush=True)
 
-    found = measure_sweep(scale, options.results, measure, changes_of(options), options.jobs, watch)
+    found = measure_sweep(
+        scale, options.results, measure, changes_of(options), options.jobs, watch, options.anyway
+    )
     if shows and found.measured:
         print(file=sys.stderr)
     print(

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from engram_sweep.config.strict_yaml import Section
 from engram_sweep.corpus.own_tokenizer import OWN
+from engram_sweep.corpus.retrieval import MIN_TOKENS
 from engram_sweep.corpus.sources import SHARDS, SOURCES
 from engram_sweep.corpus.tokenizer import TOKENIZERS
 
@@ -58,6 +59,10 @@ class Corpus(Section):
     """Ids of the tokenizer `shards`; others have their own."""
     document_end: Annotated[int, Field(ge=0)] | None = None
     """The id by which the tokenizer `shards` ends documents; it also pads."""
+    retrieval_share: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Share of the training tokens that are needles and variable chains, for `make retrieval`."""
+    retrieval_tokens: Annotated[int, Field(ge=MIN_TOKENS)] = 128
+    """Tokens of the longest of these texts: the window, say."""
 
     @model_validator(mode="after")
     def _known(self) -> Corpus:
@@ -78,6 +83,13 @@ class Corpus(Section):
                 f"document_end: expected less than vocab_size ({self.vocab_size}), got "
                 f"{self.document_end}"
             )
+        if self.retrieval_share and self.source == SHARDS:
+            raise ValueError(
+                f"retrieval_share: expected 0 where source is {SHARDS}, whose text is prepared "
+                f"already, got {self.retrieval_share:g}"
+            )
+        if "retrieval_tokens" in self.model_fields_set and not self.retrieval_share:
+            raise ValueError("retrieval_tokens: expected this key only beside retrieval_share")
         return self
 
     @property

@@ -11,6 +11,7 @@ import numpy as np
 import xxhash
 
 from engram_sweep.atomic_files import read_plain
+from engram_sweep.corpus import retrieval
 from engram_sweep.corpus.held_out import held_out
 from engram_sweep.corpus.manifest import DTYPES, FILES, Manifest, fingerprint
 from engram_sweep.corpus.own_tokenizer import FILE_NAME, OWN
@@ -62,9 +63,10 @@ def prepare(corpus: CorpusSpec, cache: Path, given: Path | None = None) -> Path:
     if corpus.source == SHARDS:
         return _checked(corpus, given)
     source = SOURCES[corpus.source]
-    key = canonical_json(
-        [_SCHEMA, corpus.source, source.version(), corpus.tokenizer, corpus.validation_share]
-    )
+    parts = [_SCHEMA, corpus.source, source.version(), corpus.tokenizer, corpus.validation_share]
+    if corpus.retrieval_share:
+        parts += [retrieval.VERSION, corpus.retrieval_share, corpus.retrieval_tokens]
+    key = canonical_json(parts)
     folder = cache / f"{corpus.source}-{corpus.tokenizer}-{xxhash.xxh3_64_hexdigest(key.encode())}"
     if not (folder / "manifest.json").exists():
         try:
@@ -206,15 +208,18 @@ def _build(corpus: CorpusSpec, folder: Path, cache: Path) -> None:
     documents = [np.append(ids, tokenizer.document_end) for ids in tokenizer.encode_batch(texts)]
     keys = np.array([xxhash.xxh3_64_intdigest(name.encode()) for name in names], np.uint64)
     chosen = held_out(keys, np.array([len(ids) for ids in documents]), corpus.validation_share)
+    train = [ids for ids, out in zip(documents, chosen, strict=True) if not out]
+    if share := corpus.retrieval_share:
+        train = list(retrieval.mixed_in(train, share, corpus.retrieval_tokens, tokenizer))
     write_shards(
         folder,
-        train=(ids for ids, out in zip(documents, chosen, strict=True) if not out),
+        train=train,
         validation=(ids for ids, out in zip(documents, chosen, strict=True) if out),
         tokenizer=corpus.tokenizer,
         source=corpus.source,
         source_version=source.version(),
         licence=source.licence,
-        train_documents=int((~chosen).sum()),
+        train_documents=len(train),
         validation_documents=tuple(np.array(names)[chosen].tolist()),
         cache=cache,
     )

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
     from engram_sweep.inside.trained import Trained
@@ -22,8 +23,12 @@ SUMMARIES = {
     "hot-rows": "how many look-ups a cache of the most frequent table rows would serve",
     "depth": "how far each block's reading is from the final prediction (LogitLens)",
     "cka": "which layers of pure MoE the layers of a hybrid are like (unbiased linear CKA)",
+    "retrieval": "find needles and follow variable chains inside the window, by distance",
+    "eval": "answer the questions of public tasks, offline: bits per byte and accuracy",
 }
 """One line for `--help` of each measure; `engram_sweep.inside.<name>.MEASURE` is the measure."""
+REFUSING = ("eval", "retrieval")
+"""Measures that may be `hopeless`; their commands have --anyway."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Measure:
     """Rises if the columns or their meaning change: runs are then measured anew."""
     of_run: Callable[[Trained], pa.Table]
     """Return the table; it has no rows if there is nothing to measure (no memory, say)."""
+    hopeless: Callable[[pd.DataFrame], str | None] | None = None
+    """From the records of a sweep, return why measuring it can show nothing; None if it may."""
 
 
 def measure_of(name: str) -> Measure:

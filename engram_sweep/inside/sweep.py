@@ -30,6 +30,7 @@ def measure_sweep(
     changes: Collection[str] = (),
     jobs: int = 0,
     watch: Callable[[int, int], None] = lambda done, total: None,
+    anyway: bool = False,
 ) -> Outcome:
     """Measure every finished run of a sweep that this version has not measured.
 
@@ -40,18 +41,21 @@ def measure_sweep(
         changes: as in `read_runs`.
         jobs: processes; 0 for one per core, 1 for this one.
         watch: called with the runs that are done and all that are to be, each time one is.
+        anyway: measure also if the measure can show nothing in these runs (`Measure.hopeless`).
 
     Raises:
         UserError: there is no finished run, or one cannot be measured: it has no weights, say.
-            What was measured before stays.
+            What was measured before stays. Or the measure can show nothing: nothing is measured.
     """
     runs = read_runs(scale, results, changes)
     runs = runs.loc[runs["outcome"] == "ok"]
     # Runs of one seed share their text's strata, so they come together.
     seeds_first = runs.sort_values(["seed", "rho"], kind="stable")
     folders = [runs_folder(results, scale) / run for run in seeds_first["run_id"]]
-    version = measure_of(name).version
-    todo = [folder for folder in folders if read_measured(folder, name, version) is None]
+    measure = measure_of(name)
+    todo = [folder for folder in folders if read_measured(folder, name, measure.version) is None]
+    if todo and not anyway and measure.hopeless and (reason := measure.hopeless(runs)):
+        raise UserError(f"{scale}, {name}: {reason}")
     jobs = min(jobs or os.cpu_count() or 1, len(todo))
     if jobs <= 1:
         for done, folder in enumerate(todo, start=1):

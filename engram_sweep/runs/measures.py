@@ -22,7 +22,7 @@ from engram_sweep.runs.records import read_runs, runs_folder
 if TYPE_CHECKING:
     import pandas as pd
 
-RUN_COLUMNS = ("run_id", "arm", "rho", "rho_asked", "seed", "validation_loss")
+RUN_COLUMNS = ("run_id", "arm", "rho", "rho_asked", "seed", "steps", "validation_loss")
 """Columns of a run's record that stand beside what was measured in it."""
 
 

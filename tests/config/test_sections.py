@@ -8,15 +8,17 @@ import yaml
 from engram_sweep.config.scale import load_scale
 from engram_sweep.errors import UserError
 from engram_sweep.planning.plan import make_plan
+from engram_sweep.spec import canonical_json
 from tests.model.shapes import SWEEPS
 
 MLA = {"kv_lora_rank": 8, "qk_nope_head_dim": 12, "qk_rope_head_dim": 4, "v_head_dim": 16}
 
 
-def write(folder, model=(), memory=(), training=(), without=()) -> None:
+def write(folder, model=(), memory=(), training=(), corpus=(), without=()) -> None:
     data = yaml.safe_load((SWEEPS / "smoke.yaml").read_text())
     data["model"] = {key: value for key, value in data["model"].items() if key not in without}
-    for section, changes in (("model", model), ("memory", memory), ("training", training)):
+    sections = {"model": model, "memory": memory, "training": training, "corpus": corpus}
+    for section, changes in sections.items():
         data[section] |= dict(changes)
     data["training"]["learning_rate"] = 5e-3
     data["training"]["balance_rate"] = 1e-2
@@ -39,6 +41,15 @@ def test_the_keys_of_deepseeks_recipe_reach_the_spec(tmp_path):
     spec = make_plan(load_scale("x", tmp_path)).runs[0].spec
     assert (spec.geometry.norm_eps, spec.geometry.routed_scaling_factor) == (1e-20, 2.5)
     assert (spec.training.eps, spec.training.table_optimizer) == (1e-20, "lazy_adam")
+
+
+def test_a_share_of_needles_is_another_run_and_none_is_the_run_of_before(tmp_path):
+    first = make_plan(load_scale("smoke", SWEEPS)).runs[0].spec
+    write(tmp_path, corpus={"retrieval_share": 0.02, "retrieval_tokens": 64})
+    spec = make_plan(load_scale("x", tmp_path)).runs[0].spec
+    assert (spec.corpus.retrieval_share, spec.corpus.retrieval_tokens) == (0.02, 64)
+    assert "retrieval_share" in canonical_json(spec)
+    assert "retrieval" not in canonical_json(first)
 
 
 def test_heads_of_latent_attention(tmp_path):
@@ -85,6 +96,19 @@ def test_reset_names_the_tokenizers_document_end(tmp_path):
         (
             {"model": {"routed_scaling_factor": 0.0}},
             "model.routed_scaling_factor: .*greater than 0",
+        ),
+        (
+            {"corpus": {"retrieval_share": 0.6}},
+            "corpus.retrieval_share: .*or equal to 0.5, got 0.6",
+        ),
+        (
+            {"corpus": {"retrieval_share": 0.1, "retrieval_tokens": 8}},
+            "corpus.retrieval_tokens: .*greater than or equal to 32, got 8",
+        ),
+        ({"corpus": {"retrieval_tokens": 64}}, "retrieval_tokens: .*only beside retrieval_share"),
+        (
+            {"corpus": {"source": "shards", "retrieval_share": 0.1}},
+            "corpus.retrieval_share: expected 0 where source is shards, .* got 0.1",
         ),
     ],
 )

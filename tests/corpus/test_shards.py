@@ -69,3 +69,18 @@ def test_damaged_shards_are_told(smoke_plan: Plan, tmp_path: Path, damage: str) 
         load(folder)
     shutil.rmtree(folder)
     load(prepare(smoke_plan.runs[0].spec.corpus, tmp_path))
+
+
+def test_needles_are_trained_on_and_not_held_out(smoke_plan: Plan, tmp_path: Path) -> None:
+    corpus = smoke_plan.runs[0].spec.corpus
+    plain = load(prepare(corpus, tmp_path))
+    mixed = load(prepare(replace(corpus, retrieval_share=0.02, retrieval_tokens=64), tmp_path))
+    assert len(list(tmp_path.glob("sotu-bytes-*"))) == 2
+    assert mixed.validation.tobytes() == plain.validation.tobytes()
+    more = len(mixed.train) - len(plain.train)
+    assert more / len(mixed.train) == pytest.approx(0.02, abs=1e-4)
+    # Documents are counted, and end as others do.
+    ends = int((mixed.train == 0).sum())
+    assert mixed.manifest.train_documents == ends > plain.manifest.train_documents
+    # No byte of UTF-8 is a mark.
+    assert (mixed.train == 255).sum() > 1000 > (plain.train == 255).sum() == 0

@@ -41,7 +41,8 @@ ONLY_PARSED = {
     r"make power.*": "simulates for seconds; tests/analysis/cli/test_power.py",
     r"make (test|lint|docs|test-gpu|chaos).*": "runs this, is run by CI, or takes hours",
     r"(make|engram-sweep) ablate\b.*": "trains for an hour; tests/analysis/cli/test_ablate.py",
-    r"make (strata|inside)\b.*": "needs trained weights; tests/inside, tests/analysis/inside",
+    r"make (strata|retrieval|eval|inside)\b.*": "needs trained weights; tests/inside, "
+    "tests/analysis/inside",
     r"engram-sweep inspect engram RUN .*": "needs weights; tests/cli/test_inspect_engram.py",
     r"engram-sweep compare tiny other\.csv --json": "the reader's own table; "
     "tests/analysis/cli/test_compare.py",

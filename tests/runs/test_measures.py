@@ -53,6 +53,7 @@ def test_a_full_disk_leaves_the_older_file(small_disk: Path) -> None:
 def test_a_sweeps_measures_come_with_the_columns_of_their_runs(tmp_path: Path) -> None:
     runs = sweep(seeds=2)
     runs = runs.assign(run_id=[f"{i:04d}" for i in range(len(runs))], rho_asked=runs["rho"])
+    runs = runs.assign(steps=300)
     write_runs(tmp_path, "demo", runs)
     assert not has_measure("demo", tmp_path, "strata")
     with pytest.raises(UserError, match="found none; make strata SCALE=demo measures them"):

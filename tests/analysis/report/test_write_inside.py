@@ -18,7 +18,7 @@ def write_measured_sweep(results):
     rows = strata_rows()
     names = {run: f"{i:04d}" for i, run in enumerate(rows["run_id"].unique())}
     rows["run_id"] = [names[run] for run in rows["run_id"]]
-    columns = ["run_id", "arm", "rho", "rho_asked", "seed", "validation_loss"]
+    columns = ["run_id", "arm", "rho", "rho_asked", "seed", "steps", "validation_loss"]
     runs = rows.drop_duplicates("run_id").loc[:, columns]
     write_runs(results, "demo", runs)
     for run, of_run in rows.groupby("run_id"):

@@ -2,8 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.report.write_inside import write_inside
 from analysis.report.write_joint import law_table, write_joint_report
 from engram_sweep.errors import UserError
+from tests.analysis.report.test_write_inside import write_measured_sweep
 from tests.analysis.scaling.conftest import BUDGETS, law, quick, table
 
 
@@ -20,6 +22,14 @@ def test_a_report_of_several_conditions_holds_all_of_them(tmp_path):
     summary = pd.read_parquet(tmp_path / "summary.parquet")
     assert len(set(summary["budget"])) == len(BUDGETS)
     assert list(dict.fromkeys(summary["condition"])) == list(joint.labels)
+
+
+def test_what_was_measured_inside_the_runs_has_its_section(tmp_path):
+    write_measured_sweep(tmp_path)
+    write_inside("demo", tmp_path, 0.9)
+    write_joint_report(quick(table()), tmp_path / "demo", "demo")
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert page.count("Where the gain lives</h2>") == 1
 
 
 def test_the_law_stands_beside_what_was_measured():
