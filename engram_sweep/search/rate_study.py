@@ -56,7 +56,7 @@ class RateStudy:
         """
         import optuna  # takes a second, and only this command needs it
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.own, self.seeds, self.rates = own, tuple(seeds), rates
         self.losses = {rate: dict(losses) for rate, losses in (known or {}).items() if losses}
         self.given_up: set[float] = set()
