@@ -50,7 +50,7 @@ class Coverage:
     claimed: float
     """Share whose interval of the gain lies above zero."""
     warned: float
-    """Share with a diagnostic in doubt, or a fit on a bound of its shapes."""
+    """Share with a diagnostic in doubt, a fit on a bound of its shapes, or a corner elsewhere."""
 
     @property
     def outside(self) -> tuple[str, ...]:
@@ -122,7 +122,8 @@ def measure(
         table = simulate(truth, rho, world.seeds, world.noise, rng, world.anchor_seeds)
         result = analyse_sweep(table, world.name, level, delta, draws)
         claimed += (result.gain_over_moe.low or 0.0) > 0
-        warned += bool(doubts(result)) or result.curve.chosen.on_bound
+        on_bound, corner = result.curve.chosen.on_bound, result.corner is not None
+        warned += bool(doubts(result)) or on_bound or corner
         for name, (low, high) in limits(result).items():
             held[name] += bool(low - TOLERANCE <= values[name] <= high + TOLERANCE)
             widths[name].append(high - max(low, float(rho[0])) if name != "gain" else high - low)
