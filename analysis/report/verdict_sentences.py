@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.curve.rounding import end_of_range, number, with_interval
+from analysis.report.smoothness_sentences import smoothness_notes
 from analysis.sweep.next_run import MAX_MORE_RUNS
 from analysis.sweep.sweep_analysis import SweepAnalysis
 from analysis.sweep.u_shape_test import UShapeTest
@@ -239,7 +240,7 @@ def _notes(result: SweepAnalysis) -> list[str]:
             "The fit lies on a bound of its shapes: a sharper bend or a longer tail is not ruled "
             "out."
         )
-    notes += _smoothness(result) + _doubts(result) + _devices(runs.curve)
+    notes += smoothness_notes(result) + _doubts(result) + _devices(runs.curve)
     if len(runs.repeats):
         notes.append(
             f"{len(runs.repeats)} runs were trained again elsewhere; "
@@ -248,23 +249,6 @@ def _notes(result: SweepAnalysis) -> list[str]:
     drift = result.anchor_drift
     if drift is not None and drift.p_value is not None and drift.p_value < DOUBT:
         notes.append(f"The anchor drifts: {drift.sentence}")
-    return notes
-
-
-def _smoothness(result: SweepAnalysis) -> list[str]:
-    """Return what is left of rho* without a smooth curve, and what a form with corners says."""
-    dip, rho = result.single_dip, result.means.rho
-    notes = []
-    if dip.low is not None and dip.high is not None and (dip.low, dip.high) != (rho[0], rho[-1]):
-        notes.append(
-            "The interval of rho* takes the curve as smooth; a single dip of any shape has its "
-            f"lowest rho between {dip.low:.2g} and {dip.high:.2g}."
-        )
-    if result.corner is not None:
-        notes.append(
-            "A form with corners, which the noise does not rule out, is lowest at "
-            f"rho = {result.corner:.2f}, outside that interval."
-        )
     return notes
 
 

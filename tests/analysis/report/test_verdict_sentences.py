@@ -6,9 +6,7 @@ import pytest
 
 from analysis.report.numbers import per_rho
 from analysis.report.verdict_sentences import LABELS, state_verdict, summary
-from analysis.simulation.hard_truths import HARD_TRUTHS
-from analysis.simulation.sweeps import Noise, simulate
-from analysis.simulation.worlds import NINE as FULL
+from analysis.simulation.sweeps import Noise
 from analysis.sweep.sweep_analysis import analyse_sweep
 from analysis.sweep.verdict import VERDICTS, judge
 from tests.analysis.tables import NINE, sweep, with_arms
@@ -142,15 +140,3 @@ def test_a_figure_gets_short_lines():
     assert max(map(len, (within, gain))) < 90
     without = summary(analyse_sweep(sweep(rho=NINE[:-1]), draws=40))
     assert len(without.splitlines()) == 2
-
-
-def test_what_rests_on_a_smooth_curve_is_said():
-    rng, truth = np.random.default_rng(4), HARD_TRUTHS["left_kink"]
-    kinked = [analyse_sweep(simulate(truth, FULL, 5, Noise(), rng)) for _ in range(8)]
-    told = next(one for one in kinked if one.corner is not None)
-    sentence = state_verdict(told).sentence
-    assert f"lowest at rho = {told.corner:.2f}, outside that interval" in sentence
-    between = f"between {told.single_dip.low:.2g} and {told.single_dip.high:.2g}."
-    assert f"a single dip of any shape has its lowest rho {between}" in sentence
-    # Where nothing is known, there is nothing to say.
-    assert "single dip of any shape" not in stated(sweep("flat", seeds=2))
