@@ -23,9 +23,9 @@ class World:
     noise: float = 0.003
     seeds: int = 2
 
-    def loss(self, at: int, octaves: float) -> float:
-        """Loss of one rho at a rate."""
-        off = octaves - self.best[at]
+    def loss(self, at: int, octaves: float | np.ndarray) -> np.ndarray:
+        """Loss of one rho at rates of any shape."""
+        off = np.asarray(octaves) - self.best[at]
         return self.lowest[at] + self.bend[at] * off**2 * (1 + self.lopsided * off)
 
     def table(
