@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/engram-sweep
 
-.PHONY: sweep plan rehearse status cancel rerun-failed report register logs tune power doctor ablate publish-ablate strata suppress gates hot-rows depth cka retrieval eval inside planted publish-inside publish publish-notebooks keys docs check-readme notebooks lab test test-gpu lint bench coverage chaos clean
+.PHONY: sweep plan rehearse status cancel rerun-failed report register logs tune publish-tune power doctor ablate publish-ablate strata suppress gates hot-rows depth cka retrieval eval inside planted publish-inside publish publish-notebooks keys docs check-readme notebooks lab test test-gpu lint bench coverage chaos clean
 
 # Further options of a command, e.g. make plan ARGS='--set training.tokens=1e9 --gpu h200'; values without blanks.
 ARGS ?=
@@ -16,8 +16,17 @@ SET = $(filter --set=%,$(subst --set ,--set=,$(ARGS)))
 sweep: $(BIN)/.ready
 	@$(RUN) sweep $(SCALE) $(ARGS); code=$$?; case $$code$(filter-out 0,$(DRY_RUN)) in 0|1) $(RUN) report $(SCALE) $(SET) || code=$$?;; esac; exit $$code
 
-plan rehearse status cancel rerun-failed report register logs tune power doctor: $(BIN)/.ready
+plan rehearse status cancel rerun-failed report register logs power doctor: $(BIN)/.ready
 	@$(RUN) $@ $(SCALE) $(ARGS)
+
+# Trains further learning rates at some rho, then says which is best at each and what the sweep's one rate costs.
+tune: $(BIN)/.ready
+	@$(RUN) $@ $(SCALE) $(ARGS)
+	@$(RUN) rates $(SCALE) $(SET)
+
+# The table of these runs that we stand behind.
+publish-tune: tune
+	@$(RUN) export $(SCALE).tune results/published/$(SCALE)-tune.parquet
 
 # Measures inside the finished runs of SCALE, and what they show; docs/inside-the-memory.md says what each is.
 strata suppress gates hot-rows depth cka retrieval eval: $(BIN)/.ready

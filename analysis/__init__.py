@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from analysis.rates.tuned_rates import analyse_rates as analyse_rates
     from analysis.report.ablation_sentences import ablation_table as ablation_table
     from analysis.report.ablation_sentences import state_ablation as state_ablation
     from analysis.report.comparison_sentences import state_comparison as state_comparison
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from analysis.report.joint_sentences import state_joint as state_joint
     from analysis.report.numbers import as_json as as_json
     from analysis.report.numbers import per_rho as per_rho
+    from analysis.report.rate_sentences import rates_table as rates_table
+    from analysis.report.rate_sentences import state_rates as state_rates
     from analysis.report.slot_numbers import slots_json as slots_json
     from analysis.report.slot_sentences import state_slots as state_slots
     from analysis.report.verdict_sentences import state_verdict as state_verdict
@@ -57,6 +60,7 @@ _MODULES = {
     "ablation_table": "report.ablation_sentences",
     "analyse": "scaling.joint",
     "analyse_ablation": "sweep.ablation",
+    "analyse_rates": "rates.tuned_rates",
     "analyse_slots": "slots.slots_analysis",
     "analyse_sweep": "sweep.sweep_analysis",
     "as_json": "report.numbers",
@@ -67,6 +71,7 @@ _MODULES = {
     "noise_sources": "sweep.noise_sources",
     "per_rho": "report.numbers",
     "power": "simulation.power",
+    "rates_table": "report.rate_sentences",
     "read_sweep": "runs.read",
     "scaled": "simulation.power",
     "simulate": "simulation.sweeps",
@@ -74,6 +79,7 @@ _MODULES = {
     "state_ablation": "report.ablation_sentences",
     "state_comparison": "report.comparison_sentences",
     "state_joint": "report.joint_sentences",
+    "state_rates": "report.rate_sentences",
     "state_slots": "report.slot_sentences",
     "state_verdict": "report.verdict_sentences",
 }

@@ -77,9 +77,14 @@ def fit_curve(means: RhoMeans, form: str | None = None) -> UCurve:
     others = tuple(fit for fit in fits.values() if fit is not chosen)
     in_play = (
         chosen,
-        *(fit for fit in others if _meets_ends(fit, means) and _plausible(fit, means)),
+        *(fit for fit in others if is_tenable(fit, means)),
     )
     return UCurve(grid=grid, chosen=chosen, others=others, in_play=in_play)
+
+
+def is_tenable(fit: Fit, means: RhoMeans) -> bool:
+    """Return whether the noise does not rule out a fit, at the ends or as a whole."""
+    return _meets_ends(fit, means) and _plausible(fit, means)
 
 
 def _meets_ends(fit: Fit, means: RhoMeans) -> bool:

@@ -37,6 +37,7 @@ def readings(result: SweepAnalysis) -> str:
         ),
         _end("near-optimal to", *end_of_range(near.high, near.high_interval, lower=False)),
         _row("rho*, lowest of the fit", result.rho_star, 2),
+        _row("lowest rho of a single dip of any shape", result.single_dip, 2, at_most=2),
         _row("gain over rho = 1 (nats/token)", result.gain_over_moe, 4),
         _row("break-even rho", result.break_even, 2),
         _row("noise at rho = 1 over that of other runs", result.anchor_noise, 1, at_most=1),

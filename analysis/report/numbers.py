@@ -24,6 +24,8 @@ def as_json(result: SweepAnalysis) -> dict[str, Any]:
         "verdict": verdict.word,
         "sentence": verdict.sentence,
         "rho_star": result.rho_star.as_dict(),
+        "single_dip": result.single_dip.as_dict(),
+        "corner": result.corner,
         "near_optimal": {
             "value": near.value,
             "low": near.low,

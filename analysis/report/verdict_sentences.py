@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.curve.rounding import end_of_range, number, with_interval
+from analysis.report.smoothness_sentences import smoothness_notes
 from analysis.sweep.next_run import MAX_MORE_RUNS
 from analysis.sweep.sweep_analysis import SweepAnalysis
 from analysis.sweep.u_shape_test import UShapeTest
@@ -239,7 +240,7 @@ def _notes(result: SweepAnalysis) -> list[str]:
             "The fit lies on a bound of its shapes: a sharper bend or a longer tail is not ruled "
             "out."
         )
-    notes += _doubts(result) + _devices(runs.curve)
+    notes += smoothness_notes(result) + _doubts(result) + _devices(runs.curve)
     if len(runs.repeats):
         notes.append(
             f"{len(runs.repeats)} runs were trained again elsewhere; "

@@ -41,6 +41,12 @@ class Coverage:
     """Quantities whose true value is the least or the largest that they can be."""
     width: dict[str, float]
     """Mean width of the intervals, by quantity."""
+    single_dip: tuple[float, float]
+    """Share of sweeps in which the place of a single dip of any shape holds rho*, and mean width.
+
+    The share is NaN if many rho are optimal."""
+    corner: float
+    """Share in which a form with corners is told to be lowest elsewhere."""
     rho_bias: float
     """Mean of rho* minus the true optimum; NaN if many are optimal."""
     rho_spread: float
@@ -50,7 +56,7 @@ class Coverage:
     claimed: float
     """Share whose interval of the gain lies above zero."""
     warned: float
-    """Share with a diagnostic in doubt, or a fit on a bound of its shapes."""
+    """Share with a diagnostic in doubt, a fit on a bound of its shapes, or a corner elsewhere."""
 
     @property
     def outside(self) -> tuple[str, ...]:
@@ -117,12 +123,18 @@ def measure(
     held = dict.fromkeys(QUANTITIES, 0)
     widths: dict[str, list[float]] = {name: [] for name in QUANTITIES}
     optima, words = [], Counter()
-    claimed = warned = 0
+    claimed = warned = corners = dips = 0
+    dip_widths = []
     for _ in range(sweeps):
         table = simulate(truth, rho, world.seeds, world.noise, rng, world.anchor_seeds)
         result = analyse_sweep(table, world.name, level, delta, draws)
         claimed += (result.gain_over_moe.low or 0.0) > 0
-        warned += bool(doubts(result)) or result.curve.chosen.on_bound
+        on_bound, corner = result.curve.chosen.on_bound, result.corner is not None
+        warned += bool(doubts(result)) or on_bound or corner
+        corners += corner
+        low, high = _ends(result.single_dip.low, result.single_dip.high)
+        dips += low - TOLERANCE <= values["rho_star"] <= high + TOLERANCE
+        dip_widths.append(high - low)
         for name, (low, high) in limits(result).items():
             held[name] += bool(low - TOLERANCE <= values[name] <= high + TOLERANCE)
             widths[name].append(high - max(low, float(rho[0])) if name != "gain" else high - low)
@@ -140,6 +152,8 @@ def measure(
             n for n in QUANTITIES if any(np.isclose(values[n], end, atol=1e-3) for end in ends[n])
         ),
         width={name: _mean(found) for name, found in widths.items()},
+        single_dip=(dips / sweeps if truth.one_optimum else np.nan, _mean(dip_widths)),
+        corner=corners / sweeps,
         rho_bias=float(np.mean(optima) - true.optimum[0]) if truth.one_optimum else np.nan,
         rho_spread=float(np.std(optima)),
         verdicts={word: count / sweeps for word, count in words.items()},
@@ -162,9 +176,11 @@ def markdown(results: Iterable[Coverage]) -> str:
         "near low",
         "near high",
         "break-even",
+        "single dip",
         "bias of rho*",
         "SD",
         "gain claimed",
+        "corner",
         "warned",
         "verdicts",
     ]
@@ -177,13 +193,15 @@ def markdown(results: Iterable[Coverage]) -> str:
             f"({one.width[name]:.3f})"
             for name in QUANTITIES
         ]
+        share, width = one.single_dip
+        dip = "-" if np.isnan(share) else f"{100 * share:.0f} ({width:.3f})"
         bias = "-" if np.isnan(one.rho_bias) else f"{one.rho_bias:+.3f}"
         words = ", ".join(
             f"{word} {100 * share:.0f} %" for word, share in sorted(one.verdicts.items())
         )
         lines.append(
-            f"| {one.truth} | {' | '.join(cells)} | {bias} | {one.rho_spread:.3f} | "
-            f"{100 * one.claimed:.0f} | {100 * one.warned:.0f} | {words} |"
+            f"| {one.truth} | {' | '.join(cells)} | {dip} | {bias} | {one.rho_spread:.3f} | "
+            f"{100 * one.claimed:.0f} | {100 * one.corner:.0f} | {100 * one.warned:.0f} | {words} |"
         )
     return "\n".join(lines)
 

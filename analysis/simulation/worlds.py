@@ -38,6 +38,7 @@ def _loud(ratio: float) -> Noise:
 
 
 _CLIFF, _KAPLAN, _FLAT = HARD_TRUTHS["cliff"], HARD_TRUTHS["kaplan"], TRUTHS["flat"]
+_KINK = HARD_TRUTHS["left_kink"]
 
 WORLDS = {
     world.name: world
@@ -48,7 +49,10 @@ WORLDS = {
         World("kaplan, anchor x5", _KAPLAN, noise=Noise(anchor=5)),
         World("kaplan", _KAPLAN),
         World("kaplan 1.2/.15", HARD_TRUTHS["kaplan_sharp"]),
-        World("left kink", HARD_TRUTHS["left_kink"]),
+        World("left kink", _KINK),
+        World("left kink, 5 seeds", _KINK, seeds=5),
+        World("6 x 2 + 3, left kink", _KINK, SIX, 2, anchor_seeds=3),
+        World("9 x 3, symmetric", TRUTHS["symmetric"]),
         World("double dip", HARD_TRUTHS["double_dip"]),
         World("t3 noise", _KAPLAN, noise=Noise(heavy_tails=True)),
         World("missing cells", _KAPLAN, noise=Noise(diverged=0.1)),

@@ -16,6 +16,7 @@ from analysis.sweep.control_arms import ArmEffect, GainParts, arm_effects, gain_
 from analysis.sweep.diagnostics import Diagnostics, diagnose
 from analysis.sweep.near_optimal import NearOptimal, near_optimal
 from analysis.sweep.next_run import NextRun, next_run
+from analysis.sweep.smoothness import corner_elsewhere, single_dip
 from analysis.sweep.u_shape_test import UShapeTest, u_shape_test
 from analysis.threads import one_thread
 
@@ -41,6 +42,10 @@ class SweepAnalysis:
     """Pointwise interval of the curve, nats/token, shape (2, P); None with one seed."""
     rho_star: Interval
     """rho of the lowest loss."""
+    single_dip: Interval
+    """Where rho* lies if the loss has a single dip of any shape; limits None with one seed."""
+    corner: float | None
+    """Where a form with corners is lowest, if that is elsewhere than the smooth forms say."""
     near_optimal: NearOptimal
     """The range within delta of the lowest loss."""
     gain_over_moe: Interval
@@ -129,10 +134,12 @@ def analyse_sweep(
     height = percentile_interval(point.height[0], drawn.height, level)
 
     band = test = None
+    dip = Interval(float(means.rho[means.loss.argmin()]), None, None)
     if errors.shape[1]:
         tails = [(1 - level) / 2, (1 + level) / 2]
         band = np.quantile(curves, tails, axis=1)
         test = u_shape_test(means, errors, tails[0])
+        dip = single_dip(means, errors, level)
         if test.p_gain >= tails[0]:
             # A minimum is never above the end, so draws alone would always claim a gain, also on a
             # flat curve.
@@ -151,6 +158,8 @@ def analyse_sweep(
         delta=delta,
         band=band,
         rho_star=rho_star,
+        single_dip=dip,
+        corner=corner_elsewhere(means, curve, rho_star),
         near_optimal=near_optimal(point, drawn, level, curve.grid),
         gain_over_moe=gain_over_moe,
         break_even=break_even,

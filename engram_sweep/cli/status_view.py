@@ -1,4 +1,4 @@
-"""What a person reads of a sweep's runs: their status, its outcome, a learning-rate check."""
+"""What a person reads of a sweep's runs: their status and its outcome."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from rich.text import Text
 from engram_sweep.cli.curve_view import curve_columns, duration, sentences, shown_points
 from engram_sweep.cli.plan_view import console
 from engram_sweep.cli.tables import Column, is_ascii, print_table
-from engram_sweep.config.scale import Scale
 from engram_sweep.launch.forecast import curve_so_far
 from engram_sweep.launch.status import RunStatus, counts
-from engram_sweep.search.learning_rate import Trial, best
 
 _COLOURS = {
     "planned": "dim",
@@ -82,45 +80,6 @@ def print_outcome(scale: str, statuses: list[RunStatus], trained: bool) -> None:
     console().print(f"{scale}: {_summary(statuses)}")
     for s in failed:
         print(f"  {s.state}: {s.run.run_id[:8]} {label(s)}: {reason(s)}")
-
-
-def print_trials(scale: Scale, trials: list[Trial]) -> None:
-    """Print the learning-rate check: one line per rate, and the best rate for each rho."""
-    realised = sorted(trials[0].losses, reverse=True)
-    winners = {rho: best(trials, rho) for rho in realised}
-    columns = [Column("learning rate", [f"{trial.learning_rate:g}" for trial in trials])]
-    for rho in realised:
-        cells = [
-            f"{trial.losses[rho]:.4f}" + (" *" if winners[rho] is trial else "") for trial in trials
-        ]
-        columns.append(Column(f"rho {rho:g}", cells))
-    out = console()
-    title = (
-        f"{scale.name}: validation loss by learning rate (the scale's: "
-        f"{scale.training.learning_rate:g})"
-    )
-    print_table(out, title, columns)
-    rates = [trial.learning_rate for trial in trials]
-    own = next(trial for trial in trials if trial.learning_rate == scale.training.learning_rate)
-    for rho, winner in winners.items():
-        if winner:
-            gap = own.losses[rho] - winner.losses[rho]
-            out.print(
-                f"rho {rho:g}: best at {winner.learning_rate:g}, {gap:.4f} nats/token below the "
-                "scale's own rate"
-            )
-            if winner.learning_rate in (min(rates), max(rates)):
-                out.print(
-                    f"rho {rho:g}: that is an edge of the rates tried, the best may lie beyond; "
-                    "--trials tries more"
-                )
-    moe, hybrid = realised
-    if (first := winners[moe]) and (second := winners[hybrid]):
-        out.print(
-            f"rho {hybrid:g} gains {own.losses[moe] - own.losses[hybrid]:.4f} nats/token over rho "
-            f"{moe:g} at the scale's own rate, {first.losses[moe] - second.losses[hybrid]:.4f} at "
-            "each one's best: fair is what makes no difference (one seed each)"
-        )
 
 
 def label(s: RunStatus) -> str:

@@ -235,7 +235,7 @@ class Training(Section):
     batch_windows: Count
     """Windows of one optimizer step."""
     learning_rate: Positive
-    """Peak learning rate; `make tune` checks it at two rho."""
+    """Peak learning rate; `make tune` checks whether it is fair to rho = 1 and to hybrids."""
     table_learning_rate_factor: Positive = 5.0
     """Learning rate of the n-gram tables over that of the rest (paper: 5)."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.1

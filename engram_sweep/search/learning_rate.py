@@ -1,214 +1,274 @@
 """Check whether the curve is an artefact of one learning rate.
 
-Optuna proposes learning rates, the driver trains them at two rho.
+A sweep trains every rho at one learning rate. If pure MoE and a hybrid want different ones, part of
+the gain is tuning. This search trains further rates at rho = 1, the middle and the lowest rho (or
+others that are asked for), each with a study of its own; `engram-sweep rates` (package analysis)
+says what they show.
 
-A sweep trains every rho at one learning rate. If pure MoE and the hybrid want different ones, part
-of the gain is tuning. This check finds the best rate of each; the scale's own should be near both.
-Trials are ordinary runs in `results/<scale>.tune/`, and the search has no other state: every check
-first reads what lies there, whoever trained it, and gives finished rates to Optuna (`add_trial`).
-So a check that was interrupted, or is asked for more rates, trains nothing twice.
+Its runs are ordinary runs in `results/<scale>.tune/`, and it has no other state: each search first
+reads what lies there, whoever trained it. So one that was interrupted, or is asked for more rates,
+trains nothing twice. The sweep's own finished runs at these rho count too: their records are
+copied, so that the folder holds everything.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
+from engram_sweep.atomic_files import write_atomically
 from engram_sweep.config.scale import Scale
 from engram_sweep.config.sweep import Arms
 from engram_sweep.errors import UserError
 from engram_sweep.launch.status import RunStatus, sweep_status
-from engram_sweep.launch.sweep import sweep
-from engram_sweep.planning.plan import Plan, make_plan
-from engram_sweep.runs.records import runs_folder
+from engram_sweep.launch.sweep import check_path, sweep
+from engram_sweep.own_folders import GROUP_SHOWN, PRIVATE, SHOWN, own_folder
+from engram_sweep.planning.axes import AxisValues
+from engram_sweep.planning.plan import Plan, PlannedRun, make_plan
+from engram_sweep.runs.records import FILE_NAME, is_done, runs_folder
 from engram_sweep.runs.work_order import read_work_order
+from engram_sweep.search.rate_study import SPAN, RateStudy
 
-SPAN = 4.0
-"""Rates are searched between the scale's own over and times this."""
-STARTUP = 4
-"""Rates that are chosen at random before the sampler learns from losses."""
-MAX_ASKS = 20
-"""Times that the sampler is asked for each rate: rates are rounded, so it may repeat itself."""
-DIVERGED = 1e9
-"""What a rate that diverges at a probe is told to cost, nats/token."""
+AXES_OF_CONDITIONS = ("iso", "total_over_active", "tokens_per_active", "budgets")
+"""Keys of a sweep with several conditions; the search takes the first value of each."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Validation losses (nats/token) of one learning rate, by realised rho; NaN if diverged."""
+    """What one learning rate got at one rho."""
 
+    rho: float
+    """Share that was asked for."""
     learning_rate: float
-    losses: dict[float, float]
+    losses: dict[int, float]
+    """Validation loss by seed, nats/token; NaN if the run diverged."""
+    given_up: bool = False
+    """Whether it was surely worse, or diverged, before all of its seeds were trained."""
+
+    @property
+    def mean(self) -> float:
+        """Mean loss over seeds, nats/token; NaN if one diverged."""
+        return sum(self.losses.values()) / len(self.losses)
 
 
-def probes(scale: Scale) -> tuple[float, float]:
-    """Return the two rho that are compared: pure MoE and the middle of the grid.
+def probes(scale: Scale, asked: Sequence[float] = ()) -> tuple[float, ...]:
+    """Return the shares whose rates are searched: rho = 1, the middle and the lowest by default.
+
+    Args:
+        scale: whose learning rate is in question.
+        asked: shares of its grid to search in place of those, e.g. (1.0, 0.5).
 
     Raises:
-        UserError: the scale has no rho below 1, or varies table sizes in place of rho.
+        UserError: the scale has no rho below 1, varies table sizes in place of rho, or an asked
+            share is not of its grid.
     """
+    grid, source = scale.sweep.rho, f"sweeps/{scale.name}.yaml"
     if scale.sweep.rows_per_head:
         raise UserError(
-            f"sweeps/{scale.name}.yaml: sweep.rows_per_head: tune compares rho = 1 with a rho "
-            "below 1 at one P_tot, expected no table sizes"
+            f"{source}: sweep.rows_per_head: tune compares rho = 1 with a rho below 1 at one "
+            "P_tot, expected no table sizes"
         )
-    inside = sorted(rho for rho in scale.sweep.rho if rho < 1)
+    if outside := [rho for rho in asked if rho not in grid]:
+        known = ", ".join(f"{rho:g}" for rho in grid)
+        raise UserError(f"--rho: expected shares of {source} ({known}), got {outside[0]:g}")
+    inside = sorted(rho for rho in grid if rho < 1)
     if not inside:
         raise UserError(
-            f"sweeps/{scale.name}.yaml: sweep.rho: tune compares rho = 1 with a rho below 1, "
-            "expected one"
+            f"{source}: sweep.rho: tune compares rho = 1 with a rho below 1, expected one"
         )
-    return 1.0, inside[len(inside) // 2]
+    return tuple(dict.fromkeys(asked)) or tuple(
+        dict.fromkeys((1.0, inside[len(inside) // 2], inside[0]))
+    )
 
 
-def trial_plan(scale: Scale, learning_rate: float) -> Plan:
-    """Return the plan of one trial: both probes, the first seed and iso mode, nothing beside."""
+def trial_plan(
+    scale: Scale, learning_rate: float, shares: Sequence[float], seeds: Sequence[int]
+) -> Plan:
+    """Return the plan of one learning rate at some shares: the first condition, no arms."""
     section = scale.sweep.model_copy(
         update={
-            "rho": probes(scale),
-            "seeds": scale.sweep.seeds[:1],
-            "iso": scale.sweep.iso[:1],
+            "rho": tuple(shares),
+            "seeds": tuple(seeds),
             "anchor_seeds": (),
             "arms": Arms(),
             "variants": {},
+            "variant_rho": (),
+            "design": "grid",
+            "full": None,
+            **{key: getattr(scale.sweep, key)[:1] for key in AXES_OF_CONDITIONS},
         }
     )
     training = scale.training.model_copy(update={"learning_rate": learning_rate})
+    name = f"{scale.name}.tune"
     return make_plan(
-        scale.model_copy(
-            update={"name": f"{scale.name}.tune", "sweep": section, "training": training}
-        )
+        scale.model_copy(update={"name": name, "sweep": section, "training": training})
     )
 
 
 def tune(
     scale: Scale,
     results: Path,
-    trials: int,
+    rates: int,
     watch: Callable[[list[RunStatus]], None],
     executor: str | None = None,
     corpus: Path | None = None,
+    rho: Sequence[float] = (),
 ) -> list[Trial]:
-    """Train learning rates at both probes until `trials` are finished, the scale's own first.
+    """Train learning rates at some shares until each has `rates` of them, the scale's own first.
+
+    All shares go on at once, a rate of each at a time.
 
     Args:
-        scale: whose learning rate is in question.
+        scale: whose learning rate is in question; its seeds are those of every rate.
         results: results folder.
-        trials: how many rates there are to be in all, those on disk included.
-        watch: called with the state of the current trial's runs at every poll.
+        rates: how many rates there are to be at each share, those on disk included.
+        watch: called with the state of all runs at every poll.
         executor: local, slurm or inline, instead of the scale's own choice.
         corpus: the folder of token shards if the corpus is the user's own.
+        rho: shares of the scale's grid (default: `probes`).
 
     Returns:
-        All finished trials, sorted by learning rate.
+        All trials, by share and rate.
 
     Raises:
-        UserError: a run failed (not: diverged), or the scale has no rho below 1.
+        UserError: a run failed (not: diverged), as `probes`, or the results folder cannot be
+            written.
     """
-    import optuna  # takes a second, and only this command needs it
+    own, seeds, shares = scale.training.learning_rate, scale.sweep.seeds, probes(scale, rho)
+    # Planning a large scale takes a while, and every round asks for the same runs again.
+    runs_at = cache(lambda share, rate, some: trial_plan(scale, rate, (share,), some).runs)
+    check_path(results)
+    _adopt(scale, results, [run for share in shares for run in runs_at(share, own, _seeds(scale))])
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    own = scale.training.learning_rate
-    space = optuna.distributions.FloatDistribution(own / SPAN, own * SPAN, log=True)
-    sampler = optuna.samplers.TPESampler(seed=0, n_startup_trials=STARTUP)
-    study = optuna.create_study(sampler=sampler)
-    done, begun = rates_on_disk(scale, results)
-    for trial in done:
-        study.add_trial(
-            optuna.trial.create_trial(
-                params={"learning_rate": trial.learning_rate},
-                distributions={"learning_rate": space},
-                value=_cost(trial),
-            )
+    losses = {share: losses_on_disk(scale, results, share) for share in shares}
+    studies = {share: RateStudy(own, seeds, rates, losses[share]) for share in shares}
+    while True:
+        asked = {share: one for share, study in studies.items() if (one := study.ask())}
+        # Whatever is known is part of the plan, so that the table of these runs holds it.
+        cells = [
+            (share, rate, tuple(found))
+            for share, study in studies.items()
+            for rate, found in study.losses.items()
+        ]
+        cells += [(share, rate, some) for share, (rate, some) in asked.items()]
+        plan = _as_one(
+            trial_plan(scale, own, shares, seeds), (run for cell in cells for run in runs_at(*cell))
         )
-    known = {trial.learning_rate: trial for trial in done}
-    # The scale's own rate comes first, then those that an interrupted check left half trained.
-    for rate in (own, *begun):
-        if rate not in known:
-            study.enqueue_trial({"learning_rate": rate})
-    for _ in range(trials * MAX_ASKS):
-        if len(known) >= trials and own in known:
-            break
-        asked = study.ask({"learning_rate": space})
-        rate = asked.params["learning_rate"]
-        if rate not in (own, *begun):
-            # Two digits: a rate that a person can write down, and fewer near-repeats.
-            rate = float(f"{rate:.2g}")
-        if rate not in known:
-            known[rate] = _train(scale, rate, results, watch, executor, corpus)
-        study.tell(asked, _cost(known[rate]))
-    return sorted(known.values(), key=lambda trial: trial.learning_rate)
+        new = {run.run_id for share, one in asked.items() for run in runs_at(share, *one)}
+        statuses = sweep(plan, results, partial(_show, watch, new), executor, corpus)
+        if failed := [status for status in statuses if not status.finished]:
+            run = failed[0].run
+            rate = run.spec.training.learning_rate
+            raise UserError(f"learning rate {rate:g}: run {run.run_id} failed: {failed[0].failure}")
+        if not asked:
+            return [
+                Trial(
+                    share, rate, {s: found[s] for s in seeds if s in found}, rate in study.given_up
+                )
+                for share, study in studies.items()
+                for rate, found in sorted(study.losses.items())
+            ]
+        loss_of = {status.run.run_id: _loss(status) for status in statuses}
+        for share, (rate, some) in asked.items():
+            runs = runs_at(share, rate, some)
+            studies[share].learn(rate, {run.spec.seed: loss_of[run.run_id] for run in runs})
 
 
-def rates_on_disk(scale: Scale, results: Path) -> tuple[list[Trial], list[float]]:
-    """Return what a results folder holds of the check of a scale as it is now.
+def losses_on_disk(scale: Scale, results: Path, share: float) -> dict[float, dict[int, float]]:
+    """Return the losses of all finished runs at one share of a scale as it is now.
 
     Args:
         scale: whose learning rate is in question.
         results: results folder.
+        share: rho, as asked for.
 
     Returns:
-        Finished rates by rate, and rates of which only some runs are finished or none.
+        Losses (nats/token, NaN if diverged) by rate and seed.
     """
-    rates = set()
+    own = scale.training.learning_rate
+    rates = {own}
     for folder in runs_folder(results, f"{scale.name}.tune").glob("*"):
         try:
             rates.add(read_work_order(folder).spec.training.learning_rate)
         except ValueError:
-            continue  # of another version: the next launch writes it anew
-    done, begun = [], []
-    own = scale.training.learning_rate
+            continue  # a copied record without a work order, or one of another version
+    found = {}
     for rate in sorted(rate for rate in rates if own / SPAN <= rate <= own * SPAN):
-        plan = trial_plan(scale, rate)
-        # A run id holds everything but the place: other ids are trials of another scale.
-        if not any((runs_folder(results, plan.scale.name) / r.run_id).exists() for r in plan.runs):
-            continue
-        statuses = sweep_status(plan, results)
-        if all(status.finished for status in statuses):
-            done.append(_trial(rate, statuses))
-        else:
-            begun.append(rate)
-    return done, begun
+        # A run id holds everything but the place: runs of another scale have other ids.
+        seeds = _seeds(scale) if rate == own else scale.sweep.seeds
+        plan = trial_plan(scale, rate, (share,), seeds)
+        done = [status for status in sweep_status(plan, results) if status.finished]
+        if done:
+            found[rate] = {status.run.spec.seed: _loss(status) for status in done}
+    return found
 
 
-def _train(
-    scale: Scale,
-    rate: float,
-    results: Path,
-    watch: Callable[[list[RunStatus]], None],
-    executor: str | None,
-    corpus: Path | None,
-) -> Trial:
-    """Train one rate at both probes.
+def _seeds(scale: Scale) -> tuple[int, ...]:
+    """Return every seed that the sweep, or its full version, trains at its own rate."""
+    full = scale.in_full().sweep
+    some = (*scale.sweep.seeds, *scale.sweep.anchor_seeds, *full.seeds, *full.anchor_seeds)
+    return tuple(dict.fromkeys(some))
+
+
+def _adopt(scale: Scale, results: Path, runs: Iterable[PlannedRun]) -> None:
+    """Copy the records of the sweep's own finished runs into the folder of its trials.
 
     Raises:
-        UserError: a run failed (not: diverged).
+        UserError: the results folder cannot be written, or belongs to someone else.
     """
-    statuses = sweep(trial_plan(scale, rate), results, watch, executor, corpus)
-    if failed := [status for status in statuses if not status.finished]:
-        raise UserError(
-            f"learning rate {rate:g}: run {failed[0].run.run_id} failed: {failed[0].failure}"
-        )
-    return _trial(rate, statuses)
+    ours, theirs = (runs_folder(results, name) for name in (f"{scale.name}.tune", scale.name))
+    mode = GROUP_SHOWN if scale.results.group_readable else PRIVATE
+    for run in runs:
+        source, target = theirs / run.run_id, ours / run.run_id
+        if is_done(target, run.run_id) or not is_done(source, run.run_id):
+            continue
+        whole = (source / FILE_NAME).read_bytes()
+        try:
+            results.mkdir(parents=True, exist_ok=True)
+            own_folder(ours.parent, SHOWN)
+            own_folder(ours, SHOWN)
+            own_folder(target, mode)
+            write_atomically(target / FILE_NAME, partial(Path.write_bytes, data=whole))
+        except OSError as error:
+            raise UserError(
+                f"{results}: expected a results folder with room to write: {error}"
+            ) from None
 
 
-def _trial(rate: float, statuses: list[RunStatus]) -> Trial:
-    losses = {
-        s.run.spec.rho: s.validation_loss if s.validation_loss is not None else math.nan
-        for s in statuses
-    }
-    return Trial(rate, losses)
+def _as_one(plan: Plan, runs: Iterable[PlannedRun]) -> Plan:
+    """Return a plan with other runs, trained in the order of their seeds and ids.
+
+    Each has its rate as the name of its curve, so that curves of several rates are kept apart.
+    """
+    distinct = {run.run_id: run for run in runs}.values()
+    ordered = sorted(distinct, key=lambda run: (run.spec.seed, run.run_id))
+    placed = []
+    for place, run in enumerate(ordered):
+        at = AxisValues((("learning_rate", run.spec.training.learning_rate),))
+        placed.append(replace(run, place=place, axes=at))
+    return replace(plan, runs=tuple(placed))
 
 
-def _cost(trial: Trial) -> float:
-    """Return what the search minimises: the mean loss of both probes, nats/token."""
-    mean = sum(trial.losses.values()) / len(trial.losses)
-    return mean if math.isfinite(mean) else DIVERGED
+def _of(seeds: Sequence[int], losses: dict[int, float]) -> dict[int, float]:
+    """Return the losses of these seeds: the sweep's own rate may have more."""
+    return {seed: losses[seed] for seed in seeds if seed in losses}
 
 
-def best(trials: list[Trial], rho: float) -> Trial | None:
-    """Return the trial with the lowest loss at one rho; None if all of them diverged there."""
-    finite = [trial for trial in trials if math.isfinite(trial.losses[rho])]
-    return min(finite, key=lambda trial: trial.losses[rho], default=None)
+def _loss(status: RunStatus) -> float:
+    return math.nan if status.validation_loss is None else status.validation_loss
+
+
+def _show(
+    watch: Callable[[list[RunStatus]], None], shown: set[str], statuses: list[RunStatus]
+) -> None:
+    """Show the runs of this round only: a curve over runs of all rates would be none."""
+    watch([status for status in statuses if status.run.run_id in shown])
+
+
+def best(trials: Sequence[Trial], rho: float) -> Trial | None:
+    """Return the trial with the lowest mean loss at one rho; None if all of them diverged there."""
+    finite = [trial for trial in trials if trial.rho == rho and math.isfinite(trial.mean)]
+    return min(finite, key=lambda trial: trial.mean, default=None)

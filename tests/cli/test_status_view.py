@@ -8,7 +8,6 @@ from engram_sweep.cli import status_view
 from engram_sweep.launch.status import RunStatus
 from engram_sweep.planning.plan import Plan
 from engram_sweep.runs.failures import Failure
-from engram_sweep.search.learning_rate import Trial
 
 FAILURE = Failure(kind="node", message="it [went] away", log=["first", "[last]"], at="")
 
@@ -71,21 +70,3 @@ def test_the_curve_so_far_stands_below_the_runs(
     assert "to the end of the sweep" in text
     status_view.print_status("smoke", statuses[1:])
     assert "the curve so far" not in capsys.readouterr().out, "there is no loss yet"
-
-
-def test_a_learning_rate_check_names_edges_and_what_they_do_to_the_gain(
-    smoke_plan: Plan, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rate = smoke_plan.scale.training.learning_rate
-    trials = [
-        Trial(rate / 2, {1.0: 3.5, 0.5: 3.25}),
-        Trial(rate, {1.0: 3.0, 0.5: 2.75}),
-        Trial(rate * 2, {1.0: 2.5, 0.5: 2.875}),
-    ]
-    status_view.print_trials(smoke_plan.scale, trials)
-    text = " ".join(capsys.readouterr().out.split())
-    assert "rho 1: best at 0.01, 0.5000 nats/token below the scale's own rate" in text
-    assert text.count("an edge of the rates tried") == 1
-    assert (
-        "rho 0.5 gains 0.2500 nats/token over rho 1 at the scale's own rate, -0.2500 at each one's"
-    ) in text

@@ -99,17 +99,19 @@ class DoublePowerLaw(ProjectedModel):
 
     max_data_sets: ClassVar[int] = 50
 
-    def __init__(self, rho: np.ndarray, unit_cov: np.ndarray):
+    def __init__(self, rho: np.ndarray, unit_cov: np.ndarray, tails: tuple[float, ...] = TAILS):
         """Prepare the projections of both sides for every shape of the grid.
 
         Args:
             rho: shares at which losses were measured, shape (R,).
             unit_cov: covariance of those losses up to a factor, shape (R, R).
+            tails: tails of the grid; no shape has a smaller or a larger one.
         """
         self.rho = rho
         self._project = Projection(unit_cov)
+        self._bounds = ((min(tails), BOUNDS[0][1]), (max(tails), BOUNDS[1][1]))
         self._grid = np.array(
-            [(tail, np.log(steepness)) for tail in TAILS for steepness in STEEPNESS]
+            [(tail, np.log(steepness)) for tail in tails for steepness in STEEPNESS]
         )
         s, t = _sides(rho[:, None], self._grid, self._grid)
         self._ws = self._project(s)
@@ -161,8 +163,8 @@ class DoublePowerLaw(ProjectedModel):
         a = b = np.zeros(y.shape[1])
         for _ in range(ROUNDS):
             # All neighbours of the present shapes, kept inside the bounds: (M, B, 2).
-            near_s = np.clip(s + MOVES[:, None] * step, *BOUNDS)
-            near_t = np.clip(t + MOVES[:, None] * step, *BOUNDS)
+            near_s = np.clip(s + MOVES[:, None] * step, *self._bounds)
+            near_t = np.clip(t + MOVES[:, None] * step, *self._bounds)
             sides = _sides(self.rho[:, None, None], near_s, near_t)
             ws, wt = self._project(sides[0]), self._project(sides[1])  # (R, M, B)
             # The heights and the gain of all M x M pairs, from inner products alone.
@@ -192,7 +194,7 @@ class DoublePowerLaw(ProjectedModel):
         # The best pairs of the grid are the starts.
         gains = self._grid_gains(self._project(loss[:, None]))[..., 0]
         starts = np.argsort(-gains, axis=None)[:STARTS]
-        bounds = (np.tile(BOUNDS[0], 2), np.tile(BOUNDS[1], 2))
+        bounds = (np.tile(self._bounds[0], 2), np.tile(self._bounds[1], 2))
         y = self._project(loss)
         ends = []
         for k, m in zip(*np.unravel_index(starts, gains.shape), strict=True):

@@ -23,7 +23,7 @@ def test_the_json_holds_every_field_and_no_nan(truth, seeds):
     numbers = json.loads(
         json.dumps(as_json(analyse_sweep(with_arms(sweep(truth, seeds=seeds)))), allow_nan=False)
     )
-    for name in ("rho_star", "near_optimal", "gain_over_moe", "break_even"):
+    for name in ("rho_star", "single_dip", "near_optimal", "gain_over_moe", "break_even"):
         assert {"value", "low", "high"} <= set(numbers[name])
     assert numbers["verdict"] in VERDICTS
     assert numbers["n_runs"] == 9 * seeds

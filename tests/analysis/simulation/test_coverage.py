@@ -7,7 +7,7 @@ import pytest
 
 from analysis.simulation.coverage import QUANTITIES, main, measure
 from analysis.simulation.sweeps import TRUTHS, Noise
-from analysis.simulation.worlds import World
+from analysis.simulation.worlds import WORLDS, World
 from tests.analysis.tables import NINE
 
 SWEEPS = 40
@@ -42,6 +42,16 @@ def test_the_command_prints_a_table(capsys):
         "",
         "Outside 85% to 95% beyond chance (p < 0.01; at an end, below only): none",
     ]
+
+
+def test_a_kink_is_held_by_a_single_dip_and_told_of():
+    found = measure(WORLDS["left kink, 5 seeds"], 12, seed=3, draws=150)
+    share, width = found.single_dip
+    assert share >= 0.8
+    assert width > found.width["rho_star"]
+    assert found.warned >= found.corner > 0.2
+    plain = measure(World("flat", TRUTHS["flat"], NINE), 2, draws=50)
+    assert np.isnan(plain.single_dip[0])
 
 
 def test_a_truth_at_an_end_is_held_to_a_floor_only():

@@ -1,0 +1,75 @@
+"""`engram-sweep rates`: the best learning rate of every rho, and what one rate for all costs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from analysis.levels import LEVEL
+from engram_sweep.cli.options import add_command, changes_of, name_of, scale_of
+from engram_sweep.errors import UserError
+
+
+def register_rates(commands) -> None:
+    """Add `rates`: what the runs of `tune` show."""
+    summary = "say what the runs of tune show: best rates, regret of one rate, the U on tuned rates"
+    command = add_command(commands, "rates", summary, run_rates, scale_is_optional=True)
+    command.add_argument(
+        "--records",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="any tables of runs instead of a scale's, NAME.parquet or NAME.csv",
+    )
+    command.add_argument(
+        "--rate",
+        type=float,
+        metavar="RATE",
+        help="the sweep's one learning rate (default: the scale's; of tables the one that most "
+        "runs have)",
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.add_argument(
+        "--level", type=float, default=LEVEL, help=f"coverage of intervals (default: {LEVEL})"
+    )
+
+
+def run_rates(options: argparse.Namespace) -> int:
+    """Print the table of rates and what they show, or with --json everything.
+
+    Raises:
+        UserError: the options or the table of runs make no sense.
+    """
+    import pandas as pd
+
+    from analysis.rates.tuned_rates import analyse_rates
+    from analysis.report.rate_sentences import rates_json, rates_table, state_rates
+    from engram_sweep.runs.records import read_runs
+    from engram_sweep.runs.table_files import read_table
+
+    if not 0.5 <= options.level < 1:
+        raise UserError(f"--level: expected a share from 0.5 to below 1, got {options.level:g}")
+    if options.rate is not None and not 0 < options.rate < float("inf"):
+        raise UserError(f"--rate: expected a learning rate above 0, got {options.rate:g}")
+    if bool(options.scale) == bool(options.records):
+        got = "both" if options.scale else "neither"
+        raise UserError(f"rates: expected the name of a scale or --records FILE, got {got}")
+    if options.records:
+        source = " + ".join(map(str, options.records))
+        table = pd.concat([read_table(path) for path in options.records], ignore_index=True)
+        rate = options.rate
+    else:
+        source = f"{name_of(options.scale)}.tune"
+        rate = options.rate or scale_of(options).training.learning_rate
+        table = read_runs(source, options.results, changes_of(options))
+    result = analyse_rates(table, source, rate, options.level)
+    if options.json:
+        print(json.dumps(rates_json(result), allow_nan=False))
+        return 0
+    rows = rates_table(result)
+    for cells in (list(rows.columns), ["---"] * len(rows.columns), *rows.to_numpy().tolist()):
+        print("| " + " | ".join(cells) + " |")
+    print()
+    print("\n".join(state_rates(result)))
+    return 0

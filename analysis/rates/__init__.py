@@ -1,0 +1,1 @@
+"""What learning rates at several rho show together: the best of each, and what one rate costs."""
