@@ -83,7 +83,6 @@ def write_joint_report(
     for label, one, verdict in zip(joint.labels, joint.sweeps, verdicts, strict=True):
         picture = loss_vs_rho.loss_vs_rho(one, label, summary(one))
         body += [f"<h1>{escape(label)}</h1>", *curve_html(one, verdict, label, picture)]
-    body += inside_html(folder)
     html = page.document(name, [*body, *runs_html(joint.sweeps, name, registered)])
     # All is computed before the first file is written: an error leaves nothing half-done.
     with writing(folder):
