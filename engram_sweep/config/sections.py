@@ -88,7 +88,8 @@ class Corpus(Section):
                 f"retrieval_share: expected 0 where source is {SHARDS}, whose text is prepared "
                 f"already, got {self.retrieval_share:g}"
             )
-        if "retrieval_tokens" in self.model_fields_set and not self.retrieval_share:
+        default = type(self).model_fields["retrieval_tokens"].default
+        if self.retrieval_tokens != default and not self.retrieval_share:
             raise ValueError("retrieval_tokens: expected this key only beside retrieval_share")
         return self
 

@@ -60,7 +60,7 @@ def write_twin(scale: Scale, placement: Placement, folder: Path) -> Plan:
         folder: where `<name>-twin.yaml` goes.
 
     Returns:
-        Its plan: the first and the last rho, one seed, the control arms.
+        Its plan: the first and the last rho, one seed, the control arms; no variants.
 
     Raises:
         UserError: no small model has the sweep's ratios.

@@ -23,8 +23,8 @@ def script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     ("words", "offered"),
     [
         ("pl", ["plan"]),
-        ("re", ["register", "rehearse", "report", "rerun-failed"]),
-        ("plan tiny-a", ["tiny-axes"]),
+        ("re", ["register", "rehearse", "report", "rerun-failed", "retrieval"]),
+        ("plan tiny-a", ["tiny-ablate", "tiny-axes"]),
         ("plan tiny --le", ["--ledger"]),
         ("fit --rec", ["--records"]),
         ("plan tiny --set training.tok", ["training.tokens="]),
