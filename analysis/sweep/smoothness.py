@@ -12,7 +12,7 @@ from analysis.curve.fit import UCurve, is_tenable
 from analysis.curve.forms.corners import fit_corners
 from analysis.curve.means import RhoMeans
 from analysis.curve.readings import Interval
-from analysis.sweep.u_shape_test import many_to_one
+from analysis.sweep.u_shape_test import above_others
 
 MAX_APART = 0.06
 """A corner's rho may lie so far outside the interval of rho* without being told.
@@ -39,7 +39,7 @@ def single_dip(means: RhoMeans, errors: np.ndarray, level: float) -> Interval:
     candidates = []
     for one in range(count):
         others = np.delete(np.arange(count), one)
-        above, null = many_to_one(means, errors, one, others)
+        above, null = above_others(means, errors, one, others)
         if above.max() <= np.quantile(null, level):
             candidates.append(one)
     lowest = int(means.loss.argmin())

@@ -54,8 +54,8 @@ def u_shape_test(means: RhoMeans, errors: np.ndarray, alpha: float) -> UShapeTes
     last = len(means.rho) - 1
     interior = np.arange(1, last)
     # How much every interior point beats its weaker end; the best of them is the statistic.
-    left, left_null = many_to_one(means, errors, 0, interior)
-    right, right_null = many_to_one(means, errors, last, interior)
+    left, left_null = above_others(means, errors, 0, interior)
+    right, right_null = above_others(means, errors, last, interior)
     weaker = np.minimum(left, right)
     best = int(weaker.argmax())
     statistic = float(weaker[best])
@@ -63,9 +63,9 @@ def u_shape_test(means: RhoMeans, errors: np.ndarray, alpha: float) -> UShapeTes
     # hopeless.
     null = left_null if _share(left_null, statistic) > _share(right_null, statistic) else right_null
     # The ends against all others and against each other, for the gain and for monotone curves.
-    gain, gain_null = many_to_one(means, errors, last, np.arange(last))
-    down, down_null = many_to_one(means, errors, last, np.array([0]))
-    up, up_null = many_to_one(means, errors, 0, np.array([last]))
+    gain, gain_null = above_others(means, errors, last, np.arange(last))
+    down, down_null = above_others(means, errors, last, np.array([0]))
+    up, up_null = above_others(means, errors, 0, np.array([last]))
     more = None
     if statistic > 0 and means.sigma > 0:
         # The variance at which the effect seen would be as many standard errors as are wanted.
@@ -86,10 +86,10 @@ def u_shape_test(means: RhoMeans, errors: np.ndarray, alpha: float) -> UShapeTes
     )
 
 
-def many_to_one(
+def above_others(
     means: RhoMeans, errors: np.ndarray, one: int, many: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compare one rho with many.
+    """Say by how much one rho lies above others.
 
     Args:
         means: the means.
