@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from analysis.levels import LEVEL
+from analysis.cli.report import add_level_option, check_level
 from engram_sweep.cli.options import add_set_option, changes_of, name_of
-from engram_sweep.errors import UserError
 
 
 def register_ablate(subparsers) -> None:
@@ -22,12 +21,7 @@ def register_ablate(subparsers) -> None:
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="results folder (default: results)"
     )
-    parser.add_argument(
-        "--level",
-        type=float,
-        default=LEVEL,
-        help=f"coverage of all intervals together (default: {LEVEL})",
-    )
+    add_level_option(parser, "all intervals together")
     parser.set_defaults(func=run_ablate)
 
 
@@ -41,8 +35,7 @@ def run_ablate(options: argparse.Namespace) -> int:
     from analysis.report.write_ablation import write_ablation
     from analysis.runs.read import is_table, read_sweep
 
-    if not 0.5 <= options.level < 1:
-        raise UserError(f"--level: expected a share from 0.5 to below 1, got {options.level:g}")
+    check_level(options)
     name = options.scale if is_table(options.scale) else name_of(options.scale)
     runs = read_sweep(name, options.results, changes_of(options))
     folder = options.results / name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from analysis.levels import LEVEL
+from analysis.cli.report import add_level_option, check_level
 from engram_sweep.cli.options import add_set_option, changes_of, name_of
 from engram_sweep.errors import UserError
 
@@ -20,9 +20,7 @@ def register_inside(subparsers) -> None:
         "--results", type=Path, default=Path("results"), help="results folder (default: results)"
     )
     parser.add_argument("--only", metavar="MEASURE", help="one measure, e.g. strata (default: all)")
-    parser.add_argument(
-        "--level", type=float, default=LEVEL, help=f"coverage of intervals (default: {LEVEL})"
-    )
+    add_level_option(parser)
     parser.set_defaults(func=run_inside)
 
 
@@ -35,8 +33,7 @@ def run_inside(options: argparse.Namespace) -> int:
     from analysis.report.inside_sections import FOLDER
     from analysis.report.write_inside import VIEWS, write_inside
 
-    if not 0.5 <= options.level < 1:
-        raise UserError(f"--level: expected a share from 0.5 to below 1, got {options.level:g}")
+    check_level(options)
     known = [view.measure for view in VIEWS]
     if options.only not in (None, *known):
         raise UserError(f"--only: expected one of {', '.join(known)}, got {options.only!r}")

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from analysis.levels import LEVEL
+from analysis.cli.report import add_level_option, check_level
 from engram_sweep.cli.options import add_command, changes_of, name_of, scale_of
 from engram_sweep.errors import UserError
 
@@ -30,9 +30,7 @@ def register_rates(commands) -> None:
         "runs have)",
     )
     command.add_argument("--json", action="store_true", help="print one JSON object")
-    command.add_argument(
-        "--level", type=float, default=LEVEL, help=f"coverage of intervals (default: {LEVEL})"
-    )
+    add_level_option(command)
 
 
 def run_rates(options: argparse.Namespace) -> int:
@@ -48,8 +46,7 @@ def run_rates(options: argparse.Namespace) -> int:
     from engram_sweep.runs.records import read_runs
     from engram_sweep.runs.table_files import read_table
 
-    if not 0.5 <= options.level < 1:
-        raise UserError(f"--level: expected a share from 0.5 to below 1, got {options.level:g}")
+    check_level(options)
     if options.rate is not None and not 0 < options.rate < float("inf"):
         raise UserError(f"--rate: expected a learning rate above 0, got {options.rate:g}")
     if bool(options.scale) == bool(options.records):
@@ -61,6 +58,11 @@ def run_rates(options: argparse.Namespace) -> int:
         rate = options.rate
     else:
         source = f"{name_of(options.scale)}.tune"
+        if not (options.results / source).is_dir():
+            raise UserError(
+                f"{options.results / source}: expected runs at several learning rates, found none; "
+                f"make tune SCALE={options.scale} trains them"
+            )
         rate = options.rate or scale_of(options).training.learning_rate
         table = read_runs(source, options.results, changes_of(options))
     result = analyse_rates(table, source, rate, options.level)

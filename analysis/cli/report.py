@@ -70,11 +70,21 @@ def add_analysis_options(parser: argparse.ArgumentParser) -> None:
     add_level_options(parser)
 
 
+def add_level_option(parser: argparse.ArgumentParser, of: str = "intervals") -> None:
+    """Add `--level`, which `check_level` checks.
+
+    Args:
+        parser: of the command.
+        of: what the level is the coverage of.
+    """
+    parser.add_argument(
+        "--level", type=float, default=LEVEL, help=f"coverage of {of} (default: {LEVEL})"
+    )
+
+
 def add_level_options(parser: argparse.ArgumentParser) -> None:
     """Add `--level` and `--delta`, which `check_levels` checks."""
-    parser.add_argument(
-        "--level", type=float, default=LEVEL, help=f"coverage of intervals (default: {LEVEL})"
-    )
+    add_level_option(parser)
     parser.add_argument(
         "--delta",
         type=float,
@@ -254,13 +264,22 @@ def _fit_slots(table: pd.DataFrame, source: str, options: argparse.Namespace) ->
     return 0
 
 
+def check_level(options: argparse.Namespace) -> None:
+    """Refuse a level that makes no sense.
+
+    Raises:
+        UserError: it does not.
+    """
+    if not 0.5 <= options.level < 1:
+        raise UserError(f"--level: expected a share from 0.5 to below 1, got {options.level:g}")
+
+
 def check_levels(options: argparse.Namespace) -> None:
     """Refuse a level or a delta that makes no sense.
 
     Raises:
         UserError: one does not.
     """
-    if not 0.5 <= options.level < 1:
-        raise UserError(f"--level: expected a share from 0.5 to below 1, got {options.level:g}")
+    check_level(options)
     if not options.delta > 0:
         raise UserError(f"--delta: expected a positive number of nats/token, got {options.delta:g}")

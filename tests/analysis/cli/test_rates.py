@@ -48,7 +48,7 @@ def test_json_holds_everything(table: Path, capsys: pytest.CaptureFixture[str]) 
         (("tiny", "--records", "a.csv"), "got both"),
         (("tiny", "--level", "2"), "--level: expected a share"),
         (("tiny", "--rate", "0"), "--rate: expected a learning rate above 0"),
-        (("smoke", "--results", "nowhere"), "no sweep named 'smoke.tune' in nowhere"),
+        (("smoke", "--results", "nowhere"), "nowhere/smoke.tune: .* make tune SCALE=smoke trains"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(words: tuple[str, ...], expected: str) -> None:
