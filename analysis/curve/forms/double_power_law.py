@@ -4,9 +4,9 @@ More experts help, more memory helps, each with diminishing returns, so s and t 
 their argument goes from 0 to 1, and A, B >= 0. Their shape is (1 + tail * steepness * x) ** (-1 /
 tail): a power law for tail > 0, an exponential at tail = 0, and for tail < 0 a law that is spent at
 a finite x, as a table that holds all there is to hold. For given shapes the best L0, A, B are known
-in closed form (variable projection), so only the shapes are searched: all pairs of a grid and then
-ever closer around the best one, for many data sets at once, and from several of the best grid
-points by a local optimiser for the data set itself.
+in closed form (variable projection), so only the shapes are searched: all pairs of a grid, and from
+the best of them by least squares, for many data sets at once (many_least_squares.py) and by scipy's
+for the data set itself.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import numpy as np
 from scipy import optimize
 
 from analysis.curve.forms.form import Fit, leave_one_out_error
+from analysis.curve.forms.many_least_squares import many_least_squares
 from analysis.curve.forms.variable_projection import (
     ProjectedModel,
     Projection,
@@ -39,12 +40,6 @@ BOUNDS = (
 """Lower and upper bounds of (tail, log steepness)."""
 STARTS = 4
 """Best grid points from which the local optimiser starts."""
-ROUNDS = 10
-"""Rounds of the search around the best grid point."""
-STEP = np.array([0.5, 0.25])
-"""First step of that search in (tail, log steepness), about half of the grid's spacing."""
-MOVES = np.array([(tail, steepness) for tail in (0, -1, 1) for steepness in (0, -1, 1)])
-"""Moves tried by that search, in steps, shape (M, 2); the first one stays."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +109,8 @@ class DoublePowerLaw(ProjectedModel):
             [(tail, np.log(steepness)) for tail in tails for steepness in STEEPNESS]
         )
         s, t = _sides(rho[:, None], self._grid, self._grid)
+        self.near: np.ndarray | None = None
+        """Shapes of the fit that data sets are drawn around, (4,): where they are searched too."""
         self._ws = self._project(s)
         self._wt = self._project(t)
         self._ss = (self._ws**2).sum(0)[:, None, None]
@@ -123,10 +120,16 @@ class DoublePowerLaw(ProjectedModel):
     def _fit_some(self, losses: np.ndarray, at: np.ndarray) -> np.ndarray:
         y = self._project(losses)
         gains = self._grid_gains(y)
-        # The best pair of the grid is where the search of every data set starts.
+        # Every data set is searched from the best pair of the grid, and from the fit it is drawn
+        # around if there is one: between the grid's points the residual has narrow, bent valleys.
         best = gains.reshape(-1, gains.shape[2]).argmax(axis=0)
         k, m = np.unravel_index(best, gains.shape[:2])
-        s, t, a, b = self._search(y, self._grid[k], self._grid[m])
+        starts = [np.concatenate([self._grid[k], self._grid[m]], axis=1)]
+        if self.near is not None:
+            starts.append(np.tile(self.near, (y.shape[1], 1)))
+        theta = self._descend(y, starts)
+        s, t = theta[:, :2], theta[:, 2:]
+        _, a, b = self._residual(theta, y)
         measured = np.stack(_sides(self.rho[:, None], s, t))
         wanted = np.stack(_sides(at[:, None], s, t))
         # The projection took the level out; with the sides known it is a mean again.
@@ -143,46 +146,22 @@ class DoublePowerLaw(ProjectedModel):
         sy, ty = self._ws.T @ y, self._wt.T @ y  # (K, B)
         return heights(self._ss, self._tt, self._st, sy[:, None], ty[None])[2]
 
-    def _search(self, y: np.ndarray, s: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Follow the residual down from given shapes, for many data sets at once.
+    def _descend(self, y: np.ndarray, starts: list[np.ndarray]) -> np.ndarray:
+        """Return the best shapes (B, 4) that least squares reach for data sets from any start."""
+        bounds = (np.tile(self._bounds[0], 2), np.tile(self._bounds[1], 2))
+        ends = np.stack(
+            [many_least_squares(lambda at: self._residual(at, y)[0], one, bounds) for one in starts]
+        )
+        squares = np.stack([(self._residual(end, y)[0] ** 2).sum(axis=0) for end in ends])
+        return ends[squares.argmin(axis=0), np.arange(y.shape[1])]
 
-        Each round tries every pair of neighbouring shapes and moves to the best, or else halves the
-        step. Without this search a draw would be as coarse as the grid, and the estimate, which is
-        not, would be judged by other draws than its own kind.
-
-        Args:
-            y: projected data sets, shape (R, B).
-            s: where to start, (tail, log steepness) of s, shape (B, 2).
-            t: the same of t.
-
-        Returns:
-            Shapes of s and t, (B, 2), and the heights A and B, (B,).
-        """
-        step = np.tile(STEP, (y.shape[1], 1))
-        draw = np.arange(y.shape[1])
-        a = b = np.zeros(y.shape[1])
-        for _ in range(ROUNDS):
-            # All neighbours of the present shapes, kept inside the bounds: (M, B, 2).
-            near_s = np.clip(s + MOVES[:, None] * step, *self._bounds)
-            near_t = np.clip(t + MOVES[:, None] * step, *self._bounds)
-            sides = _sides(self.rho[:, None, None], near_s, near_t)
-            ws, wt = self._project(sides[0]), self._project(sides[1])  # (R, M, B)
-            # The heights and the gain of all M x M pairs, from inner products alone.
-            found = heights(
-                (ws**2).sum(0)[:, None],
-                (wt**2).sum(0)[None],
-                np.einsum("rib,rjb->ijb", ws, wt),
-                np.einsum("rib,rb->ib", ws, y)[:, None],
-                np.einsum("rib,rb->ib", wt, y)[None],
-            )
-            a, b, gain = (one.reshape(len(MOVES) ** 2, -1) for one in found)
-            # The first of equals wins, so a data set that gains nothing by moving stays.
-            best = gain.argmax(axis=0)
-            i, j = np.divmod(best, len(MOVES))
-            s, t = near_s[i, draw], near_t[j, draw]
-            a, b = a[best, draw], b[best, draw]
-            step = np.where(best[:, None] == 0, step / 2, step)
-        return s, t, a, b
+    def _residual(self, theta: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return what shapes (B, 4) leave of projected data sets (R, B), and A and B, (B,)."""
+        s, t = _sides(self.rho[:, None], theta[:, :2], theta[:, 2:])
+        ws, wt = self._project(s), self._project(t)
+        products = ((ws**2).sum(0), (wt**2).sum(0), (ws * wt).sum(0))
+        a, b, _ = heights(*products, (ws * y).sum(0), (wt * y).sum(0))
+        return y - a * ws - b * wt, a, b
 
     def refine(self, loss: np.ndarray, at: np.ndarray) -> Refined:
         """Find the continuous optimum for one data set, from several starts.
@@ -247,6 +226,7 @@ class DoublePowerLawForm:
         """
         model = DoublePowerLaw(means.rho, means.fit_cov)
         refined = model.refine(means.loss, np.concatenate([grid, means.rho]))
+        model.near = np.array([[tail, np.log(steep)] for tail, steep in refined.shapes]).ravel()
         return Fit(
             form=self.name,
             curve=refined.curve[: len(grid)],
