@@ -13,6 +13,9 @@ import numpy as np
 
 from analysis.curve.means import RhoMeans
 
+SMALLEST = float(np.finfo(float).tiny)
+"""Below it the inverse of a number may overflow: a side that is so steep is zero but at its end."""
+
 
 class Projection:
     """The map that takes the level out of vectors over rho and whitens them.
@@ -121,6 +124,6 @@ def heights(
 
 
 def _inverse(values: np.ndarray, floor: np.ndarray) -> np.ndarray:
-    """Return 1 / values, and 0 for those that do not exceed `floor`."""
-    present = values > floor
+    """Return 1 / values, and 0 for those that do not exceed `floor` or have no finite inverse."""
+    present = (values > floor) & (values > SMALLEST)
     return np.where(present, 1 / np.where(present, values, 1.0), 0.0)

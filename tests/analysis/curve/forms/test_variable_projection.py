@@ -53,3 +53,10 @@ def test_data_sets_are_fitted_alike_alone_and_among_many(model):
     for column in (0, model.max_data_sets - 1, model.max_data_sets + 2):
         alone = fitter.curves(losses[:, [column]], NINE)[:, 0]
         np.testing.assert_allclose(many[:, column], alone, atol=1e-9)
+
+
+def test_a_side_of_next_to_nothing_gets_no_height():
+    """Its square is positive, and has no finite inverse."""
+    tiny, one = np.array([1e-310]), np.array([1.0])
+    a, b, gain = heights(tiny, one, np.zeros(1), np.zeros(1), one)
+    assert (a, b, gain) == (0, 1, 1)
