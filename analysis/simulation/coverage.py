@@ -46,7 +46,7 @@ class Coverage:
 
     The share is NaN if many rho are optimal."""
     corner: float
-    """Share in which a form with corners is told to be lowest elsewhere."""
+    """Share in which a form with corners is reported to be lowest elsewhere."""
     rho_bias: float
     """Mean of rho* minus the true optimum; NaN if many are optimal."""
     rho_spread: float

@@ -15,9 +15,9 @@ from analysis.curve.readings import Interval
 from analysis.sweep.u_shape_test import above_others
 
 MAX_APART = 0.06
-"""A corner's rho may lie so far outside the interval of rho* without being told.
+"""A corner's rho may lie so far outside the interval of rho* without being reported.
 
-Chosen by simulation: at 9 rho x 3 seeds it tells of a kink in half of the sweeps, and of nothing in
+Chosen by simulation: at 9 rho x 3 seeds it reports a kink in half of the sweeps, and a corner in
 2 % of the sweeps of smooth truths (10 % of a parabola's, the worst of them).
 """
 

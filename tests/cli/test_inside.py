@@ -39,7 +39,7 @@ def test_fewer_than_no_processes_are_refused(
     assert capsys.readouterr().err == "engram-sweep: --jobs: expected 0 or more, got -1\n"
 
 
-def test_runs_that_saw_no_needles_are_told_and_asked_anyway(
+def test_runs_that_saw_no_needles_are_refused_and_asked_anyway(
     smoke_results: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

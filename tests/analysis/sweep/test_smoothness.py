@@ -58,7 +58,7 @@ def test_it_is_the_plain_comparison_of_every_rho_with_all_others():
     assert found.value == means.rho[means.loss.argmin()]
 
 
-def told(name: str, sweeps: int, seeds: int = 5) -> float:
+def reported(name: str, sweeps: int, seeds: int = 5) -> float:
     truth, rng = (HARD_TRUTHS | TRUTHS)[name], np.random.default_rng(4)
     found = [
         analyse_sweep(simulate(truth, NINE, seeds, Noise(), rng), draws=200) for _ in range(sweeps)
@@ -70,10 +70,10 @@ def told(name: str, sweeps: int, seeds: int = 5) -> float:
     return float(np.mean([one.corner is not None for one in found]))
 
 
-def test_a_kink_is_told_of_much_more_often_than_smooth_curves_are():
-    assert told("left_kink", 20) > 0.3
-    assert told("kaplan", 15) <= 0.1
-    assert told("paper", 15) <= 0.1
+def test_a_kink_is_reported_much_more_often_than_smooth_curves_are():
+    assert reported("left_kink", 20) > 0.3
+    assert reported("kaplan", 15) <= 0.1
+    assert reported("paper", 15) <= 0.1
 
 
 def test_one_seed_says_nothing():
