@@ -47,7 +47,7 @@ class HarnessModel(LM):
             UserError: the run's window cannot hold a continuation.
         """
         encode, window = self.tokenizer.encode, self.run.spec.training.window
-        pairs = [(encode(context), encode(after)) for context, after in (r.args for r in requests)]
+        pairs = [(encode(request.args[0]), encode(request.args[1])) for request in requests]
         found = likelihoods(self.run.model, pairs, window, self.tokenizer.document_end)
         for one, (_, continuation) in zip(found, pairs, strict=True):
             if np.isnan(one.log):
@@ -61,8 +61,8 @@ class HarnessModel(LM):
         """Return the log-likelihood of each text, window by window, nats."""
         encode, window = self.tokenizer.encode, self.run.spec.training.window
         totals = []
-        for (text,) in (request.args for request in requests):
-            ids = encode(text)
+        for request in requests:
+            ids = encode(request.args[0])
             pieces = [ids[at : at + window] for at in range(0, len(ids), window)]
             # Windows as in validation: disjoint, each behind the last token of the one before it.
             starts = [self.tokenizer.document_end, *(int(piece[-1]) for piece in pieces[:-1])]
