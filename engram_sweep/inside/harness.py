@@ -10,7 +10,7 @@ lm-eval fetches its tasks from a hub; `task_files` needs no network.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,7 +47,8 @@ class HarnessModel(LM):
             UserError: the run's window cannot hold a continuation.
         """
         encode, window = self.tokenizer.encode, self.run.spec.training.window
-        pairs = [(encode(request.args[0]), encode(request.args[1])) for request in requests]
+        asked: list[Any] = [request.args for request in requests]
+        pairs = [(encode(context), encode(continuation)) for context, continuation in asked]
         found = likelihoods(self.run.model, pairs, window, self.tokenizer.document_end)
         for one, (_, continuation) in zip(found, pairs, strict=True):
             if np.isnan(one.log):
@@ -61,8 +62,9 @@ class HarnessModel(LM):
         """Return the log-likelihood of each text, window by window, nats."""
         encode, window = self.tokenizer.encode, self.run.spec.training.window
         totals = []
-        for request in requests:
-            ids = encode(request.args[0])
+        asked: list[Any] = [request.args for request in requests]
+        for (text,) in asked:
+            ids = encode(text)
             pieces = [ids[at : at + window] for at in range(0, len(ids), window)]
             # Windows as in validation: disjoint, each behind the last token of the one before it.
             starts = [self.tokenizer.document_end, *(int(piece[-1]) for piece in pieces[:-1])]
