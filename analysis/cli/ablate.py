@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from analysis.cli.report import add_level_option, check_level
+from analysis.cli.report import add_level_option, check_level, folder_beside
 from engram_sweep.cli.options import add_set_option, changes_of, name_of
 
 
@@ -40,8 +40,7 @@ def run_ablate(options: argparse.Namespace) -> int:
     runs = read_sweep(name, options.results, changes_of(options))
     folder = options.results / name
     if is_table(name):
-        # Where `report --records` writes too.
-        folder = Path(name).with_name(f"{Path(name).stem}-report")
+        folder = folder_beside(Path(name))
     print("\n".join(write_ablation(runs, folder, name, options.level)))
     print(folder / FOLDER)
     return 0

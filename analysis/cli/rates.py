@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 
-from analysis.cli.report import add_level_option, check_level
+from analysis.cli.report import add_level_option, add_records_option, check_level, read_tables
 from engram_sweep.cli.options import add_command, changes_of, name_of, scale_of
 from engram_sweep.errors import UserError
 
@@ -15,13 +14,7 @@ def register_rates(commands) -> None:
     """Add `rates`: what the runs of `tune` show."""
     summary = "say what the runs of tune show: best rates, regret of one rate, the U on tuned rates"
     command = add_command(commands, "rates", summary, run_rates, scale_is_optional=True)
-    command.add_argument(
-        "--records",
-        type=Path,
-        nargs="+",
-        metavar="FILE",
-        help="any tables of runs instead of a scale's, NAME.parquet or NAME.csv",
-    )
+    add_records_option(command, "a scale's")
     command.add_argument(
         "--rate",
         type=float,
@@ -39,12 +32,9 @@ def run_rates(options: argparse.Namespace) -> int:
     Raises:
         UserError: the options or the table of runs make no sense.
     """
-    import pandas as pd
-
     from analysis.rates.tuned_rates import analyse_rates
     from analysis.report.rate_sentences import rates_json, rates_table, state_rates
     from engram_sweep.runs.records import read_runs
-    from engram_sweep.runs.table_files import read_table
 
     check_level(options)
     if options.rate is not None and not 0 < options.rate < float("inf"):
@@ -53,8 +43,7 @@ def run_rates(options: argparse.Namespace) -> int:
         got = "both" if options.scale else "neither"
         raise UserError(f"rates: expected the name of a scale or --records FILE, got {got}")
     if options.records:
-        source = " + ".join(map(str, options.records))
-        table = pd.concat([read_table(path) for path in options.records], ignore_index=True)
+        table, source = read_tables(options.records)
         rate = options.rate
     else:
         source = f"{name_of(options.scale)}.tune"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ def register_fit(subparsers) -> None:
     """Add `fit`: curve, intervals and verdict of every condition, and their joint law."""
     parser = subparsers.add_parser("fit", help="fit the loss over rho and say what it shows")
     parser.add_argument("scale", nargs="*", help="names of sweeps under the results folder")
-    _add_records_option(parser, "sweeps")
+    add_records_option(parser, "sweeps")
     parser.add_argument(
         "--at", action="append", default=[], metavar="C=6e20,...",
         help="predict rho* and the gain of a condition that was not trained: values of C (budget "
@@ -40,7 +41,7 @@ def register_report(subparsers) -> None:
     """Add `report`: figures, summary.parquet and report.html of one sweep."""
     parser = subparsers.add_parser("report", help="draw and write up a sweep")
     parser.add_argument("scale", nargs="?", help="name of a sweep under the results folder")
-    _add_records_option(parser, "a sweep")
+    add_records_option(parser, "a sweep")
     parser.add_argument(
         "--to",
         type=Path,
@@ -51,7 +52,13 @@ def register_report(subparsers) -> None:
     parser.set_defaults(func=run_report)
 
 
-def _add_records_option(parser: argparse.ArgumentParser, instead_of: str) -> None:
+def add_records_option(parser: argparse.ArgumentParser, instead_of: str) -> None:
+    """Add `--records`, which `read_tables` reads.
+
+    Args:
+        parser: of the command.
+        instead_of: what the tables stand for.
+    """
     parser.add_argument(
         "--records",
         type=Path,
@@ -181,9 +188,13 @@ def _folder(options: argparse.Namespace) -> Path:
     if options.to is not None:
         return options.to
     if options.records:
-        first = options.records[0]
-        return first.with_name(f"{first.stem}-report")
+        return folder_beside(options.records[0])
     return options.results / name_of(options.scale)
+
+
+def folder_beside(table: Path) -> Path:
+    """Return where what is written about a table of runs goes, if nothing else is asked for."""
+    return table.with_name(f"{table.stem}-report")
 
 
 def made(folder: Path) -> Path:
@@ -216,7 +227,6 @@ def _asked_table(
     import pandas as pd
 
     from engram_sweep.runs.records import read_runs
-    from engram_sweep.runs.table_files import read_table
 
     if not scales and not options.records:
         raise UserError(f"{command}: expected the name of a sweep, or --records FILE, got neither")
@@ -225,13 +235,24 @@ def _asked_table(
     if options.records and options.changes:
         raise UserError(f"{command}: expected --set beside names of sweeps, got --records FILE")
     if options.records:
-        tables = [read_table(path) for path in options.records]
-        source = " + ".join(map(str, options.records))
-    else:
-        names, changes = list(map(name_of, scales)), changes_of(options)
-        tables = [read_runs(name, options.results, changes) for name in names]
-        source = _called(" + ".join(names), changes)
-    return pd.concat(tables, ignore_index=True), source
+        return read_tables(options.records)
+    names, changes = list(map(name_of, scales)), changes_of(options)
+    tables = [read_runs(name, options.results, changes) for name in names]
+    return pd.concat(tables, ignore_index=True), _called(" + ".join(names), changes)
+
+
+def read_tables(paths: Sequence[Path]) -> tuple[pd.DataFrame, str]:
+    """Return the runs of all tables, and what to call them.
+
+    Raises:
+        UserError: one cannot be read.
+    """
+    import pandas as pd
+
+    from engram_sweep.runs.table_files import read_table
+
+    table = pd.concat([read_table(path) for path in paths], ignore_index=True)
+    return table, " + ".join(map(str, paths))
 
 
 def _is_adaptive(name: str, options: argparse.Namespace) -> bool:

@@ -252,11 +252,6 @@ def _as_one(plan: Plan, runs: Iterable[PlannedRun]) -> Plan:
     return replace(plan, runs=tuple(placed))
 
 
-def _of(seeds: Sequence[int], losses: dict[int, float]) -> dict[int, float]:
-    """Return the losses of these seeds: the sweep's own rate may have more."""
-    return {seed: losses[seed] for seed in seeds if seed in losses}
-
-
 def _loss(status: RunStatus) -> float:
     return math.nan if status.validation_loss is None else status.validation_loss
 
