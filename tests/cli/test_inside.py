@@ -10,11 +10,15 @@ from engram_sweep.inside import retrieval, task_files
 from engram_sweep.inside.measure import SUMMARIES
 
 
+@pytest.fixture
+def results(smoke_results: Path, tmp_path: Path) -> Path:
+    """A copy, because what is measured lies beside the records that other tests share."""
+    return Path(shutil.copytree(smoke_results, tmp_path / "results", symlinks=True))
+
+
 def test_a_sweep_is_measured_by_the_command_of_the_measure(
-    smoke_results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # A copy, because what is measured lies beside the records that other tests share.
-    results = Path(shutil.copytree(smoke_results, tmp_path / "results", symlinks=True))
     words = ["strata", "smoke", "--results", str(results), "--jobs", "1"]
     assert main(words) == 0
     assert "runs of smoke measured" in capsys.readouterr().out
@@ -40,12 +44,8 @@ def test_fewer_than_no_processes_are_refused(
 
 
 def test_runs_that_saw_no_needles_are_refused_and_asked_anyway(
-    smoke_results: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results = Path(shutil.copytree(smoke_results, tmp_path / "results", symlinks=True))
     words = ["retrieval", "smoke", "--results", str(results), "--jobs", "1"]
     assert main(words) == 2
     said = capsys.readouterr().err
@@ -59,12 +59,8 @@ def test_runs_that_saw_no_needles_are_refused_and_asked_anyway(
 
 
 def test_tasks_say_chance_before_anything_is_asked_and_then_what_is_missing(
-    smoke_results: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results = Path(shutil.copytree(smoke_results, tmp_path / "results", symlinks=True))
     words = ["eval", "smoke", "--results", str(results), "--jobs", "1"]
     assert main(words) == 2
     said = capsys.readouterr().err

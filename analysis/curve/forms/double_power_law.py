@@ -104,7 +104,11 @@ class DoublePowerLaw(ProjectedModel):
         """
         self.rho = rho
         self._project = Projection(unit_cov)
-        self._bounds = ((min(tails), BOUNDS[0][1]), (max(tails), BOUNDS[1][1]))
+        # Of the shapes of both sides.
+        self._bounds = (
+            np.tile((min(tails), BOUNDS[0][1]), 2),
+            np.tile((max(tails), BOUNDS[1][1]), 2),
+        )
         self._grid = np.array(
             [(tail, np.log(steepness)) for tail in tails for steepness in STEEPNESS]
         )
@@ -148,9 +152,11 @@ class DoublePowerLaw(ProjectedModel):
 
     def _descend(self, y: np.ndarray, starts: list[np.ndarray]) -> np.ndarray:
         """Return the best shapes (B, 4) that least squares reach for data sets from any start."""
-        bounds = (np.tile(self._bounds[0], 2), np.tile(self._bounds[1], 2))
         ends = np.stack(
-            [many_least_squares(lambda at: self._residual(at, y)[0], one, bounds) for one in starts]
+            [
+                many_least_squares(lambda at: self._residual(at, y)[0], one, self._bounds)
+                for one in starts
+            ]
         )
         squares = np.stack([(self._residual(end, y)[0] ** 2).sum(axis=0) for end in ends])
         return ends[squares.argmin(axis=0), np.arange(y.shape[1])]
@@ -173,13 +179,12 @@ class DoublePowerLaw(ProjectedModel):
         # The best pairs of the grid are the starts.
         gains = self._grid_gains(self._project(loss[:, None]))[..., 0]
         starts = np.argsort(-gains, axis=None)[:STARTS]
-        bounds = (np.tile(self._bounds[0], 2), np.tile(self._bounds[1], 2))
         y = self._project(loss)
         ends = []
         for k, m in zip(*np.unravel_index(starts, gains.shape), strict=True):
             start = np.concatenate([self._grid[k], self._grid[m]])
             found = optimize.least_squares(
-                lambda theta: self._solve(theta, y)[1], start, bounds=bounds, max_nfev=60
+                lambda theta: self._solve(theta, y)[1], start, bounds=self._bounds, max_nfev=60
             )
             ends.append((2 * found.cost, found.x))
         ends.sort(key=lambda end: end[0])
