@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from engram_sweep.config.scale import load_scale
+from engram_sweep.config.strict_yaml import read_mapping
 from engram_sweep.corpus.shards import Shards, load, prepare
 from engram_sweep.planning.plan import Plan, make_plan
 
@@ -51,6 +53,16 @@ def write_two_runs(folder: Path) -> Path:
     assert small != scale
     folder.mkdir()
     (folder / "smoke.yaml").write_text(small)
+    return folder
+
+
+def longer_sweep(folder: Path, tokens: int = 2_000_000) -> Path:
+    """A folder of scales with one run that takes a while."""
+    data = read_mapping(SWEEPS / "smoke.yaml")
+    data["sweep"] |= {"rho": [0.0], "seeds": [0]}
+    data["training"] |= {"tokens": tokens}
+    folder.mkdir()
+    (folder / "smoke.yaml").write_text(yaml.safe_dump(data))
     return folder
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from engram_sweep.errors import UserError
 from engram_sweep.launch.driver_lock import holder_of, mark_cancelled, turn
+from engram_sweep.launch.executors.local import LocalExecutor
 from engram_sweep.launch.executors.registry import job_states, jobs_of, stop_jobs
 from engram_sweep.launch.jobs import Job, noted_job
 from engram_sweep.runs.records import runs_folder
@@ -24,7 +26,7 @@ def cancel(scale: str, results: Path) -> int:
     without a note, if their queue knows which sweep they are of.
 
     Returns:
-        How many jobs were stopped.
+        How many jobs were stopped, by us or by the driver that saw that it was cancelled.
 
     Raises:
         UserError: some are still there, a queue does not answer, a driver cannot be stopped from
@@ -35,11 +37,13 @@ def cancel(scale: str, results: Path) -> int:
         if not folder.is_dir():
             # Deleted in mid-sweep: its workers may train on.
             return _stop(scale, jobs_of(folder))
+        # A driver that sees the mark stops its own workers, perhaps before we could count them.
+        workers = LocalExecutor.jobs_of(folder)
         # First, because a driver that is just starting may have its turn before we have ours.
         mark_cancelled(folder)
         with turn(folder, MAX_TURN_SECONDS) as ours:
             if ours:
-                return _stop(scale, _live_jobs(folder))
+                return _stop(scale, _live_jobs(folder), workers)
         if holder_of(folder) == "inline":
             raise UserError(
                 f"{scale}: a driver trains in its own process (--executor inline) and ends after "
@@ -49,7 +53,7 @@ def cancel(scale: str, results: Path) -> int:
         with turn(folder, TIMEOUT_SECONDS) as ours:
             if not ours:
                 raise UserError(f"{scale}: a driver is still submitting jobs; cancel again later")
-            return _stop(scale, _live_jobs(folder))
+            return _stop(scale, _live_jobs(folder), workers)
     except OSError as error:
         raise UserError(f"{folder}: expected a folder with room to write: {error}") from None
 
@@ -76,8 +80,8 @@ def _live_jobs(folder: Path) -> list[Job]:
     ]
 
 
-def _stop(scale: str, jobs: list[Job]) -> int:
+def _stop(scale: str, jobs: list[Job], before: Sequence[Job] = ()) -> int:
     if left := stop_jobs(jobs):
         named = ", ".join(f"{job.executor} {job.id}" for job in left)
         raise UserError(f"{scale}: {len(left)} of {len(jobs)} jobs are still there: {named}")
-    return len(jobs)
+    return len({job.folder.name for job in (*before, *jobs)})

@@ -28,7 +28,7 @@ from engram_sweep.launch.sweep import check_path, sweep
 from engram_sweep.planning.plan import Plan
 from engram_sweep.runs.failures import kind_of
 from engram_sweep.runs.records import read_runs
-from tests.conftest import ROOT, SWEEPS, call, command, write_two_runs
+from tests.conftest import ROOT, SWEEPS, call, command, longer_sweep, write_two_runs
 from tests.examples import work_order
 from tests.faults.users import as_colleague, give_to_mallory
 from tests.launch.conftest import Pretended
@@ -108,16 +108,6 @@ def test_l3_paths_that_a_scheduler_misreads(tmp_path: Path, name: str) -> None:
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert not results.exists()
-
-
-def longer_sweep(folder: Path, tokens: int = 2_000_000) -> Path:
-    """A folder of scales with one run that takes a while."""
-    data = read_mapping(SWEEPS / "smoke.yaml")
-    data["sweep"] |= {"rho": [0.0], "seeds": [0]}
-    data["training"] |= {"tokens": tokens}
-    folder.mkdir()
-    (folder / "smoke.yaml").write_text(yaml.safe_dump(data))
-    return folder
 
 
 def test_l4_results_deleted_in_mid_sweep(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from engram_sweep.launch.driver_lock import turn
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.records import FILE_NAME, runs_folder
-from tests.conftest import ROOT, call, command, mounted, write_two_runs
+from tests.conftest import ROOT, call, command, longer_sweep, mounted, write_two_runs
 
 
 def measured(results: Path) -> list[str]:
@@ -32,9 +33,9 @@ def measured(results: Path) -> list[str]:
     return sorted(repr(table.to_pylist()) for table in tables)
 
 
-def driver(results: Path) -> subprocess.Popen[str]:
+def driver(results: Path, *options: str | Path) -> subprocess.Popen[str]:
     """A sweep in a session of its own, as if from a terminal."""
-    words = command("sweep", "smoke", "--results", results)
+    words = command("sweep", "smoke", "--results", results, *options)
     pipe = subprocess.PIPE
     return subprocess.Popen(
         words, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True
@@ -127,20 +128,36 @@ def test_ctrl_c_stops_workers_and_the_next_sweep_goes_on(tmp_path: Path) -> None
     assert left["failed"] == left["running"] == 0
 
 
-def test_cancel_stops_the_jobs_of_this_sweep_and_its_driver(two_runs: Path, tmp_path: Path) -> None:
+def test_cancel_stops_the_jobs_of_this_sweep_and_its_driver(tmp_path: Path) -> None:
     """From another terminal; a worker whose parent was killed is a job of the sweep too."""
-    results, words = tmp_path / "results", ("smoke", "--sweeps", two_runs, "--results")
-    process = driver(results)
-    wait_for(lambda: held(results))
-    cancelled = call("cancel", *words, results)
-    assert cancelled.returncode == 0, cancelled.stderr
-    assert int(cancelled.stdout.removeprefix("smoke: ").split()[0]) > 0
-    assert not workers(results)
-    out, err = process.communicate(timeout=60)
+    results, sweeps = tmp_path / "results", longer_sweep(tmp_path / "sweeps")
+    words = ("smoke", "--sweeps", sweeps, "--results", results)
+    with driver(results, "--sweeps", sweeps) as process:
+        wait_for(lambda: held(results))
+        cancelled = call("cancel", *words)
+        assert (cancelled.returncode, cancelled.stdout) == (0, "smoke: 1 jobs stopped\n"), cancelled
+        assert not workers(results)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130, (out, err)
-    assert json.loads(call("status", *words, results, "--json").stdout)["counts"]["running"] == 0
-    assert call("cancel", *words, results).stdout == "smoke: 0 jobs stopped\n"
+    assert json.loads(call("status", *words, "--json").stdout)["counts"]["running"] == 0
+    assert call("cancel", *words).stdout == "smoke: 0 jobs stopped\n"
     assert call("cancel", "nonsense", "--results", results).returncode == 2
+
+
+def test_cancel_counts_the_jobs_that_their_driver_stopped_before_it_could(tmp_path: Path) -> None:
+    results, sweeps = tmp_path / "results", longer_sweep(tmp_path / "sweeps")
+    words = command("cancel", "smoke", "--sweeps", sweeps, "--results", results)
+    with driver(results, "--sweeps", sweeps) as process:
+        wait_for(lambda: held(results))
+        with turn(results / "smoke", 60) as ours:
+            cancelling = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+            process.communicate(timeout=60)
+            left = workers(results)
+        said, _ = cancelling.communicate(timeout=60)
+    assert ours
+    assert process.returncode == 130
+    assert left == []
+    assert said == "smoke: 1 jobs stopped\n"
 
 
 def test_rerun_failed_trains_the_failed_run_and_no_other(two_runs: Path, tmp_path: Path) -> None:
