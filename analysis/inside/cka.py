@@ -14,6 +14,7 @@ import pandas as pd
 from analysis.curve.readings import Interval
 from analysis.inside.alignment import centred_kernel, soft_alignment
 from analysis.inside.crossed import jackknife_interval
+from analysis.inside.equal_loss import EqualLoss, equal_loss
 from analysis.inside.rows import at_rho, count, of_curve
 from analysis.inside.words import with_interval, with_limits
 from analysis.levels import LEVEL
@@ -55,6 +56,7 @@ class CkaAnalysis:
     seeds: int
     level: float
     """Nominal coverage of every interval."""
+    equal_loss: EqualLoss | None
 
 
 def analyse_cka(table: pd.DataFrame, source: str, level: float = LEVEL) -> CkaAnalysis:
@@ -108,7 +110,9 @@ def analyse_cka(table: pd.DataFrame, source: str, level: float = LEVEL) -> CkaAn
                 )
             )
     positions = count(rows, "position")
-    return CkaAnalysis(tuple(layers), positions, len(documents), len(seeds), level)
+    return CkaAnalysis(
+        tuple(layers), positions, len(documents), len(seeds), level, equal_loss(rows)
+    )
 
 
 def _kernels(rows: pd.DataFrame) -> Kernels:
@@ -163,7 +167,7 @@ def state_cka(result: CkaAnalysis) -> list[str]:
             if one.rho == rho
         ]
         said.append(f"At rho {rho:.2f}: {'; '.join(words)}.")
-    return said
+    return said + ([result.equal_loss.words()] if result.equal_loss else [])
 
 
 def cka_table(result: CkaAnalysis) -> pd.DataFrame:

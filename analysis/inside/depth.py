@@ -1,11 +1,13 @@
 """How early a prediction is ready: KL of each block's reading to the final one, beside pure MoE."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.inside.crossed import crossed, paired
+from analysis.inside.equal_loss import EqualLoss, equal_loss
 from analysis.inside.rows import at_rho, best_rho, count, of_curve
 from analysis.inside.words import with_interval, with_limits
 from analysis.levels import LEVEL
@@ -36,6 +38,7 @@ class DepthAnalysis:
     seeds: int
     level: float
     """Nominal coverage of every interval."""
+    equal_loss: EqualLoss | None
 
     @property
     def rhos(self) -> tuple[float, ...]:
@@ -73,7 +76,12 @@ def analyse_depth(table: pd.DataFrame, source: str, level: float = LEVEL) -> Dep
             below = both.interval(lambda s: s[0] / s[1] - s[2] / s[3], level)
         layers.append(Layer(float(rho), int(layer), kl, below))
     return DepthAnalysis(
-        tuple(layers), best_rho(rows), count(rows, "document"), count(rows, "seed"), level
+        tuple(layers),
+        best_rho(rows),
+        count(rows, "document"),
+        count(rows, "seed"),
+        level,
+        equal_loss(rows),
     )
 
 
@@ -84,11 +92,21 @@ def state_depth(result: DepthAnalysis) -> list[str]:
         f"Depth at rho {result.best:.2f} ({result.documents} held-out documents, {result.seeds} "
         f"seeds): KL(final || layer) in nats/token, {len(layers)} layers, the last zero by itself."
     ]
-    known = [one for one in layers[:-1] if one.below_moe.value is not None]
-    return said + [
+    said += _beside_moe(layers)
+    if (equal := result.equal_loss) is not None:
+        said.append(equal.words())
+        if equal.is_equal:
+            said += _beside_moe(result.at(equal.rho))
+    return said
+
+
+def _beside_moe(layers: Sequence[Layer]) -> list[str]:
+    """Put every layer but the last into a sentence."""
+    return [
         f"Layer {one.layer}: {with_interval(one.kl, 3)}, below pure MoE by "
         f"{with_interval(one.below_moe, 3)}."
-        for one in known
+        for one in layers[:-1]
+        if one.below_moe.value is not None
     ]
 
 
