@@ -42,7 +42,7 @@ def driver(results: Path, *options: str | Path) -> subprocess.Popen[str]:
     )
 
 
-def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
+def wait_for(what: Callable[[], object], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "waited in vain"
@@ -119,11 +119,11 @@ def test_ctrl_c_stops_workers_and_the_next_sweep_goes_on(tmp_path: Path) -> None
     process = driver(results)
     wait_for(lambda: held(results))
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130, (out, err)
     assert "the same command goes on from here" in err
     assert "Traceback" not in err
-    wait_for(lambda: not workers(results), 20)
+    wait_for(lambda: not workers(results), 120)
     left = json.loads(call("status", "smoke", "--results", results, "--json").stdout)["counts"]
     assert left["failed"] == left["running"] == 0
 
@@ -137,7 +137,7 @@ def test_cancel_stops_the_jobs_of_this_sweep_and_its_driver(tmp_path: Path) -> N
         cancelled = call("cancel", *words)
         assert (cancelled.returncode, cancelled.stdout) == (0, "smoke: 1 jobs stopped\n"), cancelled
         assert not workers(results)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
     assert process.returncode == 130, (out, err)
     assert json.loads(call("status", *words, "--json").stdout)["counts"]["running"] == 0
     assert call("cancel", *words).stdout == "smoke: 0 jobs stopped\n"
@@ -151,9 +151,9 @@ def test_cancel_counts_the_jobs_that_their_driver_stopped_before_it_could(tmp_pa
         wait_for(lambda: held(results))
         with turn(results / "smoke", 60) as ours:
             cancelling = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-            process.communicate(timeout=60)
+            process.communicate(timeout=120)
             left = workers(results)
-        said, _ = cancelling.communicate(timeout=60)
+        said, _ = cancelling.communicate(timeout=120)
     assert ours
     assert process.returncode == 130
     assert left == []

@@ -160,12 +160,12 @@ class Cluster:
             self.ask("scontrol", "update", f"nodename=node[1-{NODES}]", "state=resume")
             return False
 
-        wait_for(idle, 60)
+        wait_for(idle, 120)
 
     def clear(self) -> None:
         """Cancel all jobs and wait until they are gone and the nodes are idle."""
         self.ask("scancel", "--user=root")
-        wait_for(lambda: not self.jobs(), 60)
+        wait_for(lambda: not self.jobs(), 120)
         self.wait_until_idle()
 
     def stop(self) -> None:
@@ -181,7 +181,7 @@ class Cluster:
         pid = int((self.folder / f"{name}.pid").read_text())
         with suppress(ProcessLookupError):
             os.kill(pid, 15)
-        wait_for(lambda: _is_gone(pid), 20)
+        wait_for(lambda: _is_gone(pid), 120)
 
     def _write(self) -> None:
         host = platform.node().split(".")[0]

@@ -34,7 +34,7 @@ def test_a_killed_driver_two_new_ones_and_an_edited_source(
     words = ("--sweeps", sweeps, "--results", results)
 
     first = driver(*words, env={**environment, "PYTHONPATH": str(checkout)})
-    wait_for(lambda: len(list(results.rglob("job.json"))) == 2, 60)
+    wait_for(lambda: len(list(results.rglob("job.json"))) == 2, 120)
     first.send_signal(signal.SIGKILL)
     first.communicate()
     submitted = cluster.jobs()
@@ -44,7 +44,7 @@ def test_a_killed_driver_two_new_ones_and_an_edited_source(
     )
 
     both = [driver(*words, env=environment) for _ in range(2)]
-    wait_for(lambda: (results / "smoke" / "driver.lock").exists(), 60)
+    wait_for(lambda: (results / "smoke" / "driver.lock").exists(), 120)
     # Opened while both look on: a job's first second is when a driver could take it for lost.
     (tmp_path / "door").touch()
     outputs = [process.communicate(timeout=300) for process in both]

@@ -51,7 +51,7 @@ def submit_array(cluster: Cluster, folder: Path) -> str:
     script.write_text(REQUEUE.format(folder=folder, root=ROOT, python=sys.executable))
     words = ["--parsable", "--requeue", "--array=0-2", f"--output={folder}/out-%a"]
     number = cluster.ask("sbatch", *words, str(script)).strip()
-    wait_for(lambda: len(list(folder.glob("began-*"))) == 3, 30)
+    wait_for(lambda: len(list(folder.glob("began-*"))) == 3, 120)
     return number
 
 
@@ -60,7 +60,7 @@ def test_s1_every_task_of_an_array_comes_back(cluster: Cluster, tmp_path: Path) 
     submit_array(cluster, tmp_path)
     for task in range(3):
         (tmp_path / f"door-{task}").touch()
-    wait_for(lambda: len(list(tmp_path.glob("back-*"))) == 3, 60)
+    wait_for(lambda: len(list(tmp_path.glob("back-*"))) == 3, 120)
 
 
 def test_s1_a_task_that_comes_back_brings_no_cancelled_ones(
@@ -68,10 +68,10 @@ def test_s1_a_task_that_comes_back_brings_no_cancelled_ones(
 ) -> None:
     number = submit_array(cluster, tmp_path)
     cluster.ask("scancel", f"{number}_0", f"{number}_1")
-    wait_for(lambda: len(cluster.jobs()) == 1, 30)
+    wait_for(lambda: len(cluster.jobs()) == 1, 120)
     (tmp_path / "door-2").touch()
-    wait_for((tmp_path / "back-2").exists, 60)
-    wait_for(lambda: not cluster.jobs(), 30)
+    wait_for((tmp_path / "back-2").exists, 120)
+    wait_for(lambda: not cluster.jobs(), 120)
     assert not list(tmp_path.glob("back-[01]"))
 
 
@@ -82,13 +82,13 @@ def test_s2_the_environment_of_another_user(
     sweeps = write_sweep(tmp_path / "sweeps", slurm={"setup": door(tmp_path / "door")})
     words = ("--sweeps", sweeps, "--results", tmp_path / "results")
     process = driver(*words, env=environment)
-    wait_for(lambda: len(cluster.jobs()) == 2, 60)
+    wait_for(lambda: len(cluster.jobs()) == 2, 120)
     # Longer than it takes to believe that a job has ended.
     time.sleep(8)
     assert len(cluster.jobs()) == 2
     stopped = call("cancel", "smoke", *words, env=environment)
     assert stopped.stdout == "smoke: 2 jobs stopped\n", stopped.stderr
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert process.returncode == 130
     assert not cluster.jobs()
 
@@ -103,7 +103,7 @@ def test_s2_empty_answers_now_and_then(cluster: Cluster, tmp_path: Path, wrap: W
     sweeps = write_sweep(tmp_path / "sweeps", rho=(1.0,), slurm={"setup": door(tmp_path / "door")})
     before = len(cluster.jobs("--states=all"))
     process = driver("--sweeps", sweeps, "--results", tmp_path / "results", env=variables)
-    wait_for(lambda: count.exists() and len(count.read_text()) > 6, 60)
+    wait_for(lambda: count.exists() and len(count.read_text()) > 6, 120)
     (tmp_path / "door").touch()
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, out + err
@@ -137,7 +137,7 @@ def killed_after_sbatch(tmp_path: Path, wrap: Wrap) -> tuple[str | Path, ...]:
     sweeps = write_sweep(tmp_path / "sweeps", slurm={"setup": door(tmp_path / "door")})
     words = ("--sweeps", sweeps, "--results", tmp_path / "results")
     process = driver(*words, env=variables)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert process.returncode == -9
     assert not list(tmp_path.rglob("job.json"))
     return words
@@ -178,7 +178,7 @@ def test_s4_a_second_array_that_is_refused_takes_the_first_along(
     done = call("sweep", "smoke", *words, env=variables)
     assert done.returncode == 2
     assert done.stderr == "engram-sweep: SLURM refused the jobs: no\n"
-    wait_for(lambda: not cluster.jobs(), 30)
+    wait_for(lambda: not cluster.jobs(), 120)
 
 
 @pytest.mark.slow
@@ -192,13 +192,13 @@ def test_s5_cancel_while_a_driver_submits(
     variables = wrap("sbatch", f'touch {tmp_path}/submitting; sleep 4; exec $REAL "$@"')
     sweeps = write_sweep(tmp_path / "sweeps", slurm={"setup": door(tmp_path / "door")})
     process = driver("--sweeps", sweeps, "--results", tmp_path / "results", env=variables)
-    wait_for((tmp_path / "submitting").exists, 60)
+    wait_for((tmp_path / "submitting").exists, 120)
     monkeypatch.setattr(cancelling, "MAX_TURN_SECONDS", 0.5)
     cancel("smoke", tmp_path / "results")
     assert "a driver is submitting jobs; waiting for it" in capsys.readouterr().err
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     assert process.returncode == 130
-    wait_for(lambda: not cluster.jobs(), 30)
+    wait_for(lambda: not cluster.jobs(), 120)
     assert not records(tmp_path / "results")
 
 
@@ -209,7 +209,7 @@ def test_s7_status_says_why_a_job_waits(
     sweeps = write_sweep(tmp_path / "sweeps", rho=(1.0,), slurm={"partition": "short"})
     words = ("--sweeps", sweeps, "--results", tmp_path / "results")
     process = driver(*words, env=environment)
-    wait_for(lambda: cluster.jobs(), 60)
+    wait_for(lambda: cluster.jobs(), 120)
     (run,) = status(*words)["runs"]
     # SLURM names one of two reasons, and now and then changes from one to the other.
     one_of_two = "Partition(TimeLimit|Config)"
@@ -217,7 +217,7 @@ def test_s7_status_says_why_a_job_waits(
     assert re.fullmatch(one_of_two, run["waiting"])
     assert re.search(f"waits: {one_of_two}", call("status", "smoke", *words).stdout)
     assert call("cancel", "smoke", *words).returncode == 0
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=120)
     assert re.search(one_of_two, out), "the driver said it too"
 
 

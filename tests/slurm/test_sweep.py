@@ -101,7 +101,7 @@ def test_scancel_ends_a_run_and_it_is_not_started_again(
     sweeps = write_sweep(tmp_path / "sweeps", slurm={"setup": door(tmp_path / "door")})
     words = ("--sweeps", sweeps, "--results", tmp_path / "results")
     process = driver(*words, env=environment)
-    wait_for(lambda: len([line for line in cluster.jobs() if "RUNNING" in line]) == 2, 60)
+    wait_for(lambda: len([line for line in cluster.jobs() if "RUNNING" in line]) == 2, 120)
     before = len(cluster.jobs("--states=all"))
     cluster.ask("scancel", "--name=engram-smoke")
     out, err = process.communicate(timeout=120)

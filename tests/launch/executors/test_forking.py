@@ -101,7 +101,7 @@ def started(executor: LocalExecutor, home: Path, name: str, ranks: int = 1) -> t
     return job, [json.loads(file.read_text()) for file in files]
 
 
-def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
+def wait_for(what: Callable[[], object], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "waited in vain"
