@@ -43,6 +43,8 @@ def compute_gain(raw: RawLaws, position: float) -> Interval | None:
     found = percentile_interval(middle, np.array([*drawn, *values]), raw.level)
     least = min(found.low, *values) if found.low is not None else None
     most = max(found.high, *values) if found.high is not None else None
+    if not raw.has_gain:
+        least = 1.0
     return Interval(found.value, _finite(least), _finite(most))
 
 

@@ -98,6 +98,8 @@ class RawLaw:
     """Losses beyond the law's parameters."""
     p_fit: float | None
     """That the losses miss the law by noise only; None without spare losses."""
+    p_no_memory: float | None = None
+    """That a law without the memory's side would fit as well; None if that was not asked."""
 
     def curves(self, size: np.ndarray, rho: np.ndarray) -> np.ndarray:
         """Return the losses in nats/token, size (...) and rho (...) broadcasting together."""
@@ -118,18 +120,40 @@ class RawLaw:
 def fit_raw_law(family: Shapes, points: Points) -> RawLaw:
     """Fit one family by least squares.
 
+    Args:
+        family: the sides.
+        points: losses of at least two sizes.
+    """
+    theta, heights, chi2 = least_squares(family, points)
+    spare = len(points.loss) - len(theta) - 4
+    p_fit = None
+    if spare > 0 and points.dof > 0:
+        p_fit = float(special.fdtrc(spare, points.dof, chi2 / spare))
+    return RawLaw(family, theta, heights, chi2, spare, p_fit)
+
+
+def least_squares(
+    family: Shapes, points: Points, terms: int = 4
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Search a family's law with the least weighted squares.
+
     For given c, u, v and shapes the heights are non-negative least squares; the rest is searched
     from several starts.
 
     Args:
         family: the sides.
         points: losses of at least two sizes.
+        terms: how many of E, C, A and B there are; 3 leaves the memory's side out.
+
+    Returns:
+        theta (p,), heights (terms,) and chi2.
     """
     bounds = bounds_of(family)
     y = points.whiten @ points.loss
 
     def solve(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        columns = points.whiten @ columns_of(family, theta, points.size, points.rho)
+        columns = columns_of(family, theta, points.size, points.rho)[:, :terms]
+        columns = points.whiten @ columns
         heights = optimize.nnls(columns, y)[0]
         return heights, columns @ heights - y
 
@@ -143,11 +167,7 @@ def fit_raw_law(family: Shapes, points: Points) -> RawLaw:
         for one in _starts(family)
     ]
     best = min(found, key=lambda one: one.cost)
-    chi2, spare = float(2 * best.cost), len(y) - len(best.x) - 4
-    p_fit = None
-    if spare > 0 and points.dof > 0:
-        p_fit = float(special.fdtrc(spare, points.dof, chi2 / spare))
-    return RawLaw(family, best.x, solve(best.x)[0], chi2, spare, p_fit)
+    return best.x, solve(best.x)[0], float(2 * best.cost)
 
 
 def _starts(family: Shapes) -> list[np.ndarray]:

@@ -9,6 +9,7 @@ from analysis.curve.bootstrap import draw_errors
 from analysis.curve.readings import Interval
 from analysis.scaling.axes import Axes
 from analysis.scaling.law import OptimumAndGain, PerDoubling
+from analysis.scaling.law_tests import in_play_of
 from analysis.scaling.raw_law import FAMILIES, Points, RawLaw, fit_raw_law
 from analysis.scaling.refit_law import refit_law
 from analysis.sweep.sweep_analysis import BOOTSTRAP_SEED, SweepAnalysis
@@ -62,6 +63,12 @@ class RawLaws:
         """The largest `p_fit` of a law."""
         return max(law.p_fit or 0.0 for law in self.laws)
 
+    @property
+    def has_gain(self) -> bool:
+        """Whether no law in play would do without its memory's side."""
+        asked = [self.laws[i].p_no_memory for i in self.in_play]
+        return all(p is None or p <= (1 - self.level) / 2 for p in asked)
+
     def leaves_out(self, position: float) -> bool:
         """Return whether a position (log2 of the axis) is among the conditions left out."""
         return any(position < place + SAME for place in self.left_out)
@@ -69,7 +76,9 @@ class RawLaws:
     def predict(self, position: float) -> OptimumAndGain:
         """Return rho* and the gain at a position (log2 of the axis).
 
-        The value is the mean of the laws in play, the interval holds that of every one.
+        The value is the mean of the laws in play, the interval holds that of every one. It holds
+        a gain of 0 if one of them would do without its memory's side: draws of a fitted curve
+        have a lowest point by themselves.
         """
         return self.predict_along(np.array([position]))[0]
 
@@ -80,10 +89,12 @@ class RawLaws:
         drawn = np.array(
             [[law.optima_and_gains(sizes, self.lowest) for law in laws] for laws in self.draws]
         )
-        return [
-            OptimumAndGain(*_intervals(values[:, i], drawn[:, :, i], self.level))
-            for i in range(len(sizes))
-        ]
+        found = []
+        for i in range(len(sizes)):
+            rho_star, gain = _intervals(values[:, i], drawn[:, :, i], self.level)
+            gain = gain if self.has_gain else replace(gain, low=0.0)
+            found.append(OptimumAndGain(rho_star, gain))
+        return found
 
     def per_doubling(self) -> PerDoubling:
         """Return the mean change per doubling over the range of the conditions."""
@@ -153,7 +164,7 @@ def _fit(axes: Axes, sizes: np.ndarray, sweeps: Sequence[SweepAnalysis], draws: 
     """Fit every family to some conditions at their sizes, log2 from the middle of all."""
     points = _points(sizes, sweeps)
     laws = tuple(fit_raw_law(family, points) for family in FAMILIES)
-    in_play = tuple(i for i, law in enumerate(laws) if law.p_fit is None or law.p_fit > REFUTED_P)
+    laws, in_play = in_play_of(laws, points, REFUTED_P)
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     errors = np.concatenate([_errors(sweep, draws, rng) for sweep in sweeps])
     drawn = tuple(refit_law(laws[i], points, points.loss[:, None] + errors) for i in in_play)

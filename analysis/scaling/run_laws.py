@@ -15,16 +15,19 @@ import pandas as pd
 from analysis.curve.noise import SweepNoise, sweep_noise
 from analysis.runs.conditions import Condition
 from analysis.runs.table import CURVE_ARMS, has_loss
+from analysis.scaling.law_tests import in_play_of
 from analysis.scaling.raw_law import FAMILIES, Points, RawLaw, fit_raw_law
 from analysis.scaling.raw_laws import DRAWS, MIN_CONDITIONS, RawLaws
 from analysis.scaling.refit_law import refit_law
 from analysis.sweep.sweep_analysis import BOOTSTRAP_SEED
 from analysis.threads import one_thread
 
-REFUTED_P = 0.05
+REFUTED_P = 0.2
 """A law whose misses are less probable than this is refuted.
 
-Few runs refute little, and a wrong law that stays in play ends a sweep too early.
+Few runs refute little: a wrong law that stays in play ends a sweep early, sure of the wrong rho,
+while a right one that is refuted leaves the longest length to speak for itself, which is only
+wider.
 """
 
 
@@ -88,7 +91,7 @@ def fit_run_laws(
         dof=noise.dof,
     )
     laws = tuple(fit_raw_law(family, points) for family in FAMILIES)
-    in_play = tuple(i for i, law in enumerate(laws) if law.p_fit is None or law.p_fit > REFUTED_P)
+    laws, in_play = in_play_of(laws, points, REFUTED_P)
     errors = _errors(runs, noise, draws, np.random.default_rng(BOOTSTRAP_SEED))
     drawn = []
     for i in in_play:
@@ -113,7 +116,8 @@ def fit_longest_run_laws(
     """Fit the laws to runs, to those of the largest sizes only if all of them refute every law.
 
     A power of the size holds over a few doublings at best, and what happens early says little of
-    the end. Three sizes are the fewest that a law needs.
+    the end. Three sizes are the fewest that a law needs. The noise is that of all runs throughout:
+    with the pairs of the shortest, which are most of them, it is known well enough to refute.
 
     Args:
         runs: of any sizes.
@@ -122,14 +126,16 @@ def fit_longest_run_laws(
         draws: draws of every law.
 
     Returns:
-        The laws, the noise and the runs that they are fitted to; None if there are too few.
+        The laws, the noise of all runs, and the runs that the laws are fitted to; None if there
+            are too few.
     """
+    noise = noise_of_runs(runs) if len(runs.loss) else None
+    if noise is None:
+        return None
     sizes, found = np.unique(runs.size), None
     for first in range(len(sizes) - MIN_CONDITIONS + 1):
         here = runs.size >= sizes[first]
         kept = Runs(runs.size[here], runs.rho[here], runs.seed[here], runs.loss[here])
-        if (noise := noise_of_runs(kept)) is None:
-            break
         found = fit_run_laws(kept, noise, axis, level, draws), noise, kept
         if found[0].in_play:
             break
