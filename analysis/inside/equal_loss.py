@@ -35,8 +35,9 @@ class EqualLoss:
         best = f"at rho {self.best_rho:.2f} it is {self.best_above_moe:+.4f}"
         if self.is_equal:
             return (
-                f"At rho {self.rho:.2f} the validation loss is pure MoE's ({self.above_moe:+.4f} "
-                f"nats/token; {best}): what differs there is not of a lower loss."
+                f"At rho {self.rho:.2f} the validation loss is about pure MoE's "
+                f"({self.above_moe:+.4f} nats/token; {best}): what differs there as it does at the "
+                "best rho is not of a lower loss."
             )
         return (
             f"No measured rho stands at pure MoE's loss (nearest: {self.rho:.2f}, "
