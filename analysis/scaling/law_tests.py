@@ -6,13 +6,19 @@ curve has a lowest point whether the truth has one or not, so the gain of a law 
 and that of its draws hardly ever 0.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from scipy import special
 
-from analysis.scaling.raw_law import Points, RawLaw, columns_of, least_squares
+from analysis.scaling.raw_law import (
+    FAMILIES,
+    Points,
+    RawLaw,
+    columns_of,
+    fit_raw_law,
+    least_squares,
+)
 
 STEP = 1e-5
 """Step of the derivatives, in units of c, u, v and the shapes."""
@@ -20,26 +26,25 @@ MIN_SHARES = 3
 """Different rho that the longest length needs for a bend of its own."""
 
 
-def in_play_of(
-    laws: Sequence[RawLaw], points: Points, refuted_p: float
-) -> tuple[tuple[RawLaw, ...], tuple[int, ...]]:
-    """Sort out the laws that the losses refute, and ask the others whether there is a gain.
+def fit_tested_laws(points: Points, refuted_p: float) -> tuple[tuple[RawLaw, ...], tuple[int, ...]]:
+    """Fit every family, and ask those that are not refuted whether there is a gain.
 
     Args:
-        laws: fitted to the points.
         points: losses of all sizes.
         refuted_p: a law whose misses, of all losses or at the largest size, are less probable than
             this is refuted.
 
     Returns:
-        The laws with `p_no_memory`, and the numbers of those in play.
+        The laws, and the numbers of those in play, which know their `p_no_memory`.
     """
-    found, in_play = list(laws), []
-    for i, law in enumerate(laws):
+    found, in_play = [], []
+    for i, family in enumerate(FAMILIES):
+        law = fit_raw_law(family, points)
         misses = (law.p_fit, p_at_largest(law, points))
         if all(p is None or p > refuted_p for p in misses):
             in_play.append(i)
-            found[i] = replace(law, p_no_memory=p_no_memory(law, points))
+            law = replace(law, p_no_memory=p_no_memory(law, points))
+        found.append(law)
     return tuple(found), tuple(in_play)
 
 

@@ -9,8 +9,8 @@ from analysis.curve.bootstrap import draw_errors
 from analysis.curve.readings import Interval
 from analysis.scaling.axes import Axes
 from analysis.scaling.law import OptimumAndGain, PerDoubling
-from analysis.scaling.law_tests import in_play_of
-from analysis.scaling.raw_law import FAMILIES, Points, RawLaw, fit_raw_law
+from analysis.scaling.law_tests import fit_tested_laws
+from analysis.scaling.raw_law import Points, RawLaw, fit_raw_law
 from analysis.scaling.refit_law import refit_law
 from analysis.sweep.sweep_analysis import BOOTSTRAP_SEED, SweepAnalysis
 from analysis.threads import one_thread
@@ -89,12 +89,13 @@ class RawLaws:
         drawn = np.array(
             [[law.optima_and_gains(sizes, self.lowest) for law in laws] for laws in self.draws]
         )
-        found = []
-        for i in range(len(sizes)):
-            rho_star, gain = _intervals(values[:, i], drawn[:, :, i], self.level)
-            gain = gain if self.has_gain else replace(gain, low=0.0)
-            found.append(OptimumAndGain(rho_star, gain))
-        return found
+        found = [
+            OptimumAndGain(*_intervals(values[:, i], drawn[:, :, i], self.level))
+            for i in range(len(sizes))
+        ]
+        if self.has_gain:
+            return found
+        return [replace(one, gain_over_moe=replace(one.gain_over_moe, low=0.0)) for one in found]
 
     def per_doubling(self) -> PerDoubling:
         """Return the mean change per doubling over the range of the conditions."""
@@ -163,8 +164,7 @@ def fit_raw_laws(axes: Axes, sweeps: Sequence[SweepAnalysis], draws: int = DRAWS
 def _fit(axes: Axes, sizes: np.ndarray, sweeps: Sequence[SweepAnalysis], draws: int) -> RawLaws:
     """Fit every family to some conditions at their sizes, log2 from the middle of all."""
     points = _points(sizes, sweeps)
-    laws = tuple(fit_raw_law(family, points) for family in FAMILIES)
-    laws, in_play = in_play_of(laws, points, REFUTED_P)
+    laws, in_play = fit_tested_laws(points, REFUTED_P)
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     errors = np.concatenate([_errors(sweep, draws, rng) for sweep in sweeps])
     drawn = tuple(refit_law(laws[i], points, points.loss[:, None] + errors) for i in in_play)

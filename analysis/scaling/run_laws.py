@@ -15,8 +15,8 @@ import pandas as pd
 from analysis.curve.noise import SweepNoise, sweep_noise
 from analysis.runs.conditions import Condition
 from analysis.runs.table import CURVE_ARMS, has_loss
-from analysis.scaling.law_tests import in_play_of
-from analysis.scaling.raw_law import FAMILIES, Points, RawLaw, fit_raw_law
+from analysis.scaling.law_tests import fit_tested_laws
+from analysis.scaling.raw_law import Points, RawLaw
 from analysis.scaling.raw_laws import DRAWS, MIN_CONDITIONS, RawLaws
 from analysis.scaling.refit_law import refit_law
 from analysis.sweep.sweep_analysis import BOOTSTRAP_SEED
@@ -90,8 +90,7 @@ def fit_run_laws(
         whiten=np.linalg.inv(np.linalg.cholesky(cov)),
         dof=noise.dof,
     )
-    laws = tuple(fit_raw_law(family, points) for family in FAMILIES)
-    laws, in_play = in_play_of(laws, points, REFUTED_P)
+    laws, in_play = fit_tested_laws(points, REFUTED_P)
     errors = _errors(runs, noise, draws, np.random.default_rng(BOOTSTRAP_SEED))
     drawn = []
     for i in in_play:
