@@ -10,14 +10,16 @@ its run folder's lock while it trains.
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from engram_sweep.config.launch import Retries
-from engram_sweep.launch.driver_lock import CancelMark, turn
+from engram_sweep.launch.driver_lock import CancelMark, is_deleted, turn
 from engram_sweep.launch.executors.local import SIGNAL_SECONDS
 from engram_sweep.launch.executors.protocol import Executor, Refused
 from engram_sweep.launch.executors.registry import failure_of, stop_jobs
@@ -84,6 +86,11 @@ class Driver:
     """When the queue began to refuse jobs (s, monotonic); None if it took the last ones."""
     _refused_until: float = 0.0
 
+    @property
+    def folder(self) -> Path:
+        """`<results>/<scale>`."""
+        return self.survey.results / self.survey.plan.scale.name
+
     def run(self) -> list[RunStatus]:
         """Train every run that is not done; return how all of them stand.
 
@@ -94,21 +101,24 @@ class Driver:
             KeyboardInterrupt: Ctrl-C, or the sweep was cancelled; after asking this driver's
                 workers to stop, if no queue outlives it.
             UserError: the queue refuses the jobs.
+            OSError: the results folder cannot be written, or was deleted; workers that no queue
+                looks after are asked to stop if it was.
         """
-        folder = self.survey.results / self.survey.plan.scale.name
+        folder, first = self.folder, True
         mark = CancelMark(folder, self.since)
         self.judged = {s.run.run_id: _failed_at(s) for s in self.survey.poll(settle=True)}
         try:
             while True:
-                with turn(folder, holder=self.executor.name) as ours:
+                with turn(folder, holder=self.executor.name, first=first) as ours:
                     statuses, pause = self._one_turn(mark, ours)
+                first = False
                 self.watch(statuses)
                 if all(s.finished or s.run.run_id in self.given_up for s in statuses):
                     return statuses
                 time.sleep(pause)
         except (KeyboardInterrupt, OSError) as stopped:
             # Workers whose results folder is gone could only train in vain.
-            in_vain = isinstance(stopped, OSError) and not folder.is_dir()
+            in_vain = isinstance(stopped, OSError) and is_deleted(folder)
             if not self.executor.queues and (in_vain or isinstance(stopped, KeyboardInterrupt)):
                 stop_jobs(self.own)
             raise
@@ -142,6 +152,9 @@ class Driver:
         for s in statuses:
             is_ours = not s.finished and s.run.run_id not in self.given_up
             if is_ours and not folder_of(s.run, self.survey.results).has_work_order():
+                if is_deleted(self.folder):
+                    # Laid out again, it would lack the code and the corpus.
+                    raise FileNotFoundError(errno.ENOENT, "deleted in mid-sweep", self.folder)
                 self.lay_out(s.run)
 
     def _judge(self, status: RunStatus) -> RunStatus:

@@ -19,7 +19,7 @@ LOCK_FILE = "driver.lock"
 
 
 @contextmanager
-def turn(folder: Path, timeout: float = 0, holder: str = "") -> Iterator[bool]:
+def turn(folder: Path, timeout: float = 0, holder: str = "", first: bool = True) -> Iterator[bool]:
     """Hold the lock of a sweep's drivers, if it is free: its holder submits and cancels runs.
 
     The kernel releases it however its holder dies. Yields whether this process holds it.
@@ -28,8 +28,15 @@ def turn(folder: Path, timeout: float = 0, holder: str = "") -> Iterator[bool]:
         folder: `<results>/<scale>`.
         timeout: seconds to wait for it.
         holder: name of the executor, for who waits.
+        first: make the lock if there is none. A driver that had it before finds it, or somebody
+            deleted the folder; a new lock there would let two drivers have their turns at once.
+
+    Raises:
+        UserError: the disk has no file locks.
+        OSError: the folder cannot be written, or the lock is gone.
     """
-    handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o600)
+    create = os.O_CREAT if first else 0
+    handle = os.open(folder / LOCK_FILE, os.O_RDWR | create | os.O_NONBLOCK, 0o600)
     try:
         ours = _locked(handle, folder, time.monotonic() + timeout)
         if ours:
@@ -46,6 +53,11 @@ def holder_of(folder: Path) -> str:
         return read_plain(folder / LOCK_FILE).decode(errors="replace")
     except OSError:
         return ""
+
+
+def is_deleted(folder: Path) -> bool:
+    """Return whether a sweep's folder, in which a driver had a turn, was deleted since then."""
+    return not (folder / LOCK_FILE).exists()
 
 
 def _locked(handle: int, folder: Path, deadline: float) -> bool:
