@@ -24,6 +24,11 @@ ROOT = Path(__file__).resolve().parent.parent
 SWEEPS = ROOT / "sweeps"
 
 
+def pytest_configure() -> None:
+    """Two cores have two pytest workers: let torch, imported later, take one thread in each."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that need the trained smoke sweep go to one process, so that it is trained once."""
     for item in items:

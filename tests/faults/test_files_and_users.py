@@ -11,7 +11,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -32,6 +31,7 @@ from tests.conftest import ROOT, SWEEPS, call, command, longer_sweep, write_two_
 from tests.examples import work_order
 from tests.faults.users import as_colleague, give_to_mallory
 from tests.launch.conftest import Pretended
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +139,8 @@ def test_l4_cancel_finds_workers_whose_notes_are_gone(tmp_path: Path) -> None:
 
 def wait_for_progress(results: Path) -> list[Path]:
     """Wait until runs train; return their folders."""
-    deadline = time.monotonic() + 120
-    while not (found := list(results.glob("smoke/runs/*/progress.json"))):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return [path.parent for path in found]
+    wait_for(lambda: list(results.glob("smoke/runs/*/progress.json")))
+    return [path.parent for path in results.glob("smoke/runs/*/progress.json")]
 
 
 def test_l5_a_disk_without_locks(

@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -21,6 +20,7 @@ from engram_sweep.launch.driver_lock import turn
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.records import FILE_NAME, runs_folder
 from tests.conftest import ROOT, call, command, longer_sweep, mounted, write_two_runs
+from tests.waiting import wait_for
 
 
 def measured(results: Path) -> list[str]:
@@ -40,13 +40,6 @@ def driver(results: Path, *options: str | Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         words, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True
     )
-
-
-def wait_for(what: Callable[[], object], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def workers(results: Path) -> list[int]:

@@ -16,11 +16,11 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.waiting import wait_for
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol")
 NODES = 4
@@ -213,14 +213,6 @@ def new_folder() -> Path:
     # munged refuses a socket that not everyone can reach.
     folder.chmod(0o755)
     return folder
-
-
-def wait_for(what: Callable[[], object], seconds: float) -> None:
-    """Look at something until it is true."""
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
 
 
 def free_ports(count: int) -> list[int]:

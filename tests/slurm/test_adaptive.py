@@ -12,8 +12,9 @@ from engram_sweep.config.strict_yaml import read_mapping
 from engram_sweep.runs.design_note import read_design
 from engram_sweep.runs.records import noted_members, read_runs
 from tests.conftest import SWEEPS
-from tests.slurm.cluster import Cluster, wait_for
+from tests.slurm.cluster import Cluster
 from tests.slurm.sweeps import driver, records, run_folders
+from tests.waiting import wait_for
 
 PILOT, BATCH, LOOKS = 19, 2, 2
 

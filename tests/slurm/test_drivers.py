@@ -12,8 +12,9 @@ from pathlib import Path
 
 from engram_sweep.runs.records import read_runs
 from tests.conftest import ROOT
-from tests.slurm.cluster import Cluster, wait_for
+from tests.slurm.cluster import Cluster
 from tests.slurm.sweeps import door, driver, records, run_folders, write_sweep
+from tests.waiting import wait_for
 
 
 def test_a_killed_driver_two_new_ones_and_an_edited_source(

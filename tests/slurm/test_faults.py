@@ -14,8 +14,9 @@ import pytest
 from engram_sweep.launch import cancel as cancelling
 from engram_sweep.launch.cancel import cancel
 from tests.conftest import ROOT, call
-from tests.slurm.cluster import Cluster, wait_for
+from tests.slurm.cluster import Cluster
 from tests.slurm.sweeps import door, driver, records, status, write_sweep
+from tests.waiting import wait_for
 
 Wrap = Callable[[str, str], dict[str, str]]
 

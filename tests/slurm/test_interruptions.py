@@ -16,8 +16,9 @@ import pytest
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.records import read_runs
 from tests.conftest import call
-from tests.slurm.cluster import NODES, Cluster, wait_for
+from tests.slurm.cluster import NODES, Cluster
 from tests.slurm.sweeps import driver, run_folders, write_sweep
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 

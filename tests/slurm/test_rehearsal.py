@@ -21,7 +21,8 @@ from engram_sweep.rehearsal.practice import practise, slurm_is_here
 from engram_sweep.rehearsal.twin import write_twin
 from engram_sweep.runs.records import read_runs
 from tests.conftest import SWEEPS, call
-from tests.slurm.cluster import MAX_ARRAY_SIZE, Cluster, wait_for
+from tests.slurm.cluster import MAX_ARRAY_SIZE, Cluster
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from engram_sweep.launch.executors.squeue import Squeue
 from engram_sweep.launch.jobs import Job, now
-from tests.slurm.cluster import Cluster, wait_for
+from tests.slurm.cluster import Cluster
+from tests.waiting import wait_for
 
 
 def test_a_controller_that_restarts_has_ended_no_job(cluster: Cluster, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from engram_sweep.runs.records import read_runs
 from tests.conftest import call
-from tests.slurm.cluster import MAX_ARRAY_SIZE, Cluster, wait_for
+from tests.slurm.cluster import MAX_ARRAY_SIZE, Cluster
 from tests.slurm.sweeps import door, driver, records, run_folders, status, write_sweep
+from tests.waiting import wait_for
 
 
 def test_a_sweep_through_sbatch_to_the_plot(cluster: Cluster, tmp_path: Path) -> None:

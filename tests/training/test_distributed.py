@@ -28,6 +28,9 @@ from engram_sweep.spec import run_id
 from engram_sweep.training import layout, train
 from engram_sweep.training.weights import load_trained
 from tests.examples import work_order
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.xdist_group("two processes")
 
 
 def lay_out(
@@ -80,8 +83,7 @@ def rank_process(job: submitit.Job, rank: int) -> int:
 
 
 def wait_for_step(here: RunFolder, step: int) -> None:
-    while here.progress().get("step", 0) < step:
-        time.sleep(0.005)
+    wait_for(lambda: here.progress().get("step", 0) >= step, pause=0.005)
 
 
 def lost(here: RunFolder, job: submitit.Job, rank: int, by: signal.Signals, message: str) -> None:

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from engram_sweep.planning.plan import Plan
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.records import read_parquet
 from tests.examples import work_order
+from tests.waiting import wait_for
 
 # Controllers that start by themselves are left to end so.
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
@@ -99,13 +99,6 @@ def started(executor: LocalExecutor, home: Path, name: str, ranks: int = 1) -> t
     files = [folder / f"said-{rank}.json" for rank in range(ranks)]
     wait_for(lambda: all(file.exists() for file in files))
     return job, [json.loads(file.read_text()) for file in files]
-
-
-def wait_for(what: Callable[[], object], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def ended(job: Job) -> bool:
