@@ -1,8 +1,8 @@
 """Refit one law to many data sets at once: the draws that other noise would have given.
 
 A search per draw spends its time in calls, not in arithmetic. Here all draws take their steps
-together: Levenberg-Marquardt on c, u, v and the shapes, with the heights solved for at every step
-(variable projection, Golub & Pereyra, 1973), each draw with its own damping.
+together, on c, u, v and the shapes, with the heights solved for at every step (variable projection,
+Golub & Pereyra, 1973).
 """
 
 from dataclasses import replace
@@ -10,14 +10,13 @@ from itertools import product
 
 import numpy as np
 
+from analysis.curve.forms.many_least_squares import many_least_squares
 from analysis.scaling.raw_law import Points, RawLaw, bounds_of, columns_of
 
 ROUNDS = 20
 """Steps that are tried; draws differ little from the data, whose optimum they start from."""
 MAX_DATA_SETS = 100
 """Data sets at a time: more would not fit the processor's cache."""
-STEP = 1e-6
-"""Step of the derivatives, in units of c, u, v and the shapes."""
 _SUBSETS = np.array([(1, *one) for one in product((1, 0), repeat=3)], dtype=float)
 """Which of E, C, A and B there are: those that a non-negative solution lacks are tried without."""
 
@@ -47,50 +46,18 @@ def refit_law(law: RawLaw, points: Points, losses: np.ndarray) -> tuple[RawLaw, 
 def _search(law: RawLaw, points: Points, y: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return parameters (B, p), heights (B, 4) and chi2 (B,) of whitened losses (B, n)."""
     low, high = bounds_of(law.family)
-    edge = 1e-6 * (high - low)
-    theta = np.tile(np.clip(law.theta, low + edge, high - edge), (len(y), 1))
+    start = np.tile(np.clip(law.theta, low, high), (len(y), 1))
+    theta = many_least_squares(
+        lambda theta: _project(law, points, theta, y)[1].T, start, (low, high), ROUNDS
+    )
     heights, residual = _project(law, points, theta, y)
-    chi2 = (residual**2).sum(axis=1)
-    damping = np.full(len(y), 1e-2)
-    for _ in range(ROUNDS):
-        # Derivatives of the residuals with the heights solved anew, by differences: (p, B, n).
-        moved = theta + STEP * np.eye(theta.shape[1])[:, None]
-        slope = (_project(law, points, moved, y)[1] - residual) / STEP
-        gradient = np.einsum("pbn,bn->bp", slope, residual)
-        hessian = np.einsum("pbn,qbn->bpq", slope, slope)
-        # A parameter on its bound that would leave it stays, and counts for nothing else.
-        leaves = ((theta <= low + edge) & (gradient > 0)) | (
-            (theta >= high - edge) & (gradient < 0)
-        )
-        free = ~leaves
-        hessian = hessian * free[:, :, None] * free[:, None]
-        scale = np.maximum(np.einsum("bpp->bp", hessian), 1e-12)
-        damped = hessian + np.einsum(
-            "bp,pq->bpq", damping[:, None] * scale + leaves, np.eye(len(low))
-        )
-        step = -np.linalg.solve(damped, (gradient * free)[..., None])[..., 0]
-        tried = np.clip(theta + step, low, high)
-        new_heights, new_residual = _project(law, points, tried, y)
-        new = (new_residual**2).sum(axis=1)
-        # What is better is kept; what is not is tried again with a shorter step.
-        better = new < chi2
-        theta[better], heights[better], residual[better] = (
-            tried[better],
-            new_heights[better],
-            new_residual[better],
-        )
-        done = np.where(better, chi2 - new, 0.0) < 1e-9 * (1 + chi2)
-        chi2 = np.where(better, new, chi2)
-        damping = np.clip(np.where(better, damping / 4, damping * 4), 1e-9, 1e9)
-        if (done & (better | (damping > 1e3))).all():
-            break
-    return theta, heights, chi2
+    return theta, heights, (residual**2).sum(axis=1)
 
 
 def _project(
     law: RawLaw, points: Points, theta: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return heights (..., B, 4) and residuals (..., B, n) of parameters (..., B, p)."""
+    """Return heights (B, 4) and residuals (B, n) of parameters (B, p)."""
     columns = columns_of(law.family, theta[..., None, :], points.size, points.rho)
     columns = np.einsum("mn,...nk->...mk", points.whiten, columns)
     # A column of zeros has the height 0.

@@ -16,12 +16,17 @@ DAMPING = 1e-2
 """First damping, in units of the curvature along each parameter."""
 RELIEF = 0.2
 """What a step that helps multiplies the damping by; one that does not divides by it."""
+STALLED = 1e3
+"""Damping from which a step that does not help says that no step would."""
+TOLERANCE = 1e-9
+"""A step that takes less than this share (of 1 + the sum of squares) is the last one needed."""
 
 
 def many_least_squares(
     residual: Callable[[np.ndarray], np.ndarray],
     theta: np.ndarray,
     bounds: tuple[np.ndarray, np.ndarray],
+    rounds: int = ROUNDS,
 ) -> np.ndarray:
     """Return parameters whose sums of squares are no larger than at the start, shape (B, p).
 
@@ -29,6 +34,7 @@ def many_least_squares(
         residual: of B problems, parameters (B, p) -> residuals (R, B).
         theta: where to start, (B, p), within the bounds.
         bounds: lowest and highest parameters, (p,) each.
+        rounds: steps that are tried; fewer if none of the problems gets better.
 
     Example:
         the parameters of `residual = lambda theta: y - theta.T` end at y.T.
@@ -39,7 +45,7 @@ def many_least_squares(
     squares = (off**2).sum(axis=0)
     damping = np.full(len(theta), DAMPING)
     moves = DIFFERENCE * np.eye(count)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         # Derivatives of every residual by every parameter, (p, R, B).
         slopes = np.stack([(residual(theta + move) - off) / DIFFERENCE for move in moves])
         curvature = np.einsum("irb,jrb->bij", slopes, slopes)
@@ -57,8 +63,12 @@ def many_least_squares(
         tried_off = residual(tried)
         tried_squares = (tried_off**2).sum(axis=0)
         better = tried_squares < squares
+        taken = np.where(better, squares - tried_squares, 0.0)
+        done = (taken < TOLERANCE * (1 + squares)) & (better | (damping > STALLED))
         theta = np.where(better[:, None], tried, theta)
         off = np.where(better, tried_off, off)
         squares = np.where(better, tried_squares, squares)
         damping = np.where(better, damping * RELIEF, damping / RELIEF)
+        if done.all():
+            break
     return theta
