@@ -83,7 +83,7 @@ OTHER ?=
 EXECUTED := results/notebooks
 OWN := results/lab
 copy_notebooks = mkdir -p $(1) && for one in notebooks/*.py; do \
-	$(BIN)/jupytext --quiet --to ipynb --output $(1)/$$(basename $$one .py).ipynb $$one || exit 1; done
+	$(BIN)/jupytext --quiet --update --to ipynb --output $(1)/$$(basename $$one .py).ipynb $$one || exit 1; done
 # Files of tables are named from here, and notebooks run elsewhere.
 from_here = $(foreach one,$(1),$(if $(filter %.parquet %.csv,$(one)),$(abspath $(one)),$(one)))
 read_by_notebooks = RESULTS='$(CURDIR)/results' SCALE='$(call from_here,$(SCALE))' \
@@ -99,11 +99,14 @@ lab: $(BIN)/.ready
 	@test -d $(OWN) || { $(call copy_notebooks,$(OWN)); }
 	$(read_by_notebooks) $(BIN)/jupyter-lab $(OWN)
 
-# The notebooks in this repository with outputs of the published tables: written only if all of them run.
+# The notebooks in this repository with outputs of the published tables: written only if all of them run. Cells keep
+# their ids and lose their times, so that a diff shows what changed.
 publish-notebooks: $(BIN)/.ready
+	@mkdir -p $(EXECUTED) && cp notebooks/*.ipynb $(EXECUTED)/
 	@$(call copy_notebooks,$(EXECUTED))
 	@SCALE=../published/tiny.parquet SCALES=../published/tiny-axes.parquet OTHER=../published/tiny-adamw.parquet \
 		$(BIN)/jupyter-execute --inplace $(EXECUTED)/*.ipynb
+	@sed -i '/"execution": {/,/}/d' $(EXECUTED)/*.ipynb
 	@cp $(EXECUTED)/*.ipynb notebooks/
 
 test: $(BIN)/.ready
