@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,8 +26,10 @@ SWEEPS = ROOT / "sweeps"
 
 
 def pytest_configure() -> None:
-    """Two cores have two pytest workers: let torch, imported later, take one thread in each."""
+    """Let torch, imported later, take one thread of each pytest worker, and Ctrl-C be heard."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Ignored if the shell put the tests into its background, and sweeps would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
