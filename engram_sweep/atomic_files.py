@@ -52,14 +52,44 @@ def open_plain(path: Path) -> BinaryIO:
     return open(handle, "rb")
 
 
+def open_lock(path: Path, mode: int = 0o600, create: bool = True) -> int:
+    """Open a file that is locked and written to, made if it is not there; return its handle.
+
+    A link in its place would have another file locked, and emptied by who notes something in it.
+
+    Args:
+        path: the file.
+        mode: permissions of a new one.
+        create: make it if there is none.
+
+    Raises:
+        OSError: it cannot be opened, or is something else than a file with one name.
+    """
+    flags = os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+    try:
+        handle = os.open(path, flags, mode)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise OSError(errno.EINVAL, "expected a plain file, found a link", str(path)) from None
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        os.close(handle)
+        raise OSError(errno.EINVAL, "expected a plain file with one name", str(path))
+    return handle
+
+
 def read_plain(path: Path) -> bytes:
     """Return what is in a plain file.
 
     Raises:
-        OSError: it cannot be read, or is something else than a file.
+        OSError: it cannot be read, is something else than a file, or larger than the memory.
     """
     with open_plain(path) as file:
-        return file.read()
+        try:
+            return file.read()
+        except MemoryError:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path)) from None
 
 
 def read_json(path: Path) -> Any | None:

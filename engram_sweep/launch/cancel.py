@@ -11,6 +11,7 @@ from engram_sweep.launch.driver_lock import holder_of, mark_cancelled, turn
 from engram_sweep.launch.executors.local import LocalExecutor
 from engram_sweep.launch.executors.registry import job_states, jobs_of, stop_jobs
 from engram_sweep.launch.jobs import Job, noted_job
+from engram_sweep.own_folders import check_own
 from engram_sweep.runs.records import runs_folder
 
 MAX_TURN_SECONDS = 10
@@ -37,6 +38,8 @@ def cancel(scale: str, results: Path) -> int:
         if not folder.is_dir():
             # Deleted in mid-sweep: its workers may train on.
             return _stop(scale, jobs_of(folder))
+        # Another's folder may hold anything in place of the files that are written to here.
+        check_own([folder])
         # A driver that sees the mark stops its own workers, perhaps before we could count them.
         workers = LocalExecutor.jobs_of(folder)
         # First, because a driver that is just starting may have its turn before we have ours.

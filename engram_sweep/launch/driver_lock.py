@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from engram_sweep.atomic_files import read_fields, read_plain, write_json
+from engram_sweep.atomic_files import open_lock, read_fields, read_plain, write_json
 from engram_sweep.errors import UserError
 from engram_sweep.launch.jobs import now
 
@@ -35,8 +35,7 @@ def turn(folder: Path, timeout: float = 0, holder: str = "", first: bool = True)
         UserError: the disk has no file locks.
         OSError: the folder cannot be written, or the lock is gone.
     """
-    create = os.O_CREAT if first else 0
-    handle = os.open(folder / LOCK_FILE, os.O_RDWR | create | os.O_NONBLOCK, 0o600)
+    handle = open_lock(folder / LOCK_FILE, create=first)
     try:
         ours = _locked(handle, folder, time.monotonic() + timeout)
         if ours:

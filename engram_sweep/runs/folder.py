@@ -30,6 +30,7 @@ from typing import Any
 
 from engram_sweep.atomic_files import (
     checked_fields,
+    open_lock,
     read_fields,
     read_json,
     write_json,
@@ -105,7 +106,7 @@ class RunFolder:
         Raises:
             Busy: another worker holds it.
         """
-        handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o640)
+        handle = open_lock(self.path / "lock", 0o640)
         try:
             deadline = time.monotonic() + patience
             while True:

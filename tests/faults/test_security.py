@@ -158,6 +158,26 @@ def test_x1_a_sweep_in_a_group_s_folder_under_a_group_s_umask(
         assert path.is_symlink() or not path.stat().st_mode & 0o022, path
 
 
+@pytest.mark.parametrize("owner", ["mine", "theirs"])
+@pytest.mark.parametrize("name", ["cancel", "sweep"])
+def test_x1_a_link_in_place_of_a_lock_empties_no_file(
+    tmp_path: Path, name: str, owner: str
+) -> None:
+    """Who makes `results/smoke` in a group's folder chooses what lies there."""
+    results, victim = tmp_path / "results", tmp_path / "thesis.tex"
+    victim.write_text("precious")
+    (results / "smoke").mkdir(parents=True, mode=0o755)
+    (results / "smoke" / "driver.lock").symlink_to(victim)
+    if owner == "theirs":
+        give_to_mallory(results / "smoke")
+    words = ("--sweeps", write_two_runs(tmp_path / "sweeps"), "--results", results)
+    done = call(name, "smoke", *words)
+    assert done.returncode == 2, done.stdout
+    assert len(done.stderr.splitlines()) == 1
+    assert ("expected a plain file" if owner == "mine" else "expected it to be") in done.stderr
+    assert victim.read_text() == "precious"
+
+
 def test_x2_an_option_in_place_of_a_job_id(tmp_path: Path) -> None:
     """The note of a run is no command line: scancel would stop the jobs of others."""
     clients = tmp_path / "bin"
