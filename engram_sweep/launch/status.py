@@ -12,11 +12,14 @@ from engram_sweep.planning.plan import Plan, PlannedRun
 from engram_sweep.runs.failures import Failure, FailureKind
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.record_cache import FOLDER, collect, is_grown
+from engram_sweep.runs.record_schema import ALWAYS
 from engram_sweep.runs.records import FILE_NAME, runs_folder
 
 STATES = ("planned", "queued", "running", "preempted", "done", "diverged", "failed")
-COLUMNS = ("run_id", "outcome", "validation_loss", "steps", "tokens_per_second")
-"""Columns of a record that the status shows."""
+MAX_SECONDS_LEFT = 1e9
+"""Half a life: a speed that would take longer is none."""
+COLUMNS = (*ALWAYS, "steps", "tokens_per_second")
+"""Columns of a record that make it one, and those that the status shows."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,9 @@ class RunStatus:
         ):
             return None
         training = self.run.spec.training
-        return (
-            (self.steps - self.step)
-            * training.window
-            * training.batch_windows
-            / self.tokens_per_second
-        )
+        tokens = (self.steps - self.step) * training.window * training.batch_windows
+        left = tokens / self.tokens_per_second
+        return left if left < MAX_SECONDS_LEFT else None
 
     @property
     def finished(self) -> bool:

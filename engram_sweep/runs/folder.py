@@ -194,7 +194,7 @@ class RunFolder:
     def checkpoint_step(self) -> int:
         """Optimizer steps that the newest checkpoint holds, by its name; 0 if there is none."""
         steps = (path.name.split("-")[1] for path in self.path.glob("checkpoints/step-*-*"))
-        return max((int(step) for step in steps if step.isdigit()), default=0)
+        return max((int(step) for step in steps if step.isascii() and step.isdigit()), default=0)
 
     def start_attempt(self) -> None:
         """Note a new attempt and forget the last one's failure.
@@ -247,6 +247,7 @@ def _time(text: str) -> datetime | None:
     """Return the time that ISO 8601 text with a zone names, else None."""
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        # Within a day of the first or the last year there is no such time in UTC.
+        return found.astimezone(UTC) if found.tzinfo else None
+    except (ValueError, OverflowError):
         return None
-    return found if found.tzinfo else None

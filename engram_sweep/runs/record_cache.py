@@ -71,13 +71,13 @@ def collect(
         rows = list(pool.map(lambda name: read_record(runs / name / file_name, columns), new))
     read = [(name, row) for name, row in zip(new, rows, strict=True) if row is not None]
     unreadable = [name for name, row in zip(new, rows, strict=True) if row is None]
-    fresh = pa.concat_tables([row for _, row in read] or [pa.table({})], promote_options="default")
+    fresh = _on_top([row for _, row in read] or [pa.table({})])
     for i, field in enumerate(KEY):
         keys = [(name, *found[name])[i] for name, _ in read]
         fresh = fresh.append_column(field, pa.array(keys, field.type))
 
     # Records of an older version lack columns, so every column may hold nulls.
-    table = pa.concat_tables([copied, fresh], promote_options="default").combine_chunks()
+    table = _on_top([copied, fresh]).combine_chunks()
     table = table.cast(pa.schema([field.with_nullable(True) for field in table.schema]))
 
     # A copy of some columns would be none; a folder that cannot be written stays slow to read.
@@ -87,6 +87,19 @@ def collect(
     wanted = [name for name in columns or table.column_names if name not in KEY.names]
     there = [name for name in wanted if name in table.column_names]
     return table.select([FOLDER, *there]), unreadable
+
+
+def _on_top(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return the rows of all tables; null where one lacks a column."""
+    try:
+        return pa.concat_tables(tables, promote_options="default")
+    except pa.ArrowTypeError:
+        # Columns that others added may be of a type that differs from run to run.
+        ours = [
+            table.select([n for n in table.column_names if n in (*SCHEMA.names, *KEY.names)])
+            for table in tables
+        ]
+        return pa.concat_tables(ours, promote_options="default")
 
 
 def _keys(table: pa.Table) -> Iterator[tuple[str, int, int]]:
@@ -146,7 +159,10 @@ def read_record(path: Path, columns: Sequence[str] | None = None) -> pa.Table | 
     try:
         # Half the time of `pq.read_table`, which opens a dataset.
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            names = file.schema_arrow.names
+            if len(set(names)) != len(names) or not set(names).isdisjoint(KEY.names):
+                return None
             row = file.read(columns=columns, use_threads=False)
     except (OSError, pa.ArrowException):
         return None
-    return row if fits(row) else None
+    return row if fits(row, columns) else None

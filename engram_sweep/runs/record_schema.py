@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -120,15 +121,38 @@ SCHEMA = pa.schema(
 )
 
 
+ALWAYS = (
+    "schema_version",
+    "run_id",
+    "scale",
+    "arm",
+    "rho",
+    "seed",
+    "outcome",
+    "validation_loss",
+)
+"""Columns of every version, without which a run counts for nothing, or for something else."""
+
+
 CHECKSUMS: dict[str, Any] = {"write_page_checksum": True}
 """How tables of records are written: a flipped bit is found when they are read."""
 
 
-def fits(record: pa.Table) -> bool:
-    """Return whether a table is one record, or some columns of one, of any version so far."""
-    return record.num_rows == 1 and all(
-        field.name not in SCHEMA.names or _fits(field, record[field.name].null_count)
-        for field in record.schema
+def fits(record: pa.Table, columns: Sequence[str] | None = None) -> bool:
+    """Return whether a table is one record, or some columns of one, of any version so far.
+
+    Args:
+        record: the table; columns that no version has count for nothing.
+        columns: which were asked for; None means all.
+    """
+    needed = {name for name in ALWAYS if columns is None or name in columns}
+    return (
+        record.num_rows == 1
+        and needed <= set(record.column_names)
+        and all(
+            field.name not in SCHEMA.names or _fits(field, record[field.name].null_count)
+            for field in record.schema
+        )
     )
 
 

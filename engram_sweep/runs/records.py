@@ -5,6 +5,7 @@ A run is done when, and only when, its record validates. Units are in the field 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import xxhash
 from engram_sweep.atomic_files import read_fields, read_json, write_atomically, write_json
 from engram_sweep.errors import UserError, did_you_mean
 from engram_sweep.runs.record_cache import FOLDER, collect, read_record
-from engram_sweep.runs.record_schema import CHECKSUMS, FILE_NAME, SCHEMA, SCHEMA_VERSION
+from engram_sweep.runs.record_schema import ALWAYS, CHECKSUMS, FILE_NAME, SCHEMA, SCHEMA_VERSION
 from engram_sweep.runs.table_files import check_suffix, read_parquet, write_table
 from engram_sweep.spec import canonical_json
 
@@ -61,11 +62,8 @@ def write_record(path: Path, values: dict[str, Any]) -> None:
 
 def is_done(folder: Path, run_id: str) -> bool:
     """Return whether a run folder holds a whole record of this very run."""
-    columns = ["run_id", "schema_version", "validation_loss"]
-    record = read_record(folder / FILE_NAME, columns)
-    if record is None or not set(columns) <= set(record.column_names):
-        return False
-    return record["run_id"][0].as_py() == run_id
+    record = read_record(folder / FILE_NAME, ALWAYS)
+    return record is not None and record["run_id"][0].as_py() == run_id
 
 
 def runs_folder(results: Path, scale: str) -> Path:
@@ -96,8 +94,18 @@ def write_members(
 
 
 def noted_members(scale: str, results: Path, changes: Collection[str] = ()) -> set[str] | None:
-    """Return the ids of the runs that a sweep is noted to consist of; None without such a note."""
-    members = read_fields(note_file("sweep", scale, results, changes), runs=list)
+    """Return the ids of the runs that a sweep is noted to consist of; None without such a note.
+
+    Raises:
+        UserError: the note is none: without it, runs of other versions of the scale would count.
+    """
+    path = note_file("sweep", scale, results, changes)
+    members = read_fields(path, runs=list)
+    if members is None and os.path.lexists(path):
+        raise UserError(
+            f"{path}: expected a readable note of the sweep's runs; make sweep SCALE={scale} "
+            "writes it anew"
+        )
     if members is None:
         return None
     return {name for name in members["runs"] if isinstance(name, str)}
@@ -131,7 +139,8 @@ def read_runs(
         changes: read the sweep that was trained with these changes (`Scale.changes`).
 
     Raises:
-        UserError: no finished run yet, or a record that cannot be read.
+        UserError: no finished run yet, a record that cannot be read or is another run's, or the
+            note of the sweep's runs cannot be read.
     """
     return _table_of_runs(scale, results, changes).to_pandas()
 
@@ -169,6 +178,12 @@ def _table_of_runs(scale: str, results: Path, changes: Collection[str]) -> pa.Ta
     for name in unreadable:
         read_parquet(runs / name / FILE_NAME)  # says why it cannot be read
         raise UserError(f"{runs / name / FILE_NAME}: expected the record of one run")
+    for name, run_id in zip(table[FOLDER].to_pylist(), table["run_id"].to_pylist(), strict=True):
+        if name != run_id:
+            raise UserError(
+                f"{runs / name / FILE_NAME}: expected the record of run {name}, found that of "
+                f"{run_id}"
+            )
     if not table.num_rows:
         raise UserError(f"{runs}: no finished runs; make sweep SCALE={scale} trains them")
     order: list[tuple[str, str]] = [(name, "ascending") for name in ("arm", "rho", "seed")]
@@ -185,7 +200,7 @@ def _members(scale: str, results: Path, changes: Collection[str]) -> set[str] | 
         return members
     notes = sorted((results / scale).glob("sweep-*.json"))
     others = [note["set"] for path in notes if (note := read_fields(path, set=list))]
-    if not changes and not others:
+    if not changes and not notes:
         return None
     shown = "; ".join(" ".join(f"--set {change}" for change in other) for other in others)
     asked = " ".join(f"--set {change}" for change in sorted(changes)) or "no --set"

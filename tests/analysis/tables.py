@@ -12,6 +12,7 @@ from analysis.curve.readings import Interval
 from analysis.simulation.sweeps import TRUTHS, Noise, simulate
 from engram_sweep.planning.plan import make_plan
 from engram_sweep.runs.record_schema import SCHEMA as RECORD
+from engram_sweep.runs.record_schema import SCHEMA_VERSION
 from engram_sweep.spec import canonical_json
 from tests.examples import scale
 
@@ -124,16 +125,22 @@ def limits(interval: Interval) -> np.ndarray:
 
 def write_runs(results: Path, scale: str, table: pd.DataFrame) -> None:
     """Write the table as the finished runs of a sweep: one folder and one record each."""
-    for number in range(len(table)):
-        folder = results / scale / "runs" / f"{number:04d}"
-        folder.mkdir(parents=True)
-        row = {
-            name: pa.array([table[name].iloc[number]], RECORD.field(name).type)
-            if name in RECORD.names
-            else pa.array([table[name].iloc[number]])
-            for name in table
+    for number, row in enumerate(table.to_dict(orient="records")):
+        always = {
+            "schema_version": SCHEMA_VERSION,
+            "run_id": f"{number:04d}",
+            "scale": scale,
+            "arm": "engram",
+            "outcome": "ok",
         }
-        pq.write_table(pa.table(row), folder / "record.parquet")
+        row = always | row
+        cells = {
+            name: pa.array([value], RECORD.field(name).type if name in RECORD.names else None)
+            for name, value in row.items()
+        }
+        folder = results / scale / "runs" / row["run_id"]
+        folder.mkdir(parents=True)
+        pq.write_table(pa.table(cells), folder / "record.parquet")
 
 
 def trained(table: pd.DataFrame, layers: int = 2, modules: int = 1) -> pd.DataFrame:

@@ -29,6 +29,13 @@ def running(run: PlannedRun, share: float, speed: float = SPEED) -> RunStatus:
     )
 
 
+def test_a_speed_that_would_take_a_lifetime_is_none(dense_plan: Plan) -> None:
+    """Somebody's progress.json; the terminal and the driver show a duration."""
+    status = running(dense_plan.runs[0], 0.5, speed=1e-300)
+    assert status.seconds_left is None
+    assert seconds_to_end([status]) is None
+
+
 def whole(run: PlannedRun) -> float:
     return run.tokens / SPEED
 

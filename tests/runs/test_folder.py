@@ -93,3 +93,22 @@ def test_the_last_lines_are_those_of_the_newest_log(here: RunFolder) -> None:
 
 def test_progress_that_cannot_be_written_is_lost_without_an_error(tmp_path: Path) -> None:
     RunFolder(tmp_path / "nowhere").write_progress({"step": 1})
+
+
+@pytest.mark.parametrize(
+    "at", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-01-01T00:00:00"]
+)
+def test_an_attempt_at_no_time_in_utc_is_none(here: RunFolder, at: str) -> None:
+    """The record of the run would have to name it, after all of its training."""
+    attempt = {"started_at": at, "host": "", "seconds": 1.0, "ended": "node"}
+    write_json(here.path / "attempts.json", [attempt])
+    assert here.attempts() == []
+    here.start_attempt()
+    assert len(here.attempts()) == 1
+
+
+def test_a_checkpoint_s_step_is_in_digits_that_int_reads(here: RunFolder) -> None:
+    for name in ("step-²-x.pt", "step-٣-x.pt", "step-00000007-x.pt"):
+        (here.checkpoints / name).parent.mkdir(exist_ok=True)
+        (here.checkpoints / name).touch()
+    assert here.checkpoint_step() == 7

@@ -14,13 +14,15 @@ def record() -> pa.Table:
 
 def test_a_record_and_a_part_of_one_fit(record: pa.Table) -> None:
     assert fits(record)
-    assert fits(record.select(["run_id", "rho"]))
+    assert fits(record.select(["run_id", "rho"]), ["run_id", "rho"])
     assert fits(record.append_column("of_next_year", pa.array([1])))
 
 
 def test_what_is_none(record: pa.Table) -> None:
     at = SCHEMA.names.index("validation_loss")
     assert not fits(record.slice(0, 0))
+    assert not fits(record.drop_columns(["outcome"]))
+    assert not fits(record.select(["rho"]), ["outcome", "rho"])
     assert not fits(pa.concat_tables([record, record]))
     assert not fits(record.set_column(at, "validation_loss", pa.array(["1.0"])))
     assert not fits(record.set_column(at, "validation_loss", pa.array([None], pa.float64())))

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engram_sweep.errors import UserError
+from engram_sweep.runs.record_schema import ALWAYS
 from engram_sweep.runs.records import (
     FILE_NAME,
     SCHEMA,
@@ -169,6 +170,71 @@ def test_each_set_of_changes_has_members_of_its_own(tmp_path: Path) -> None:
         UserError, match=r"with --set x=1, trained there: --set training\.tokens=7$"
     ):
         read_runs("s", tmp_path, ("x=1",))
+
+
+def test_the_record_of_another_run_is_refused(tmp_path: Path) -> None:
+    """Not counted in place of the one that belongs there, whatever it measured."""
+    path = runs_folder(tmp_path, "s") / ("cd" * 16) / FILE_NAME
+    path.parent.mkdir(parents=True)
+    write_record(path, values())
+    for read in (
+        lambda: read_runs("s", tmp_path),
+        lambda: export_runs("s", tmp_path, tmp_path / "all.parquet"),
+    ):
+        with pytest.raises(UserError, match=rf"{path}: expected the record of run {'cd' * 16}"):
+            read()
+    assert not (tmp_path / "all.parquet").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"runs": 3}', "[]", "\0"])
+@pytest.mark.parametrize("changes", [(), ("training.tokens=7",)])
+def test_a_damaged_note_of_the_members_is_refused(
+    tmp_path: Path, content: str, changes: tuple[str, ...]
+) -> None:
+    """As if there were none, runs of other versions of the scale would count."""
+    for name in ("ab" * 16, "cd" * 16):
+        folder = runs_folder(tmp_path, "s") / name
+        folder.mkdir(parents=True)
+        write_record(folder / FILE_NAME, values(run_id=name))
+    write_members("s", ["ab" * 16], tmp_path, changes)
+    (note,) = (tmp_path / "s").glob("sweep*.json")
+    note.write_text(content)
+    with pytest.raises(UserError, match="expected a readable note of the sweep's runs"):
+        read_runs("s", tmp_path, changes)
+    if changes:
+        with pytest.raises(UserError, match="expected a sweep with no --set"):
+            read_runs("s", tmp_path)
+    write_members("s", ["ab" * 16], tmp_path, changes)
+    assert read_runs("s", tmp_path, changes).run_id.tolist() == ["ab" * 16]
+
+
+@pytest.mark.parametrize("column", ALWAYS)
+def test_a_record_without_what_every_version_has_is_none(tmp_path: Path, column: str) -> None:
+    path = runs_folder(tmp_path, "s") / ("ab" * 16) / FILE_NAME
+    path.parent.mkdir(parents=True)
+    write_record(path, values())
+    pq.write_table(pq.read_table(path).drop_columns([column]), path)
+    with pytest.raises(UserError, match=rf"{path}: expected the (record of one run|columns rho)"):
+        read_runs("s", tmp_path)
+    assert not is_done(path.parent, "ab" * 16)
+
+
+def test_columns_of_others_do_no_harm(tmp_path: Path) -> None:
+    """Of types that differ from run to run, or named as those of the copy, or twice."""
+    cells = {"1" * 32: pa.array([1]), "2" * 32: pa.array(["text"])}
+    for name, cell in cells.items():
+        path = runs_folder(tmp_path, "s") / name / FILE_NAME
+        path.parent.mkdir(parents=True)
+        write_record(path, values(run_id=name))
+        pq.write_table(pq.read_table(path).append_column("note", cell), path)
+    assert read_runs("s", tmp_path).run_id.tolist() == sorted(cells)
+    path = runs_folder(tmp_path, "s") / ("1" * 32) / FILE_NAME
+    table = pq.read_table(path)
+    for name in ("_folder", "rho"):
+        pq.write_table(table.append_column(name, table["rho"]), path)
+        with pytest.raises(UserError, match=rf"{path}: expected "):
+            read_runs("s", tmp_path)
+        pq.write_table(table, path)
 
 
 @pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
