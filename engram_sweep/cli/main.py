@@ -3,12 +3,14 @@
 A command is a function `register(commands)` that adds its parser. Commands import what they need
 when they run, because `plan` should not wait for the imports of `sweep`.
 
-Exit codes: 0 well, 1 a run failed, 2 bad input (one line on stderr), 130 stopped by Ctrl-C.
+Exit codes: 0 well, 1 a run failed, 2 bad input (one line on stderr), 130 stopped by Ctrl-C, 141 if
+nobody reads the output to its end (`| head -1`).
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from importlib.metadata import entry_points
 
@@ -50,6 +52,8 @@ COMMANDS = (
 )
 """Commands of this package, in the order of `--help`."""
 VERSION = ("-V", "--version")
+NOBODY_READS = 141
+"""As a shell reports a process that SIGPIPE (13) ended: 128 + 13."""
 LIST_ALL = ("-h", "--help")
 """Options that show the commands of other packages too."""
 
@@ -61,7 +65,16 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: the words after `engram-sweep`; those of the process if left out.
     """
     try:
-        return _main(arguments)
+        try:
+            return _main(arguments)
+        finally:
+            # What nobody reads is found here, not after the end; a closed output is None.
+            if sys.stdout:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would complain about it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
     except UserError as error:
         print(f"engram-sweep: {printable(str(error))}", file=sys.stderr)
         return 2

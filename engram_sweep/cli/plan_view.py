@@ -23,10 +23,17 @@ from engram_sweep.planning.memory import components
 from engram_sweep.planning.plan import Plan, PlannedRun
 
 
+class _Console(Console):
+    """A terminal that leaves it to `main` to end a command whose output nobody reads."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Return the terminal; wide when piped, so that no column is cut off."""
-    found = Console()
-    return found if found.is_terminal else Console(width=160)
+    found = _Console()
+    return found if found.is_terminal else _Console(width=160)
 
 
 def print_plan(plan: Plan, cost: dict[str, Any], notes: Sequence[str] = ()) -> None:

@@ -65,6 +65,7 @@ def sweep(
         UserError: the corpus is missing or another one, this machine is not what the scale asks
             for, a run does not fit into its GPUs, or the results folder cannot be written.
         KeyboardInterrupt: stopped; workers of this driver were asked to stop.
+        BrokenPipeError: nobody reads what `watch` prints; workers end their runs.
     """
     check_path(results)
     private_files(plan.scale.results.group_readable)
@@ -128,6 +129,9 @@ def sweep(
         # Whoever reads the records next finds them as one table, if they are many.
         collect(runs_folder(results, plan.scale.name), FILE_NAME)
         return statuses
+    except BrokenPipeError:
+        # The terminal's (`| head -1`), not the folder's.
+        raise
     except OSError as error:
         raise UserError(
             f"{results}: expected a results folder with room to write: {error}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import yaml
 
 from engram_sweep import __version__
 from engram_sweep.cli.main import main
-from tests.conftest import ROOT, SWEEPS
+from tests.conftest import ROOT, SWEEPS, call, command, write_two_runs
 
 
 @pytest.mark.parametrize("words", [["plan", "huge"], ["sweep", "huge"], ["status", "huge"]])
@@ -61,3 +62,36 @@ def test_help_needs_no_torch_and_no_pandas() -> None:
         "sys.exit(bool({'torch', 'pandas', 'numpy.random', 'pydantic'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize("words", [("plan", "tiny"), ("status", "smoke")])
+def test_an_output_that_nobody_reads_ends_a_command_without_a_word(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert unread(*words, "--results", tmp_path) == (141, "")
+
+
+def test_a_closed_output_harms_no_command(tmp_path: Path) -> None:
+    words = " ".join(command("plan", "tiny", "--results", tmp_path))
+    assert (
+        subprocess.run(f"{words} >&-", shell=True, cwd=ROOT, stderr=subprocess.PIPE).stderr == b""
+    )
+
+
+def test_a_sweep_whose_output_nobody_reads_blames_no_folder(tmp_path: Path) -> None:
+    words = ("--sweeps", write_two_runs(tmp_path / "sweeps"), "--results", tmp_path / "results")
+    assert unread("sweep", "smoke", *words) == (141, "")
+    call("cancel", "smoke", *words)
+
+
+def unread(*words: str | Path) -> tuple[int, str]:
+    """Exit code and errors of a command whose output's reader is gone, as after `| head -1`."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        done = subprocess.run(
+            command(*words), cwd=ROOT, stdout=theirs, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        os.close(theirs)
+    return done.returncode, done.stderr

@@ -40,7 +40,7 @@ def commands_page() -> str:
         "",
         "Made by `make keys` from the parser. `engram-sweep` lies in `.venv/bin`; `make COMMAND "
         "SCALE=NAME ARGS='...'` runs most of them. Exit codes: 0 well, 1 a run failed, 2 bad input "
-        "(one line), 130 stopped by Ctrl-C.",
+        "(one line), 130 stopped by Ctrl-C, 141 if nobody reads the output to its end.",
     ]
     for name, command in sorted(_commands(parser)):
         lines += ["", f"## {name}", "", f"{_sentence(command.description)}", ""]
