@@ -9,11 +9,13 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from engram_sweep.atomic_files import open_plain
 from engram_sweep.errors import UserError, not_installed
@@ -38,7 +40,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a user names: files, folders (all that is in them, hidden files left out), data sets."""
+    """What a user names: files, folders (all in them, behind links too, but hidden), data sets."""
 
     names: tuple[str, ...]
     text_key: str = "text"
@@ -48,7 +50,8 @@ class Inputs:
         """Return all files, those of a folder sorted by path.
 
         Raises:
-            UserError: a name is neither file nor folder, or a folder is empty.
+            UserError: a name is neither file nor folder, a folder is empty, or something in it
+                cannot be read.
         """
         return [path for name in self.names if not name.startswith(HUB) for path in _files(name)]
 
@@ -107,14 +110,39 @@ def _files(name: str) -> list[Path]:
                 f"{name}: expected a file, a folder or {HUB}OWNER/NAME, found no such file"
             )
         return [path]
-    found = sorted(
-        each
-        for each in path.rglob("*")
-        if each.is_file() and not any(part[0] == "." for part in each.relative_to(path).parts)
-    )
+    found = sorted(_within(path))
     if not found:
         raise UserError(f"{name}: expected a folder with files, found none")
     return found
+
+
+def _within(top: Path) -> Iterator[Path]:
+    """Yield the files below a folder, behind links too; hidden files and folders are left out.
+
+    Raises:
+        UserError: something below it may not be read, or is neither file nor folder.
+    """
+    # A link may lead upwards: a folder is read once, however often it is met.
+    seen: set[tuple[int, int]] = set()
+    for folder, folders, names in os.walk(top, onerror=_refuse, followlinks=True):
+        at = os.stat(folder)
+        if (at.st_dev, at.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((at.st_dev, at.st_ino))
+        folders[:] = sorted(each for each in folders if each[0] != ".")
+        for path in (Path(folder, each) for each in names if each[0] != "."):
+            try:
+                kind = path.stat().st_mode
+            except OSError as error:
+                _refuse(error)
+            if not stat.S_ISREG(kind):
+                raise UserError(f"{path}: cannot be read: expected a plain file or a folder")
+            yield path
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise UserError(f"{error.filename}: cannot be read: {error.strerror}") from None
 
 
 def _inner(path: Path) -> Path:

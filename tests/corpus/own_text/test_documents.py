@@ -126,6 +126,55 @@ def test_names_that_lead_nowhere_are_one_line(tmp_path: Path) -> None:
         texts(tmp_path / "pipe")
 
 
+def test_of_a_folder_everything_is_read_behind_links_too(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / ".hidden").mkdir(parents=True)
+    (elsewhere / ".hidden" / "no.txt").write_text("no")
+    (elsewhere / "c.txt").write_text("that")
+    home = tmp_path / "home"
+    (home / "a").mkdir(parents=True)
+    (home / "a" / "a.txt").write_text("to be")
+    (home / "a" / "up").symlink_to(home, target_is_directory=True)
+    (home / "a.txt").write_text("or not")
+    (home / "b").symlink_to(elsewhere, target_is_directory=True)
+    (home / "c").symlink_to(elsewhere / "c.txt")
+    assert texts(home) == ["to be", "or not", "that", "that"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("pipe", "pipe: cannot be read: expected a plain file or a folder"),
+        ("link", "link: cannot be read: No such file or directory"),
+        ("loop", "loop: cannot be read: Too many levels of symbolic links"),
+        ("shut", "shut: cannot be read: Permission denied"),
+    ],
+)
+def test_what_of_a_folder_cannot_be_read_is_one_line(
+    name: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("to be")
+    path = tmp_path / name
+    if name == "pipe":
+        os.mkfifo(path)
+    elif name == "shut":
+        path.mkdir()
+        scan = os.scandir
+
+        # Root, who may run the tests, may read any folder.
+        def refused(folder: str) -> Any:
+            if str(folder) == str(path):
+                raise PermissionError(13, "Permission denied", str(path))
+            return scan(folder)
+
+        monkeypatch.setattr(os, "scandir", refused)
+    else:
+        path.symlink_to(path if name == "loop" else "nowhere")
+    with pytest.raises(UserError) as no:
+        texts(tmp_path)
+    assert str(no.value) == f"{tmp_path}/{says}"
+
+
 def hub(load_dataset: Any) -> types.ModuleType:
     module = types.ModuleType("datasets")
     module.__dict__["load_dataset"] = load_dataset
