@@ -190,24 +190,27 @@ def _of_json_lines(stream: BinaryIO, path: Path, key: str) -> Iterator[Document]
             continue
         at = f"{path}, line {number}"
         try:
-            row = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf8"))
+            text = raw.decode("utf-8-sig" if number == 1 else "utf8")
+            row = json.loads(text, object_pairs_hook=_Pairs)
         except UnicodeDecodeError as error:
             raise UserError(f"{at}: expected UTF-8: {error.reason}") from None
         except (ValueError, RecursionError) as error:
             raise UserError(f"{at}: expected a JSON object: {_first_line(error)}") from None
-        if not isinstance(row, dict):
+        if not isinstance(row, _Pairs):
             raise UserError(f"{at}: expected a JSON object, got {type(row).__name__}")
-        if key not in row:
-            raise _no_key(at, key, list(row))
-        yield Document(_text(row[key], at, key), at)
+        _check_key(at, key, [name for name, _ in row])
+        yield Document(_text(dict(row)[key], at, key), at)
+
+
+class _Pairs(tuple[tuple[str, Any], ...]):
+    """The keys and values of a JSON object, in which a key may stand twice."""
 
 
 def _of_parquet(file: BinaryIO, path: Path, key: str) -> Iterator[Document]:
     import pyarrow.parquet
 
     table = pyarrow.parquet.ParquetFile(file)
-    if key not in table.schema_arrow.names:
-        raise _no_key(str(path), key, table.schema_arrow.names)
+    _check_key(str(path), key, table.schema_arrow.names)
     number = 0
     for batch in table.iter_batches(batch_size=1024, columns=[key]):
         for value in batch.column(0).to_pylist():
@@ -228,8 +231,7 @@ def _of_data_set(name: str, key: str) -> Iterator[Document]:
         rows = datasets.load_dataset(repository, split=split or "train", streaming=True)
         for number, row in enumerate(rows, 1):
             at = f"{name}, row {number}"
-            if key not in row:
-                raise _no_key(at, key, list(row))
+            _check_key(at, key, list(row))
             text = _text(row[key], at, key)
             if text:
                 yield Document(text, at)
@@ -245,11 +247,15 @@ def _text(value: Any, at: str, key: str) -> str:
     return value
 
 
-def _no_key(at: str, key: str, found: list[str]) -> UserError:
-    return UserError(
-        f"{at}: expected the key {key!r}, found {', '.join(map(str, found)) or 'none'}; name it by "
-        "--text-key"
-    )
+def _check_key(at: str, key: str, found: list[str]) -> None:
+    """Refuse an object or a table that does not have the key once: one of two would be a guess."""
+    if key not in found:
+        raise UserError(
+            f"{at}: expected the key {key!r}, found {', '.join(map(str, found)) or 'none'}; name "
+            "it by --text-key"
+        )
+    if found.count(key) > 1:
+        raise UserError(f"{at}: expected the key {key!r} once, found it {found.count(key)} times")
 
 
 def _first_line(error: BaseException) -> str:

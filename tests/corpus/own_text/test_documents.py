@@ -64,9 +64,18 @@ def test_a_byte_order_mark_and_blank_lines_are_no_text(tmp_path: Path) -> None:
     assert texts(tmp_path) == ["to be", "or"]
 
 
+def test_keys_that_are_not_read_may_stand_twice(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": 1, "text": "to be", "id": 2, "of": {"text": "no"}}')
+    assert texts(tmp_path) == ["to be"]
+
+
 def parquet(rows: list[dict[str, Any]]) -> bytes:
+    return parquet_of(pyarrow.Table.from_pylist(rows))
+
+
+def parquet_of(table: pyarrow.Table) -> bytes:
     sink = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), sink)
+    pyarrow.parquet.write_table(table, sink)
     return sink.getvalue()
 
 
@@ -88,6 +97,16 @@ TRUNCATED = gzip.compress(random.Random(0).randbytes(1000), mtime=0)[:-50]
             "a.jsonl",
             b'{"body": "a", "id": 1}',
             "a.jsonl, line 1: expected the key 'text', found body, id; name it by --text-key",
+        ),
+        (
+            "a.jsonl",
+            b'{"text": "a", "id": 1, "text": "b"}',
+            "a.jsonl, line 1: expected the key 'text' once, found it 2 times",
+        ),
+        (
+            "a.parquet",
+            parquet_of(pyarrow.table([["a"], ["b"]], names=["text", "text"])),
+            "a.parquet: expected the key 'text' once, found it 2 times",
         ),
         ("a.jsonl", b'{"text": null}', "a.jsonl, line 1: text: expected text, got None"),
         ("a.jsonl.gz", TRUNCATED, "a.jsonl.gz: cannot be read: Truncated compressed stream"),
