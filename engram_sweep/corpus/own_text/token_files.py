@@ -22,9 +22,10 @@ from engram_sweep.errors import UserError
 KINDS = ("uint8", "uint16", "uint32", "int32", "int64")
 """What ids of a file without a header may be; little-endian."""
 NUMPY_MAGIC = b"\x93NUMPY"
-LLM_C_MAGIC = (20240520).to_bytes(4, "little")
-"""Begins the header of 1,024 bytes that llm.c writes before its uint16 ids."""
+LLM_C = {20240520: (1, "uint16"), 20240801: (7, "uint32")}
+"""By the number that llm.c's header begins with: its version, and the type of the ids behind it."""
 LLM_C_HEADER = 1024
+"""Bytes: 256 int32, of which the second is the version and the third counts the ids."""
 _BLOCK = 2**24
 """Ids that are in memory at once, but for longer documents."""
 
@@ -97,6 +98,8 @@ def read_token_file(path: Path, kind: str, vocab_size: int, document_end: int) -
     """
     try:
         ids = _mapped(path, kind)
+    except UserError:
+        raise
     except UNREADABLE_ARRAY as error:
         raise UserError(f"{path}: expected {kind} ids: {error}") from None
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
@@ -113,15 +116,39 @@ def read_token_file(path: Path, kind: str, vocab_size: int, document_end: int) -
 
 def _mapped(path: Path, kind: str) -> np.ndarray:
     with open_plain(path) as file:
-        start = file.read(max(len(NUMPY_MAGIC), len(LLM_C_MAGIC)))
+        start = file.read(LLM_C_HEADER)
     if start.startswith(NUMPY_MAGIC):
         return np.load(path, mmap_mode="r")
-    header = LLM_C_HEADER if start.startswith(LLM_C_MAGIC) else 0
-    dtype = np.dtype("uint16" if header else kind).newbyteorder("<")
-    rest = path.stat().st_size - header
-    if rest <= 0 or rest % dtype.itemsize:
-        raise ValueError(f"{rest:,} bytes are no whole number of them")
-    return np.memmap(path, dtype, "r", offset=header)
+    words = np.frombuffer(start[: len(start) // 4 * 4], "<i4").tolist()
+    if words and words[0] in LLM_C:
+        return _behind_header(path, words)
+    size, dtype = path.stat().st_size, np.dtype(kind).newbyteorder("<")
+    if size == 0 or size % dtype.itemsize:
+        raise ValueError(f"{size:,} bytes are no whole number of them")
+    return np.memmap(path, dtype, "r")
+
+
+def _behind_header(path: Path, header: list[int]) -> np.ndarray:
+    """Map the ids of llm.c; a file that was cut short would pass for another text.
+
+    Raises:
+        UserError: it is of another version, or holds more or fewer ids than its header says.
+    """
+    version, kind = LLM_C[header[0]]
+    if len(header) < LLM_C_HEADER // 4:
+        raise UserError(f"{path}: expected llm.c's header of {LLM_C_HEADER:,} bytes, it is shorter")
+    if header[1] != version:
+        raise UserError(
+            f"{path}: expected version {version} of llm.c's {kind} files, got {header[1]}"
+        )
+    dtype = np.dtype(kind).newbyteorder("<")
+    rest, wanted = path.stat().st_size - LLM_C_HEADER, header[2] * dtype.itemsize
+    if rest != wanted or rest == 0:
+        raise UserError(
+            f"{path}: expected {wanted:,} bytes of {header[2]:,} {kind} ids behind llm.c's header, "
+            f"found {rest:,}"
+        )
+    return np.memmap(path, dtype, "r", offset=LLM_C_HEADER)
 
 
 def import_tokens(request: TokenRequest, folder: Path) -> Shards:

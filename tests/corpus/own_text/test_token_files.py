@@ -39,6 +39,12 @@ def imported(folder: Path, tokenizer: OwnTokenizer, *train: Path, **changes: Any
     return import_tokens(TokenRequest(train, tokenizer=tokenizer, **given | changes), folder)
 
 
+def llm_c(magic: int, version: int, count: int) -> bytes:
+    header = np.zeros(256, np.int32)
+    header[:3] = magic, version, count
+    return header.tobytes()
+
+
 def split(tokens: np.ndarray) -> list[tuple[int, ...]]:
     bounds = documents(tokens, 0)
     return sorted(tuple(tokens[a:b].tolist()) for a, b in pairwise(bounds))
@@ -50,9 +56,9 @@ def test_every_kind_of_file_gives_the_same_shards(
     ids.tofile(tmp_path / "train.bin")
     ids.astype(np.uint32).tofile(tmp_path / "olmo.npy")
     np.save(tmp_path / "numpy.npy", ids.astype(np.int64))
-    header = np.zeros(256, np.int32)
-    header[:3] = 20240520, 1, len(ids)
-    (tmp_path / "llmc.bin").write_bytes(header.tobytes() + ids.tobytes())
+    (tmp_path / "llmc.bin").write_bytes(llm_c(20240520, 1, len(ids)) + ids.tobytes())
+    wide = ids.astype(np.uint32)
+    (tmp_path / "llama.bin").write_bytes(llm_c(20240801, 7, len(ids)) + wide.tobytes())
     found = [
         imported(tmp_path / name, tokenizer, tmp_path / file, kind=kind).manifest.fingerprint
         for name, file, kind in (
@@ -61,11 +67,11 @@ def test_every_kind_of_file_gives_the_same_shards(
         )
     ]
     assert len(set(found)) == 1
-    wide = [
+    others = [
         imported(tmp_path / name, tokenizer, tmp_path / file, kind="uint32")
-        for name, file in (("c", "olmo.npy"), ("d", "numpy.npy"))
+        for name, file in (("c", "olmo.npy"), ("d", "numpy.npy"), ("e", "llama.bin"))
     ]
-    for shards in (*wide, verified(tmp_path / "a")):
+    for shards in (*others, verified(tmp_path / "a")):
         assert shards.train.dtype == np.uint16
         assert sorted(split(shards.train) + split(shards.validation)) == split(ids)
         assert 0.1 <= len(shards.validation) / len(ids) < 0.2
@@ -133,6 +139,27 @@ def test_what_is_no_token_file_is_one_line_and_leaves_nothing(
     assert str(no.value).removeprefix(f"{path}: ").startswith(says)
     assert "\n" not in str(no.value)
     assert [each.name for each in tmp_path.iterdir()] == ["train.bin"]
+
+
+@pytest.mark.parametrize(
+    ("header", "rest", "says"),
+    [
+        ((20240520, 1, 5), 8, "expected 10 bytes of 5 uint16 ids behind llm.c's header, found 8"),
+        ((20240801, 7, 2), 12, "expected 8 bytes of 2 uint32 ids behind llm.c's header, found 12"),
+        ((20240520, 1, 0), 0, "expected 0 bytes of 0 uint16 ids behind llm.c's header, found 0"),
+        ((20240520, 2, 4), 8, "expected version 1 of llm.c's uint16 files, got 2"),
+        ((20240801, 1, 4), 16, "expected version 7 of llm.c's uint32 files, got 1"),
+        ((20240520, 1, 4), -9, "expected llm.c's header of 1,024 bytes, it is shorter"),
+    ],
+)
+def test_files_of_llm_c_that_are_cut_short_or_new_are_one_line(
+    header: tuple[int, int, int], rest: int, says: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "train.bin"
+    path.write_bytes((llm_c(*header) + bytes(max(rest, 0)))[: 1024 + rest])
+    with pytest.raises(UserError) as no:
+        read_token_file(path, "uint16", 400, 0)
+    assert str(no.value) == f"{path}: {says}"
 
 
 @pytest.mark.parametrize("array", [np.ones(9), np.ones((3, 3), np.int64), np.array(["a"], object)])
