@@ -31,19 +31,22 @@ def documents(tokens: np.ndarray, document_end: int) -> np.ndarray:
     return np.concatenate([[0], ends, last]).astype(np.int64)
 
 
-def document_keys(tokens: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+def document_keys(
+    tokens: np.ndarray, starts: np.ndarray, ends: np.ndarray, dtype: np.dtype
+) -> np.ndarray:
     """Return a hash of each document.
 
     Args:
         tokens: (n,) ids.
         starts: (D,) position of each document's first id.
         ends: (D,) position behind its last.
+        dtype: type in which ids are hashed, whatever type they come in.
 
     Returns:
-        (D,) uint64, xxh3_64 of the ids as they are stored.
+        (D,) uint64, xxh3_64 of the ids.
     """
     keys = (
-        xxhash.xxh3_64_intdigest(np.ascontiguousarray(tokens[start:end]).data)
+        xxhash.xxh3_64_intdigest(np.ascontiguousarray(tokens[start:end], dtype).data)
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
     )
     return np.fromiter(keys, np.uint64, len(starts))
@@ -54,7 +57,7 @@ def held_out_in_train(train: np.ndarray, validation: np.ndarray, document_end: i
 
     Args:
         train: (n,) ids.
-        validation: (m,) ids of the same type.
+        validation: (m,) ids.
         document_end: the id that ends a document.
 
     Returns:
@@ -63,8 +66,10 @@ def held_out_in_train(train: np.ndarray, validation: np.ndarray, document_end: i
     bounds, train_bounds = documents(validation, document_end), documents(train, document_end)
     # Most documents are told apart by their length; only the others are hashed.
     alike = np.isin(np.diff(train_bounds), np.diff(bounds))
-    trained_on = document_keys(train, train_bounds[:-1][alike], train_bounds[1:][alike])
-    return among(document_keys(validation, bounds[:-1], bounds[1:]), np.sort(trained_on))
+    starts, ends = train_bounds[:-1][alike], train_bounds[1:][alike]
+    trained_on = document_keys(train, starts, ends, train.dtype)
+    held_out = document_keys(validation, bounds[:-1], bounds[1:], train.dtype)
+    return among(held_out, np.sort(trained_on))
 
 
 def among(values: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 
 from engram_sweep.atomic_files import open_plain
 from engram_sweep.corpus.held_out import held_out
+from engram_sweep.corpus.manifest import dtype_of
 from engram_sweep.corpus.overlap import document_keys, documents
 from engram_sweep.corpus.own_tokenizer import OwnTokenizer
 from engram_sweep.corpus.shards import Shards, load
@@ -52,6 +53,8 @@ class TokenFile:
     ids: np.ndarray
     """(n,), a memory map."""
     document_end: int
+    stored: np.dtype
+    """Type in which shards store the ids."""
 
     @cached_property
     def bounds(self) -> np.ndarray:
@@ -65,8 +68,8 @@ class TokenFile:
 
     @property
     def keys(self) -> np.ndarray:
-        """(D,) a hash of each document."""
-        return document_keys(self.ids, self.bounds[:-1], self.bounds[1:])
+        """(D,) a hash of each document: the same from a file of any type."""
+        return document_keys(self.ids, self.bounds[:-1], self.bounds[1:], self.stored)
 
     def pieces(self, chosen: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the ids of some documents, each ended.
@@ -111,7 +114,7 @@ def read_token_file(path: Path, kind: str, vocab_size: int, document_end: int) -
     # The upper half of ids that are twice as wide is 0, at every second place.
     if len(ids) > 2 and not ids[1:_BLOCK:2].any():
         raise UserError(f"{path}: expected {ids.dtype} ids, but every second one is 0: wider ones?")
-    return TokenFile(ids, document_end)
+    return TokenFile(ids, document_end, dtype_of(vocab_size))
 
 
 def _mapped(path: Path, kind: str) -> np.ndarray:

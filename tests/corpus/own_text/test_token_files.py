@@ -71,11 +71,24 @@ def test_every_kind_of_file_gives_the_same_shards(
         imported(tmp_path / name, tokenizer, tmp_path / file, kind="uint32")
         for name, file in (("c", "olmo.npy"), ("d", "numpy.npy"), ("e", "llama.bin"))
     ]
+    np.save(tmp_path / "big.npy", ids.astype(">u2"))
+    others.append(imported(tmp_path / "f", tokenizer, tmp_path / "big.npy"))
+    # What is held out follows from the ids, not from the type of the file.
+    assert {shards.manifest.fingerprint for shards in others} == set(found)
     for shards in (*others, verified(tmp_path / "a")):
         assert shards.train.dtype == np.uint16
         assert sorted(split(shards.train) + split(shards.validation)) == split(ids)
         assert 0.1 <= len(shards.validation) / len(ids) < 0.2
         assert shards.own_tokenizer == tokenizer.content()
+
+
+def test_copies_in_files_of_two_types_lie_on_one_side(
+    ids: np.ndarray, tokenizer: OwnTokenizer, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "a.npy", ids)
+    np.save(tmp_path / "b.npy", ids.astype(np.int64))
+    shards = imported(tmp_path / "own", tokenizer, tmp_path / "a.npy", tmp_path / "b.npy")
+    assert not set(split(shards.train)) & set(split(shards.validation))
 
 
 def test_files_that_are_held_out_already_stay_so(
@@ -99,7 +112,7 @@ def test_files_that_are_held_out_already_stay_so(
     st.integers(1, 9),
 )
 def test_pieces_are_the_chosen_documents(tokens: list[int], random: Any, block: int) -> None:
-    file = TokenFile(np.array(tokens, np.uint8), 0)
+    file = TokenFile(np.array(tokens, np.uint8), 0, np.dtype(np.uint8))
     chosen = np.array([random.random() < 0.5 for _ in file.lengths])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(token_files, "_BLOCK", block)
