@@ -109,6 +109,8 @@ def read_token_file(path: Path, kind: str, vocab_size: int, document_end: int) -
         raise UserError(
             f"{path}: expected integer ids in one dimension, got {ids.dtype} {ids.shape}"
         )
+    if not len(ids):
+        raise UserError(f"{path}: expected ids, it is empty")
     for first in range(0, len(ids), _BLOCK):
         check_ids(ids[first : first + _BLOCK], vocab_size, f"{path}:", first)
     # The upper half of ids that are twice as wide is 0, at every second place.
@@ -126,8 +128,10 @@ def _mapped(path: Path, kind: str) -> np.ndarray:
     if words and words[0] in LLM_C:
         return _behind_header(path, words)
     size, dtype = path.stat().st_size, np.dtype(kind).newbyteorder("<")
-    if size == 0 or size % dtype.itemsize:
+    if size % dtype.itemsize:
         raise ValueError(f"{size:,} bytes are no whole number of them")
+    if size == 0:
+        return np.empty(0, dtype)  # which cannot be mapped
     return np.memmap(path, dtype, "r")
 
 

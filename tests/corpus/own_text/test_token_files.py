@@ -127,7 +127,7 @@ def test_pieces_are_the_chosen_documents(tokens: list[int], random: Any, block: 
 @pytest.mark.parametrize(
     ("content", "kind", "says"),
     [
-        (b"", "uint16", "expected uint16 ids: 0 bytes are no whole number of them"),
+        (b"", "uint16", "expected ids, it is empty"),
         (b"\1\2\3", "uint16", "expected uint16 ids: 3 bytes are no whole number of them"),
         (np.arange(1, 400, dtype=np.uint32), "uint16", "expected uint16 ids, but every second one"),
         (np.arange(1, 401, dtype=np.uint16), "uint32", "expected ids from 0 to 399, got 131,073 "),
@@ -180,5 +180,8 @@ def test_arrays_of_something_else_are_one_line(array: np.ndarray, tmp_path: Path
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(UserError, match=r"a\.npy: expected .* ids"):
         read_token_file(tmp_path / "a.npy", "uint16", 400, 0)
+    np.save(tmp_path / "empty.npy", np.empty(0, np.uint32))
+    with pytest.raises(UserError, match=r"empty\.npy: expected ids, it is empty"):
+        read_token_file(tmp_path / "empty.npy", "uint16", 400, 0)
     with pytest.raises(UserError, match=r"b\.npy: expected uint16 ids: .*No such file"):
         read_token_file(tmp_path / "b.npy", "uint16", 400, 0)
