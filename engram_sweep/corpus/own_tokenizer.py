@@ -37,7 +37,7 @@ class OwnTokenizer(FileTokenizer):
     def __init__(
         self, content: bytes, document_end: str | int | None = None, at: str = FILE_NAME
     ) -> None:
-        self._content = content
+        self._content, self.at = content, at
         try:
             vocabulary = self.library.get_vocab(with_added_tokens=True)
         except ValueError as error:

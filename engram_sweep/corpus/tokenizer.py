@@ -15,7 +15,7 @@ import numpy as np
 import xxhash
 
 from engram_sweep.atomic_files import read_plain, write_atomically
-from engram_sweep.errors import not_installed
+from engram_sweep.errors import UserError, not_installed
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as LibraryTokenizer
@@ -101,6 +101,8 @@ class FileTokenizer:
     vocab_size: int
     pad_id: int
     document_end: int
+    at = "tokenizer.json"
+    """Where the file is from, for messages."""
 
     def content(self) -> bytes:
         """Return the file's bytes."""
@@ -128,9 +130,20 @@ class FileTokenizer:
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Token ids of each document."""
-        # The fast one leaves out where in the text each token was.
-        encoded = self.library.encode_batch_fast(list(texts), add_special_tokens=False)
+        """Token ids of each document.
+
+        Raises:
+            UserError: the vocabulary has nothing for a text, and no token that stands for that.
+        """
+        try:
+            # The fast one leaves out where in the text each token was.
+            encoded = self.library.encode_batch_fast(list(texts), add_special_tokens=False)
+        except Exception as error:
+            # The library has no class of its own for its errors.
+            if type(error) is not Exception:
+                raise
+            problem = str(error).splitlines()[0]
+            raise UserError(f"{self.at}: cannot tokenise the text: {problem}") from None
         return [np.array(each.ids, np.uint32) for each in encoded]
 
     def piece(self, token: int) -> tuple[str, str]:

@@ -91,13 +91,19 @@ def digest_of(part: list[Document]) -> str:
     return digest.hexdigest()
 
 
-def encode(texts: list[str], tokenizer: Tokenizer, path: Path) -> None:
+def encode(part: list[Document], tokenizer: Tokenizer, path: Path) -> None:
     """Tokenise a part and write its file, whole or not at all.
 
     Raises:
+        UserError: the tokenizer has nothing for a document.
         OSError: the disk is full, or the folder cannot be written.
     """
-    ids = tokenizer.encode_batch(texts)
+    texts = [document.text for document in part]
+    try:
+        ids = tokenizer.encode_batch(texts)
+    except UserError:
+        _refuse_first(part, tokenizer)
+        raise
     lengths = np.array([len(each) + 1 for each in ids], np.int64)
     tokens = np.full(lengths.sum(), tokenizer.document_end, dtype_of(tokenizer.vocab_size))
     # Everything but the last place of each document is its ids; there the end stands already.
@@ -111,6 +117,15 @@ def encode(texts: list[str], tokenizer: Tokenizer, path: Path) -> None:
             np.savez(file, tokens=tokens, lengths=lengths, keys=keys)
 
     write_atomically(path, write)
+
+
+def _refuse_first(part: list[Document], tokenizer: Tokenizer) -> None:
+    """Name the first document of a part that cannot be tokenised."""
+    for document in part:
+        try:
+            tokenizer.encode(document.text)
+        except UserError as error:
+            raise UserError(f"{document.at}: {error}") from None
 
 
 def encode_parts(
@@ -149,7 +164,7 @@ def encode_parts(
             if path.exists():
                 done(part)
             else:
-                crew.encode([document.text for document in part], path, partial(done, part))
+                crew.encode(part, path, partial(done, part))
     return found
 
 
@@ -182,9 +197,9 @@ class _Crew:
             if self.pool is not None:
                 self.pool.shutdown(cancel_futures=True)
 
-    def encode(self, texts: list[str], path: Path, done: Callable[[], object]) -> None:
+    def encode(self, part: list[Document], path: Path, done: Callable[[], object]) -> None:
         if self.workers == 1:
-            encode(texts, self.tokenizer, path)
+            encode(part, self.tokenizer, path)
             done()
             return
         if self.pool is None:
@@ -195,7 +210,7 @@ class _Crew:
                 _begin,
                 (self.tokenizer,),
             )
-        self.waiting.append((self.pool.submit(_encode, texts, path), done))
+        self.waiting.append((self.pool.submit(_encode, part, path), done))
         if len(self.waiting) >= 2 * self.workers:
             self._wait()
 
@@ -231,6 +246,6 @@ def _begin(tokenizer: Tokenizer) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _encode(texts: list[str], path: Path) -> None:
+def _encode(part: list[Document], path: Path) -> None:
     assert _tokenizer is not None
-    encode(texts, _tokenizer, path)
+    encode(part, _tokenizer, path)

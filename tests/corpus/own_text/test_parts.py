@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer as LibraryTokenizer
+from tokenizers import models, pre_tokenizers
 
 from engram_sweep.corpus.own_text import parts
 from engram_sweep.corpus.own_text.documents import Document
 from engram_sweep.corpus.own_text.parts import cut, encode_parts
-from engram_sweep.corpus.own_tokenizer import train_bpe
+from engram_sweep.corpus.own_tokenizer import OwnTokenizer, train_bpe
 from engram_sweep.corpus.tokenizer import TOKENIZERS, ByteTokenizer
 from engram_sweep.errors import UserError
 from tests.examples import ROOT
@@ -85,6 +87,20 @@ def test_text_that_no_token_stands_for_is_one_line(tmp_path: Path, text: str, sa
     given = [Document("to be", "line 1"), Document(text, "line 2")]
     with pytest.raises(UserError, match=says):
         encode_parts([given], TOKENIZERS["bytes"], tmp_path, 1)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_word_that_a_vocabulary_has_not_is_one_line(tmp_path: Path, workers: int) -> None:
+    library = LibraryTokenizer(models.WordLevel({"to": 0, "be": 1, "</s>": 2}))
+    library.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = OwnTokenizer(library.to_str().encode(), at="words.json")
+    with pytest.raises(UserError) as no:
+        encode_parts([DOCUMENTS], tokenizer, tmp_path, workers)
+    assert str(no.value) == (
+        "line 2: words.json: cannot tokenise the text: WordLevel error: Missing [UNK] token from "
+        "the vocabulary"
+    )
     assert not list(tmp_path.iterdir())
 
 

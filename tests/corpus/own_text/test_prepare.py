@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from engram_sweep.corpus.overlap import documents, held_out_in_train
 from engram_sweep.corpus.own_text import parts
-from engram_sweep.corpus.own_text.documents import Inputs
+from engram_sweep.corpus.own_text.documents import Document, Inputs
 from engram_sweep.corpus.own_text.prepare import Progress, Request, prepare_text
 from engram_sweep.corpus.shards import Shards, verified
 from engram_sweep.corpus.survey import tokenizer_of
+from engram_sweep.corpus.tokenizer import Tokenizer
 from engram_sweep.errors import UserError
 from tests.examples import ROOT
 
@@ -157,9 +158,9 @@ def test_a_killed_call_goes_on_where_it_was(
     made: list[str] = []
     whole = parts.encode
 
-    def noted(texts: list[str], tokenizer: object, path: Path) -> None:
+    def noted(part: list[Document], tokenizer: Tokenizer, path: Path) -> None:
         made.append(path.name)
-        whole(texts, tokenizer, path)  # type: ignore[arg-type]
+        whole(part, tokenizer, path)
 
     monkeypatch.setattr(parts, "encode", noted)
     resumed = prepared(tmp_path / "killed", files["jsonl"], tokenizer=400)
