@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from engram_sweep.planning.own_machine import Machine, Text
     from engram_sweep.planning.own_size import OwnSize
 
+MAX_DEVICES = 100_000
+MAX_HOURS = 1e8
+"""Eleven thousand years of one GPU; more is a typing error."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """What a scale may be called: a file name on any system."""
 
@@ -53,14 +56,16 @@ def machine_of(options: argparse.Namespace) -> Machine:
     """Return what there is to compute on.
 
     Raises:
-        UserError: there is no device.
+        UserError: there is no device, or more of them or of hours than anybody has.
     """
     from engram_sweep.planning.own_machine import Machine
 
     flag = "--cores" if options.gpus is None else "--gpus"
     devices = options.cores if options.gpus is None else options.gpus
-    if devices < 1:
-        raise UserError(f"{flag}: expected at least 1, got {devices}")
+    if not 1 <= devices <= MAX_DEVICES:
+        raise UserError(f"{flag}: expected 1 to {MAX_DEVICES:,}, got {devices}")
+    if options.hours > MAX_HOURS:
+        raise UserError(f"--hours: expected at most {MAX_HOURS:,.0f}, got {options.hours:g}")
     return Machine(options.hours, devices, None if options.gpus is None else options.gpu)
 
 

@@ -49,6 +49,8 @@ MAX_EPOCHS = 4.0
 """Readings of one text that are almost as good as new text (arXiv 2305.16264)."""
 SAFETY = 0.98
 """Share of the hours that is planned: whole steps and integer solutions round upwards."""
+FLOAT32 = 4
+"""Bytes of a weight in training."""
 SHARED_EXPERTS = (1, 2, 3, 4, 6)
 """Widths of the shared expert, over the usual one, until Engram's compute fits into it."""
 
@@ -153,13 +155,25 @@ class _Search:
             chosen = candidate
         if chosen is None:
             raise UserError(f"init: {limits[0]}")
-        # Memory is that of the whole model, which only the plan knows to the byte.
+        # Memory is that of the whole model, which only the plan knows to the byte; and only the
+        # plan knows the whole steps, which are long if many GPUs share a run.
         for d_model in reversed([d for d in widths if d <= chosen.d_model]):
-            made = self._made(self._lengthened(self._candidate(d_model)), limits)
-            if made.estimate.get("fits", True):
+            candidate = self._lengthened(self._candidate(d_model))
+            made = None if self._far_too_large(candidate) else self._made(candidate, limits)
+            if made is None or not made.estimate.get("fits", True):
+                limits = (f"at d_model {d_model} a run does not fit into the memory of one GPU",)
+            elif made.hours > self.machine.hours:
+                limits = (self._too_long(d_model, made.hours),)
+            else:
                 return made
-            limits = (f"at d_model {d_model} a run does not fit into the memory of one GPU",)
         raise UserError(f"init: {limits[0]}")
+
+    def _far_too_large(self, candidate: _Candidate) -> bool:
+        """Return whether the weights alone fill the GPUs: such a plan takes seconds to price."""
+        if self.machine.gpu is None:
+            return False
+        memory = GPUS[self.machine.gpu].memory_bytes * self.gpus_per_run
+        return FLOAT32 * candidate.params_total > memory
 
     def _candidate(self, d_model: int) -> _Candidate:
         """Size a width by its model at rho = 1: along rho FLOPs are held."""
@@ -188,11 +202,14 @@ class _Search:
                 f"tokens per activated parameter, fewer than {MIN_TOKENS_PER_ACTIVE:g}"
             )
         if candidate.hours > hours:
-            return (
-                f"at d_model {d_model} the {self.runs} runs take {_hours(candidate.hours)} hours, "
-                f"of {self.machine.hours:g}"
-            )
+            return self._too_long(d_model, candidate.hours)
         return None
+
+    def _too_long(self, d_model: int, hours: float) -> str:
+        return (
+            f"at d_model {d_model} the {self.runs} runs take {_hours(hours)} hours, "
+            f"of {self.machine.hours:g}"
+        )
 
     def _lengthened(self, candidate: _Candidate) -> _Candidate:
         """Spend the hours that are left on longer runs, as far as that is of use."""

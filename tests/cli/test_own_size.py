@@ -61,8 +61,10 @@ def read_all(options: argparse.Namespace) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--cores", "0", "--hours", "1"], "--cores: expected at least 1, got 0"),
-        (["--gpus", "-2", "--hours", "1"], "--gpus: expected at least 1, got -2"),
+        (["--cores", "0", "--hours", "1"], "--cores: expected 1 to 100,000, got 0"),
+        (["--gpus", "-2", "--hours", "1"], "--gpus: expected 1 to 100,000, got -2"),
+        (["--gpus", "9" * 23, "--hours", "1"], "--gpus: expected 1 to 100,000, got 999"),
+        (["--cores", "1", "--hours", "1e300"], r"--hours: expected at most 100,000,000, got 1e\+3"),
         (["--cores", "1", "--hours", "1", "--to", "a/b"], "--to: expected a name of letters"),
         (["--cores", "1", "--hours", "1", "--to", "there"], "expected no such file yet"),
         (

