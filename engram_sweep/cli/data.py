@@ -8,15 +8,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engram_sweep.cli.options import scale_name
 from engram_sweep.errors import UserError
 
 if TYPE_CHECKING:
     from engram_sweep.corpus.own_tokenizer import OwnTokenizer
     from engram_sweep.corpus.shards import Shards
     from engram_sweep.planning.plan import Plan
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""What a corpus and its scale may be called: a file name on any system."""
 
 
 def register(commands) -> None:
@@ -186,13 +184,11 @@ def _name(options: argparse.Namespace, first: str) -> str:
     """Return the name of the corpus: as asked, or the first input's.
 
     Raises:
-        UserError: it is no plain file name.
+        UserError: it is no name of a scale.
     """
     named = re.split(r"[/:]", first.rstrip("/"))[-1].split(".")[0]
     name = options.to or re.sub(r"[^A-Za-z0-9_-]+", "-", named).strip("-_")
-    if not NAME.fullmatch(name):
-        raise UserError(f"--to: expected a name of letters, digits, dots and dashes, got {name!r}")
-    return name
+    return scale_name(name)
 
 
 def _check_template(options: argparse.Namespace, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,6 +105,20 @@ def positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
     return value
+
+
+def scale_name(name: str) -> str:
+    """Return what a new scale, and its corpus, is to be called by `--to`.
+
+    Raises:
+        UserError: it is no file name on any system, or would be read as a path or a table.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise UserError(f"--to: expected a name of letters, digits, dots and dashes, got {name!r}")
+    for ending in (".yaml", ".csv", ".parquet"):
+        if name.lower().endswith(ending):
+            raise UserError(f"--to: expected a name that does not end in {ending}, got {name!r}")
+    return name
 
 
 def name_of(text: str) -> str:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engram_sweep.cli.options import positive
+from engram_sweep.cli.options import positive, scale_name
 from engram_sweep.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 MAX_DEVICES = 100_000
 MAX_HOURS = 1e8
 """Eleven thousand years of one GPU; more is a typing error."""
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""What a scale may be called: a file name on any system."""
 
 
 def add_size_options(command: argparse.ArgumentParser) -> None:
@@ -73,13 +71,11 @@ def path_of(options: argparse.Namespace) -> Path:
     """Return the file that the scale is written to.
 
     Raises:
-        UserError: its name is no plain file name, or it is there.
+        UserError: its name is no name of a scale, or it is there.
     """
     of_data = options.data.resolve().name if options.data else "mine"
     name = options.to or re.sub(r"[^A-Za-z0-9_-]+", "-", of_data).strip("-_")
-    if not NAME.fullmatch(name):
-        raise UserError(f"--to: expected a name of letters, digits, dots and dashes, got {name!r}")
-    path = options.sweeps / f"{name}.yaml"
+    path = options.sweeps / f"{scale_name(name)}.yaml"
     if path.exists():
         raise UserError(f"{path}: expected no such file yet; --to names another")
     if not options.sweeps.is_dir():

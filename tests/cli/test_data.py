@@ -127,6 +127,7 @@ def test_check_shows_what_a_scale_makes_of_a_corpus(
     [
         (["prepare", "nowhere"], "nowhere: expected a file, a folder or hf:OWNER/NAME"),
         (["prepare", "TEXTS", "--to", "../mine"], "--to: expected a name of letters, digits, dots"),
+        (["prepare", "TEXTS", "--to", "a.csv"], "--to: expected a name that does not end in .csv"),
         (["prepare", "TEXTS", "--validation-share", "3"], "--validation-share: expected a share"),
         (["prepare", "TEXTS", "--workers", "0"], "--workers: expected at least 1, got 0"),
         (["prepare", "TEXTS", "--train-bpe", "256"], "--train-bpe: expected 257 to 1,048,576 ids"),

@@ -66,6 +66,7 @@ def read_all(options: argparse.Namespace) -> None:
         (["--gpus", "9" * 23, "--hours", "1"], "--gpus: expected 1 to 100,000, got 999"),
         (["--cores", "1", "--hours", "1e300"], r"--hours: expected at most 100,000,000, got 1e\+3"),
         (["--cores", "1", "--hours", "1", "--to", "a/b"], "--to: expected a name of letters"),
+        (["--cores", "1", "--hours", "1", "--to", "x.yaml"], "--to: .*does not end in .yaml, got"),
         (["--cores", "1", "--hours", "1", "--to", "there"], "expected no such file yet"),
         (
             ["--cores", "1", "--hours", "1", "--data", "nowhere"],
