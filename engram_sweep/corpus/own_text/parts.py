@@ -32,6 +32,10 @@ PART_CHARACTERS = 4_000_000
 PART_DOCUMENTS = 100_000
 
 
+class DamagedPart(UserError):
+    """A part that cannot be read; others are as good as they were."""
+
+
 @dataclass(frozen=True)
 class Part:
     """A tokenised part on disk."""
@@ -48,14 +52,14 @@ class Part:
                 `keys` (D,) uint64, xxh3_64 of each text.
 
         Raises:
-            UserError: the file is damaged.
+            DamagedPart: its file is damaged; it is deleted.
         """
         try:
             with np.load(self.path) as arrays:
                 return arrays[name]
         except (*UNREADABLE_ARRAY, KeyError, BadZipFile, NotImplementedError) as error:
             self.path.unlink(missing_ok=True)
-            raise UserError(
+            raise DamagedPart(
                 f"{self.path}: damaged ({error}); the same command makes it again"
             ) from None
 
@@ -82,13 +86,22 @@ def digest_of(part: list[Document]) -> str:
     """
     digest = xxhash.xxh3_128()
     for document in part:
-        try:
-            text = document.text.encode()
-        except UnicodeEncodeError as error:
-            raise UserError(f"{document.at}: expected Unicode text: {error.reason}") from None
+        text = utf8(document)
         digest.update(len(text).to_bytes(8, "little"))
         digest.update(text)
     return digest.hexdigest()
+
+
+def utf8(document: Document) -> bytes:
+    r"""Return the text of a document in UTF-8.
+
+    Raises:
+        UserError: it is no Unicode text: JSON may hold half a character, as `\ud800`.
+    """
+    try:
+        return document.text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{document.at}: expected Unicode text: {error.reason}") from None
 
 
 def encode(part: list[Document], tokenizer: Tokenizer, path: Path) -> None:

@@ -15,7 +15,15 @@ import xxhash
 from engram_sweep.atomic_files import write_atomically
 from engram_sweep.corpus.held_out import held_out
 from engram_sweep.corpus.own_text.documents import Document, Inputs
-from engram_sweep.corpus.own_text.parts import PART_CHARACTERS, Part, cut, digest_of, encode_parts
+from engram_sweep.corpus.own_text.parts import (
+    PART_CHARACTERS,
+    DamagedPart,
+    Part,
+    cut,
+    digest_of,
+    encode_parts,
+    utf8,
+)
 from engram_sweep.corpus.own_tokenizer import OwnTokenizer, train_bpe
 from engram_sweep.corpus.shards import Shards, load, verified
 from engram_sweep.corpus.tokenizer import TOKENIZERS
@@ -95,7 +103,14 @@ def prepare_text(request: Request, folder: Path, workers: int, progress: Progres
         documents = request.inputs.documents(progress.seen)
         parts = encode_parts(cut(documents), known, working, workers, progress.done)
         progress.begin("writing")
-        _assemble(request, folder, tokenizer, parts)
+        try:
+            _assemble(request, folder, tokenizer, parts)
+        except DamagedPart:
+            raise
+        except UserError:
+            # The text as a whole is at fault: no further call can go on from its parts.
+            shutil.rmtree(working)
+            raise
         shutil.rmtree(working)
     return load(folder)
 
@@ -122,7 +137,9 @@ def _made_already(request: Request, folder: Path, progress: Progress) -> Shards:
 
 @contextmanager
 def _claimed(folder: Path) -> Iterator[Path]:
-    """Make and hold the folder of parts for this call; remove it if nothing came into it.
+    """Make and hold the folder of parts for this call.
+
+    It is removed if nothing came into it, and if a text is refused before any part is finished.
 
     Raises:
         UserError: another call is at work in it.
@@ -135,11 +152,16 @@ def _claimed(folder: Path) -> Iterator[Path]:
             raise UserError(
                 f"{folder}: another call is at work on the same corpus; wait for its end"
             ) from None
+        kept = "*"
         try:
             yield folder
+        except UserError:
+            # A vocabulary that was trained on it is of no use alone.
+            kept = "part-*"
+            raise
         finally:
-            if [path.name for path in folder.glob("*")] == ["lock"]:
-                shutil.rmtree(folder)
+            if not [path for path in folder.glob(kept) if path.name != "lock"]:
+                shutil.rmtree(folder, ignore_errors=True)
                 # The folder of all corpora, if this call made it for nothing.
                 with suppress(OSError):
                     folder.parent.rmdir()
@@ -153,7 +175,7 @@ def _tokenizer_of(request: Request, working: Path, progress: Progress) -> str | 
     digest, texts, size = xxhash.xxh3_128(), [], 0
     for document in request.inputs.documents(progress.seen):
         texts.append(document.text)
-        digest.update(document.text.encode(errors="surrogatepass"))
+        digest.update(utf8(document))
         size += len(document.text)
         if size >= MAX_BPE_CHARACTERS:
             break

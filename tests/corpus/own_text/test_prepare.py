@@ -115,6 +115,41 @@ def test_one_document_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
+@pytest.mark.parametrize(
+    ("texts", "tokenizer", "says"),
+    [
+        (["to be"] * 5, "bytes", "expected at least two different documents"),
+        (["to be", "or \ud800"], 300, "expected Unicode text"),
+    ],
+)
+def test_a_text_that_is_refused_late_leaves_nothing(
+    texts: list[str], tokenizer: str | int, says: str, tmp_path: Path
+) -> None:
+    lines = "".join(json.dumps({"body": text}) + "\n" for text in texts)
+    (tmp_path / "a.jsonl").write_text(lines)
+    with pytest.raises(UserError, match=says):
+        prepared(tmp_path / "data" / "mine", tmp_path / "a.jsonl", tokenizer=tokenizer)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
+
+
+def test_a_damaged_part_leaves_the_others(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "PART_CHARACTERS", 10_000)
+    encode = parts.encode
+
+    def damaged(part: list[Document], tokenizer: Tokenizer, path: Path) -> None:
+        encode(part, tokenizer, path)
+        content = bytearray(path.read_bytes())
+        content[200] ^= 1
+        path.write_bytes(content)
+
+    monkeypatch.setattr(parts, "encode", damaged)
+    with pytest.raises(UserError, match="the same command makes it again"):
+        prepared(tmp_path / "mine", files["jsonl"])
+    assert len(list((tmp_path / ".mine.parts").glob("part-*"))) > 5
+
+
 def test_two_calls_at_once_are_one_line(files: dict[str, Path], tmp_path: Path) -> None:
     working = tmp_path / ".mine.parts"
     working.mkdir()
