@@ -139,7 +139,7 @@ def _prepare(options: argparse.Namespace) -> int:
     request = Request(inputs, _tokenizer(options), _share(options), options.licence)
     with Bar() as bar:
         shards = prepare_text(request, options.data / name, _workers(options), bar.progress)
-    return _finish(options, name, shards)
+    return _finish(options, name, shards, options.validation_share)
 
 
 def _import(options: argparse.Namespace) -> int:
@@ -156,7 +156,9 @@ def _import(options: argparse.Namespace) -> int:
         validation_share=_share(options),
         licence=options.licence,
     )
-    return _finish(options, name, import_tokens(request, options.data / name))
+    shards = import_tokens(request, options.data / name)
+    asked = None if options.validation else options.validation_share
+    return _finish(options, name, shards, asked)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -230,7 +232,7 @@ def _tokenizer(options: argparse.Namespace) -> str | OwnTokenizer | int:
     return options.train_bpe
 
 
-def _finish(options: argparse.Namespace, name: str, shards: Shards) -> int:
+def _finish(options: argparse.Namespace, name: str, shards: Shards, asked: float | None) -> int:
     """Write the scale of a corpus, or say what to put into the one that is there."""
     from engram_sweep.cli.data_view import print_made
     from engram_sweep.config.own_scale import as_yaml, corpus_section, write_scale_like
@@ -238,7 +240,7 @@ def _finish(options: argparse.Namespace, name: str, shards: Shards) -> int:
 
     folder, path = options.data / name, options.sweeps / f"{name}.yaml"
     section = corpus_section(shards.manifest, len(shards.compression))
-    print_made(folder, shards)
+    print_made(folder, shards, asked)
     made = write_scale_like(options.like, path, section, str(folder))
     if made is None:
         found = load_scale(name, options.sweeps).corpus

@@ -15,6 +15,9 @@ from engram_sweep.corpus.shards import Shards
 from engram_sweep.corpus.survey import Survey
 from engram_sweep.errors import printable
 
+FAR_OFF = 2
+"""Factor between the share that is held out and the one that was asked for, worth a line."""
+
 
 class Bar:
     """A progress bar over the bytes of all files; on a terminal only."""
@@ -51,14 +54,26 @@ class Bar:
         )
 
 
-def print_made(folder: Path, shards: Shards) -> None:
-    """Print what a shard folder holds, in two lines."""
+def print_made(folder: Path, shards: Shards, asked: float | None) -> None:
+    """Print what a shard folder holds, in two lines, and a third if its split is far off.
+
+    Args:
+        folder: where it lies.
+        shards: the folder, opened.
+        asked: share of the tokens that was to be held out; None if files were named instead.
+    """
     m = shards.manifest
     print(
         f"{folder}: {m.train_tokens:,} tokens of {m.train_documents:,} documents to train on, "
         f"{m.validation_tokens:,} held out\n"
         f"tokenizer {m.tokenizer}, {len(shards.compression):,} ids; fingerprint {m.fingerprint}"
     )
+    held = m.validation_tokens / (m.train_tokens + m.validation_tokens)
+    if asked is not None and not asked / FAR_OFF <= held <= asked * FAR_OFF:
+        print(
+            f"held out are {held:.2g} of the tokens, asked for were {asked:g}: documents are held "
+            "out whole, and these are few or long"
+        )
 
 
 def print_survey(found: Survey, uses: Sequence[dict[str, Any]]) -> None:

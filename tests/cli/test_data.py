@@ -95,14 +95,16 @@ def test_calling_twice_changes_nothing_and_a_changed_scale_is_not_overwritten(
 def test_token_files_are_taken_over_with_their_tokenizer(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert prepare(home, "--train-bpe", "300", "--to", "first") == 0
+    share = ("--validation-share", "0.0001")
+    assert prepare(home, "--train-bpe", "300", "--to", "first", *share) == 0
+    assert "asked for were 0.0001" in capsys.readouterr().out
     folder = home / "data" / "first"
     words = ["data", "import", str(folder / "train.bin"), *places(home), "--to", "second"]
     words += ["--validation", str(folder / "validation.bin"), "--dtype", "uint16"]
     assert main([*words, "--tokenizer", str(folder / "tokenizer.json")]) == 0
     first, second = verified(folder), verified(home / "data" / "second")
     assert first.manifest.fingerprint == second.manifest.fingerprint
-    capsys.readouterr()
+    assert "asked for were" not in capsys.readouterr().out
     assert main([*words, "--tokenizer", str(folder / "tokenizer.json")]) == 2
     assert "second: expected no such folder, or an empty one" in capsys.readouterr().err
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from engram_sweep.cli import data_view
 from engram_sweep.corpus.ngram_counts import NgramCounts
-from engram_sweep.corpus.own_text.documents import Document
+from engram_sweep.corpus.own_text.documents import Document, Inputs
+from engram_sweep.corpus.own_text.prepare import Progress, Request, prepare_text
 from engram_sweep.corpus.survey import Survey
 
 FOUND = Survey(
@@ -46,6 +48,27 @@ def test_a_survey_on_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_a_scale_there_is_no_second_table(capsys: pytest.CaptureFixture[str]) -> None:
     data_view.print_survey(replace(FOUND, samples=()), [])
     assert "epochs" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (0.3, "held out are 0.62 of the tokens, asked for were 0.3: documents are held out whole"),
+        (0.4, None),
+        (None, None),
+    ],
+)
+def test_a_split_that_is_far_off_is_said(
+    asked: float | None, says: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "aaaa"}\n{"text": "bb"}\n')
+    request = Request(Inputs((str(tmp_path / "a.jsonl"),)), "bytes", 0.3)
+    shards = prepare_text(request, tmp_path / "own", 1, Progress(lambda progress: None))
+    assert shards.manifest.validation_tokens == 5
+    data_view.print_made(tmp_path / "own", shards, asked)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == (3 if says else 2)
+    assert says is None or lines[2].startswith(says)
 
 
 def test_a_bar_off_a_terminal_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
