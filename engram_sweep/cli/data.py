@@ -176,7 +176,7 @@ def _check(options: argparse.Namespace) -> int:
     found = survey(own_shards(options.folder))
     if options.json:
         uses = _uses(plan, found.train_tokens) if plan else []
-        print(json.dumps(found.as_dict() | {"scale": uses}))
+        print(json.dumps(found.as_dict() | {"scale": uses}, allow_nan=False))
         return 0
     print_survey(found, _uses(plan, found.train_tokens) if plan else [])
     return 0

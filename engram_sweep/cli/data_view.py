@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from engram_sweep.cli.plan_view import console
+from engram_sweep.corpus.ngram_counts import NgramCounts
 from engram_sweep.corpus.own_text.prepare import Progress as Reading
 from engram_sweep.corpus.shards import Shards
 from engram_sweep.corpus.survey import Survey
@@ -105,7 +106,7 @@ def print_survey(found: Survey, uses: Sequence[dict[str, Any]]) -> None:
             str(each.order),
             f"{about}{each.distinct:,}",
             f"{about}{each.repeated:,}",
-            f"{each.seen:.1%}",
+            "none held out" if each.seen is None else f"{each.seen:.1%}",
         )
     out.print(table)
     out.print(
@@ -115,13 +116,20 @@ def print_survey(found: Survey, uses: Sequence[dict[str, Any]]) -> None:
     )
     out.print(
         f"overlap: {found.documents_in_both:.1%} of the held-out documents are trained on, too; "
-        f"{found.copies.seen:.1%} of the held-out text is copied from it, {found.copies.order} "
-        "tokens or more",
+        + _copied(found.copies),
         highlight=False,
     )
     _print_uses(found, uses)
     for sample in found.samples:
         out.print(f"  | {printable(sample)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _copied(copies: NgramCounts) -> str:
+    if copies.seen is None:
+        return f"the held-out text is shorter than a copy of {copies.order} tokens"
+    return (
+        f"{copies.seen:.1%} of the held-out text is copied from it, {copies.order} tokens or more"
+    )
 
 
 def _print_uses(found: Survey, uses: Sequence[dict[str, Any]]) -> None:

@@ -23,8 +23,8 @@ class NgramCounts:
     """Distinct ones in the training text."""
     repeated: int
     """Those among them that occur at least twice."""
-    seen: float
-    """Share of the held-out occurrences whose n-gram is in the training text; NaN for none."""
+    seen: float | None
+    """Share of the held-out occurrences whose n-gram is in the training text; None of none."""
     sampled: float
     """Share of the n-grams that were counted; 1 is an exact count."""
 
@@ -61,7 +61,7 @@ def count_ngrams(
         order=order,
         distinct=round(len(distinct) / share),
         repeated=round(int((times > 1).sum()) / share),
-        seen=float(seen.mean()) if len(seen) else float("nan"),
+        seen=float(seen.mean()) if len(seen) else None,
         sampled=share,
     )
 

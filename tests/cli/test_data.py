@@ -10,6 +10,7 @@ import yaml
 
 from engram_sweep.cli.main import main
 from engram_sweep.config.scale import load_scale
+from engram_sweep.corpus.own_text.token_files import TokenRequest, import_tokens
 from engram_sweep.corpus.shards import verified
 from engram_sweep.corpus.sources import SOURCES
 from engram_sweep.planning.plan import make_plan
@@ -122,6 +123,20 @@ def test_check_shows_what_a_scale_makes_of_a_corpus(
     assert next(use["rho"] for use in found["scale"]) == 1
     for use in found["scale"]:
         assert use["epochs"] == pytest.approx(use["tokens"] / len(shards.train))
+
+
+def test_what_a_short_text_cannot_show_is_null(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = np.array([1, 2, 0, 3, 4, 0], np.uint8)
+    ids.tofile(tmp_path / "a.bin")
+    shards = import_tokens(
+        TokenRequest((tmp_path / "a.bin",), (), "uint8", "bytes", 0.1), tmp_path / "own"
+    )
+    assert len(shards.validation) < 50
+    assert main(["data", "check", str(tmp_path / "own"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert found["copies"]["seen"] is None
 
 
 @pytest.mark.parametrize(

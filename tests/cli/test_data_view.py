@@ -45,6 +45,12 @@ def test_a_survey_on_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     assert "red \\x1b[31m [bold]" in out
 
 
+def test_of_too_short_a_held_out_text_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    data_view.print_survey(replace(FOUND, copies=NgramCounts(50, 900, 1, None, 1.0)), [])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "the held-out text is shorter than a copy of 50 tokens" in out
+
+
 def test_without_a_scale_there_is_no_second_table(capsys: pytest.CaptureFixture[str]) -> None:
     data_view.print_survey(replace(FOUND, samples=()), [])
     assert "epochs" not in capsys.readouterr().out
