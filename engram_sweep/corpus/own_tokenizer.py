@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def _document_end(vocabulary: dict[str, int], asked: str | int | None, at: str) 
         UserError: the vocabulary has no such token.
     """
     # Digits are an id, although a vocabulary may have them as a token.
-    if isinstance(asked, str) and asked.isdecimal():
+    if isinstance(asked, str) and re.fullmatch(r"[0-9]{1,18}", asked):
         asked = int(asked)
     if isinstance(asked, int):
         if asked in vocabulary.values():
@@ -70,7 +71,7 @@ def _document_end(vocabulary: dict[str, int], asked: str | int | None, at: str) 
         for token in ENDS if asked is None else (asked,):
             if token in vocabulary:
                 return vocabulary[token]
-    wanted = f"one of {', '.join(ENDS)}" if asked is None else f"{asked!r}"
+    wanted = f"one of {', '.join(ENDS)}" if asked is None else f"{asked!r:.60}"
     raise UserError(
         f"{at}: expected a token that ends documents ({wanted}), it has none; name one by "
         "--document-end"

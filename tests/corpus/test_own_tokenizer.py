@@ -56,6 +56,9 @@ def test_truncation_and_padding_of_the_file_are_left_out() -> None:
         (b"\xff", None, "t.json: expected a tokenizer.json of the tokenizers library: "),
         (TRAINED.content(), "<end>", "t.json: expected a token that ends documents ('<end>'), it "),
         (TRAINED.content(), "7000", "t.json: expected a token that ends documents (7000), it "),
+        # Digits of other scripts are a token's name, and so is a number of thousands of digits.
+        (TRAINED.content(), "٣", "t.json: expected a token that ends documents ('٣')"),
+        (TRAINED.content(), "9" * 5000, "t.json: expected a token that ends documents ('999"),
         (
             TRAINED.content().replace(b"<|endoftext|>", b"<end>"),
             None,
