@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,7 +139,7 @@ def _prepare(options: argparse.Namespace) -> int:
     _check_template(options, name)
     inputs = Inputs(tuple(options.inputs), options.text_key)
     request = Request(inputs, _tokenizer(options), _share(options), options.licence)
-    with Bar() as bar:
+    with Bar() as bar, _writing(options.data):
         shards = prepare_text(request, options.data / name, _workers(options), bar.progress)
     return _finish(options, name, shards, options.validation_share)
 
@@ -156,9 +158,27 @@ def _import(options: argparse.Namespace) -> int:
         validation_share=_share(options),
         licence=options.licence,
     )
-    shards = import_tokens(request, options.data / name)
+    with _writing(options.data):
+        shards = import_tokens(request, options.data / name)
     asked = None if options.validation else options.validation_share
     return _finish(options, name, shards, asked)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Name the folder of all corpora in an error that names none, as that of a full disk.
+
+    Raises:
+        UserError: in place of that error.
+    """
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
 
 def _check(options: argparse.Namespace) -> int:

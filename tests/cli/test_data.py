@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -123,6 +124,37 @@ def test_check_shows_what_a_scale_makes_of_a_corpus(
     assert next(use["rho"] for use in found["scale"]) == 1
     for use in found["scale"]:
         assert use["epochs"] == pytest.approx(use["tokens"] / len(shards.train))
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        # As numpy says it.
+        (OSError("500 requested and 0 written"), "500 requested and 0 written"),
+    ],
+)
+@pytest.mark.parametrize("command", ["prepare", "import"])
+def test_a_full_disk_names_the_folder(
+    command: str,
+    error: OSError,
+    says: str,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("engram_sweep.corpus.own_text.prepare.write_shards", full)
+    monkeypatch.setattr("engram_sweep.corpus.own_text.token_files.write_shards", full)
+    (home / "a.bin").write_bytes(b"to be\0or not\0")
+    given = ["import", str(home / "a.bin"), "--tokenizer", "bytes", "--dtype", "uint8"]
+    if command == "prepare":
+        given = ["prepare", str(home / "texts"), "--workers", "1"]
+    assert main(["data", *given, *places(home)]) == 2
+    said = capsys.readouterr().err
+    assert said == f"engram-sweep: {home / 'data'}: cannot be written: {says}\n"
 
 
 def test_what_a_short_text_cannot_show_is_null(
