@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -223,7 +225,8 @@ class _Crew:
                 _begin,
                 (self.tokenizer,),
             )
-        self.waiting.append((self.pool.submit(_encode, part, path), done))
+        with _deaf_children():
+            self.waiting.append((self.pool.submit(_encode, part, path), done))
         if len(self.waiting) >= 2 * self.workers:
             self._wait()
 
@@ -237,6 +240,19 @@ class _Crew:
                 "from here, --workers takes fewer of them"
             ) from None
         done()
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Start processes that never hear Ctrl-C: this one does, and sees to their end.
+
+    A terminal sends it to all of them, and one that still imports would print its traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _tokenizer: Tokenizer | None = None

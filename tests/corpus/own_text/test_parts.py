@@ -130,12 +130,30 @@ class Slow(ByteTokenizer):
         raise AssertionError
 
 
+class Unhurried(ByteTokenizer):
+    """Gets done while somebody else presses Ctrl-C."""
+
+    def encode(self, text: str) -> np.ndarray:
+        time.sleep(0.2)
+        return super().encode(text)
+
+
 CALL = """
 import sys
 from pathlib import Path
 from engram_sweep.corpus.own_text.parts import encode_parts
 from tests.corpus.own_text.test_parts import DOCUMENTS, Slow
 encode_parts([DOCUMENTS, DOCUMENTS[1:]], Slow(), Path(sys.argv[1]), 2)
+"""
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from engram_sweep.corpus.own_text.parts import encode_parts
+from tests.corpus.own_text.test_parts import DOCUMENTS, Unhurried
+try:
+    encode_parts([DOCUMENTS, DOCUMENTS[1:]], Unhurried(), Path(sys.argv[1]), 2)
+except KeyboardInterrupt:
+    sys.exit(130)
 """
 
 
@@ -150,6 +168,26 @@ def command_of(pid: str) -> str:
 def workers_of(pid: int) -> list[str]:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [child for child in children if "spawn_main" in command_of(child)]
+
+
+@pytest.mark.parametrize("seconds", [0, 0.2])
+def test_ctrl_c_is_not_the_workers_affair(tmp_path: Path, seconds: float) -> None:
+    """A terminal sends it to all processes of a call, also while workers still start."""
+    call = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while len(workers_of(call.pid)) < 2:
+        assert call.poll() is None
+        time.sleep(0.01)
+    time.sleep(seconds)
+    os.killpg(call.pid, signal.SIGINT)
+    assert call.communicate(timeout=60)[1] == ""
+    assert call.returncode == 130
 
 
 def test_workers_end_with_a_call_that_is_killed(tmp_path: Path) -> None:
