@@ -64,9 +64,10 @@ class Trained:
             loss: mean over all held-out tokens, nats/token.
 
         Raises:
-            UserError: it differs by more than `MAX_LOSS_GAP`.
+            UserError: it differs by more than `MAX_LOSS_GAP`, or is NaN.
         """
-        if abs(loss - self.validation_loss) > MAX_LOSS_GAP:
+        # Put this way round because no comparison holds for a NaN.
+        if not abs(loss - self.validation_loss) <= MAX_LOSS_GAP:
             raise UserError(
                 f"{self.folder}: expected the validation loss of its record, "
                 f"{self.validation_loss:.4f}, its weights and text give {loss:.4f}"

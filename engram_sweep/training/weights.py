@@ -66,7 +66,8 @@ def load_trained(run_folder: Path) -> tuple[Transformer, RunSpec]:
         run_folder: `<results>/<scale>/runs/<run_id>` of a finished run that kept its weights.
 
     Raises:
-        UserError: there are no weights, they cannot be read, or they are another run's.
+        UserError: there are no weights, they cannot be read, they are another run's, or a number
+            among them is not finite.
 
     Example:
         `model, spec = load_trained(Path("results/tiny/runs/116a..."))`, then
@@ -96,4 +97,8 @@ def load_trained(run_folder: Path) -> tuple[Transformer, RunSpec]:
     except RuntimeError as error:
         problem = " ".join(str(error).split())
         raise UserError(f"{path}: expected the tensors of its spec: {problem:.200}") from None
+    for name, tensor in model.state_dict().items():
+        # A diverged run keeps no weights: these were changed.
+        if not tensor.isfinite().all():
+            raise UserError(f"{path}: {name}: expected finite numbers, got some that are not")
     return model.eval(), spec

@@ -48,3 +48,11 @@ def test_weights_of_another_run_are_refused(folder: Path, smoke_results: Path) -
     shutil.copy(weights, folder / "weights.safetensors")
     with pytest.raises(UserError, match=f"expected the weights of run {folder.name}, got those of"):
         open_run(folder)
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), 0.0])
+def test_a_loss_that_is_not_the_records_is_refused(folder: Path, loss: float) -> None:
+    run = open_run(folder)
+    run.check_loss(run.validation_loss)
+    with pytest.raises(UserError, match=r"expected the validation loss of its record, .* give "):
+        run.check_loss(loss)

@@ -132,6 +132,21 @@ def test_tensors_that_are_not_the_specs_are_one_line(kept: Path, smoke_plan: Pla
     assert "\n" not in str(no.value)
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_one_line(kept: Path, smoke_plan: Plan, bad: float) -> None:
+    spec = short_spec(smoke_plan, 0.5)
+    model = Transformer(spec.geometry, torch.arange(256))
+    initialise(model, 7)
+    with torch.no_grad():
+        model.norm.weight[3] = bad
+    save_weights(kept / FILE_NAME, model.state_dict(), spec, torch.arange(256))
+    with pytest.raises(UserError) as refused:
+        load_trained(kept)
+    assert str(refused.value) == (
+        f"{kept / FILE_NAME}: norm.weight: expected finite numbers, got some that are not"
+    )
+
+
 def test_a_full_disk_leaves_nothing_and_keeps_what_was_there(
     kept: Path, smoke_plan: Plan, small_disk: Path
 ) -> None:
