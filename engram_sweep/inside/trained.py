@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from engram_sweep.corpus.shards import Shards, load
+from engram_sweep.corpus.shards import Shards, unchanged
 from engram_sweep.corpus.windows import validation_windows
 from engram_sweep.errors import UserError
 from engram_sweep.model.transformer import Transformer
@@ -88,21 +88,15 @@ def open_run(folder: Path) -> Trained:
         order = read_work_order(folder)
     except ValueError as error:
         raise UserError(str(error)) from None
-    shards = _shards(order.shards, order.corpus_fingerprint)
+    shards = _shards(order.shards, order.corpus_fingerprint, order.corpus_stamp)
     return Trained(folder, spec, model, shards, float(record["validation_loss"][0].as_py()))
 
 
 @lru_cache(maxsize=2)
-def _shards(folder: str, fingerprint: str) -> Shards:
-    """Open the shards of a run, once for all runs of a sweep.
+def _shards(folder: str, fingerprint: str, stamped: str) -> Shards:
+    """Open the shards of a run, once for all runs of a sweep; files with other times are digested.
 
     Raises:
         UserError: they cannot be opened or are others than the run was trained on.
     """
-    shards = load(Path(folder))
-    if shards.manifest.fingerprint != fingerprint:
-        raise UserError(
-            f"{folder}: expected the corpus that the run was trained on ({fingerprint}), found "
-            f"{shards.manifest.fingerprint}"
-        )
-    return shards
+    return unchanged(Path(folder), fingerprint, stamped)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from engram_sweep.errors import UserError
+from engram_sweep.inside import trained
 from engram_sweep.inside.trained import open_run
 from engram_sweep.runs.records import read_runs, runs_folder
 
@@ -56,3 +59,20 @@ def test_a_loss_that_is_not_the_records_is_refused(folder: Path, loss: float) ->
     run.check_loss(run.validation_loss)
     with pytest.raises(UserError, match=r"expected the validation loss of its record, .* give "):
         run.check_loss(loss)
+
+
+def test_another_corpus_than_the_run_was_trained_on_is_refused(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Whether its times say so or its digest; a copy of the same bytes is the same corpus."""
+    order = json.loads((folder / "run.json").read_text())
+    copied = Path(shutil.copytree(order["shards"], tmp_path / "shards", copy_function=shutil.copy))
+    (folder / "run.json").write_text(json.dumps({**order, "shards": str(copied)}))
+    train = copied / "train.bin"
+    os.utime(train, (1, 1))
+    assert len(open_run(folder).shards.train)
+    train.write_bytes(train.read_bytes()[::-1])
+    # A sweep's shards are opened once a process; a later command is another one.
+    trained._shards.cache_clear()
+    with pytest.raises(UserError, match=r"its files have .*: they were changed"):
+        open_run(folder)
