@@ -18,19 +18,12 @@ from engram_sweep.inside.positions import positions_of
 from engram_sweep.inside.trained import Trained
 from engram_sweep.model.initialization import initialise
 from engram_sweep.model.transformer import Transformer
+from engram_sweep.runs.measure_schema import MEASURED
 
 POSITIONS = 384
 """Held-out tokens whose states are kept, or as many as there are."""
 TRAINED, START = "trained", "start"
-SCHEMA = pa.schema(
-    [
-        pa.field("kind", pa.string(), False, {"unit": "trained, or start: before training"}),
-        pa.field("layer", pa.int16(), False, {"unit": "block, counted from 1"}),
-        pa.field("position", pa.int64(), False, {"unit": "of the input in the held-out text"}),
-        pa.field("document", pa.int32(), False, {"unit": "number of the held-out document"}),
-        pa.field("state", pa.list_(pa.float32()), False, {"unit": "(D,), mean of streams"}),
-    ]
-)
+SCHEMA = MEASURED["cka"].schema
 
 
 @torch.inference_mode()
@@ -77,5 +70,4 @@ def _of_run(run: Trained) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-MEASURE = Measure(name="cka", version=1, of_run=_of_run)
-"""Columns: SCHEMA."""
+MEASURE = Measure(name="cka", of_run=_of_run)

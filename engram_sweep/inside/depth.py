@@ -17,17 +17,11 @@ from engram_sweep.inside.measure import Measure
 from engram_sweep.inside.positions import positions_of
 from engram_sweep.inside.trained import Trained
 from engram_sweep.model.transformer import Transformer
+from engram_sweep.runs.measure_schema import MEASURED
 
 MAX_POSITIONS = 2**15
 """Held-out tokens that are read: of a longer text, windows spread evenly over it."""
-SCHEMA = pa.schema(
-    [
-        pa.field("layer", pa.int16(), False, {"unit": "block, counted from 1"}),
-        pa.field("document", pa.int32(), False, {"unit": "number of the held-out document"}),
-        pa.field("tokens", pa.int64(), False, {"unit": "positions"}),
-        pa.field("kl", pa.float64(), False, {"unit": "nats, summed: KL(final || block)"}),
-    ]
-)
+SCHEMA = MEASURED["depth"].schema
 
 
 def divergences(model: Transformer, tokens: Tensor) -> list[Tensor]:
@@ -66,5 +60,4 @@ def _of_run(run: Trained) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-MEASURE = Measure(name="depth", version=1, of_run=_of_run)
-"""Columns: SCHEMA."""
+MEASURE = Measure(name="depth", of_run=_of_run)

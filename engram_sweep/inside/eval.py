@@ -18,6 +18,7 @@ from engram_sweep.inside.likelihood import Likelihood, likelihoods
 from engram_sweep.inside.measure import Measure
 from engram_sweep.inside.task_files import TASKS, Question, read_task
 from engram_sweep.inside.trained import Trained
+from engram_sweep.runs.measure_schema import MEASURED
 
 MIN_FLOPS = 1e16
 """Training FLOPs, 6 P_act tokens, below which nobody has shown that a task tells models apart.
@@ -25,17 +26,7 @@ MIN_FLOPS = 1e16
 DataDecide (arXiv 2504.11393) finds likelihoods of ARC, HellaSwag and others to speak for models of
 1B parameters and 100B tokens at 0.01 % of their compute, which is 6e16. Parameters alone or the
 window alone would let pass what has read too little, or hold back what has read enough."""
-SCHEMA = pa.schema(
-    [
-        pa.field("task", pa.string(), False, {"unit": "name of the task"}),
-        pa.field("document", pa.int32(), False, {"unit": "number of the question in its file"}),
-        pa.field("bits", pa.float64(), False, {"unit": "-log2 likelihood of the right answer"}),
-        pa.field("bytes", pa.int32(), False, {"unit": "of the right answer, UTF-8"}),
-        pa.field("correct", pa.bool_(), False, {"unit": "the right answer is chosen, or greedy"}),
-        pa.field("answers", pa.int16(), False, {"unit": "to choose from"}),
-        pa.field("cut", pa.bool_(), False, {"unit": "the window did not hold the whole question"}),
-    ]
-)
+SCHEMA = MEASURED["eval"].schema
 
 
 def hopeless(runs: pd.DataFrame) -> str | None:
@@ -104,5 +95,4 @@ def _of_run(run: Trained) -> pa.Table:
     return pa.concat_tables([answers_of(run, task, read_task(task)) for task in TASKS])
 
 
-MEASURE = Measure(name="eval", version=1, of_run=_of_run, hopeless=hopeless)
-"""Columns: SCHEMA."""
+MEASURE = Measure(name="eval", of_run=_of_run, hopeless=hopeless)

@@ -20,19 +20,13 @@ from engram_sweep.inside.measure import Measure
 from engram_sweep.inside.positions import positions_of
 from engram_sweep.inside.predictions import predict
 from engram_sweep.inside.suppress import zero_rows
-from engram_sweep.inside.tallies import schema_with, tally
+from engram_sweep.inside.tallies import tally
 from engram_sweep.inside.trained import Trained
 from engram_sweep.model.engram import Engram
 from engram_sweep.model.transformer import Transformer
+from engram_sweep.runs.measure_schema import MEASURED
 
-PLACE = (
-    pa.field("block", pa.int16(), False, {"unit": "0-based block of the module"}),
-    pa.field("stream", pa.int16(), False, {"unit": "residual stream"}),
-)
-SUMS = (
-    "gate", "gate2", "log_count", "log_count2", "gate_log_count", "gain", "gain2", "gate_gain"
-)  # fmt: skip
-"""Sums of the gate, of log(1 + times shown), of the gain (nats), of squares and of products."""
+SCHEMA = MEASURED["gates"].schema
 
 
 @contextmanager
@@ -91,8 +85,8 @@ def _of_run(run: Trained) -> pa.Table:
                     "gate_gain": gate * gain,
                 },
             )
-            for field, value in zip(PLACE, (block, stream), strict=True):
-                table = table.append_column(field, pa.array([value] * len(table), field.type))
+            for name, value in (("block", block), ("stream", stream)):
+                table = table.append_column(name, pa.array([value] * len(table)))
             tables.append(table)
     return pa.concat_tables(tables).cast(SCHEMA)
 
@@ -102,6 +96,4 @@ def _has_gate(model: Transformer, block: int) -> bool:
     return isinstance(engram, Engram) and engram.gated
 
 
-SCHEMA = pa.schema([*schema_with(*SUMS), *PLACE])
-MEASURE = Measure(name="gates", version=1, of_run=_of_run)
-"""Columns: `tallies.KEYS`, the sums of SUMS, block and stream."""
+MEASURE = Measure(name="gates", of_run=_of_run)

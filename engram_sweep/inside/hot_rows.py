@@ -19,22 +19,13 @@ from engram_sweep.inside.measure import Measure
 from engram_sweep.inside.positions import positions_of
 from engram_sweep.inside.trained import Trained
 from engram_sweep.model.ngrams import NgramRows
+from engram_sweep.runs.measure_schema import MEASURED
 
 SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 """Of an order's rows, all heads together, that lie in the cache."""
 _BLOCK = 2**19
 """Tokens whose rows are computed at once."""
-SCHEMA = pa.schema(
-    [
-        pa.field("table", pa.int16(), False, {"unit": "number of the table, from the input on"}),
-        pa.field("order", pa.int8(), False, {"unit": "tokens of the n-gram"}),
-        pa.field("rows", pa.int64(), False, {"unit": "rows of the order, all heads"}),
-        pa.field("share", pa.float64(), False, {"unit": "of these rows in the cache"}),
-        pa.field("document", pa.int32(), False, {"unit": "number of the held-out document"}),
-        pa.field("look_ups", pa.int64(), False, {"unit": "held-out look-ups, all heads"}),
-        pa.field("hits", pa.int64(), False, {"unit": "those whose row is in the cache"}),
-    ]
-)
+SCHEMA = MEASURED["hot-rows"].schema
 
 
 def _training_windows(run: Trained) -> Iterator[tuple[Tensor, int]]:
@@ -104,5 +95,4 @@ def _of_run(run: Trained) -> pa.Table:
     return pa.table([pa.array(list(each)) for each in columns], names=SCHEMA.names).cast(SCHEMA)
 
 
-MEASURE = Measure(name="hot-rows", version=1, of_run=_of_run)
-"""Columns: SCHEMA."""
+MEASURE = Measure(name="hot-rows", of_run=_of_run)

@@ -1,5 +1,7 @@
 """What a measure is. The next one is a module here with a `MEASURE`, and a line in `SUMMARIES`.
 
+Its columns and their version stand in `engram_sweep.runs.measure_schema`.
+
 Light: the modules of measures load torch, which takes seconds.
 """
 
@@ -37,8 +39,6 @@ class Measure:
 
     name: str
     """Of its command, its make target and its files."""
-    version: int
-    """Rises if the columns or their meaning change: runs are then measured anew."""
     of_run: Callable[[Trained], pa.Table]
     """Return the table; it has no rows if there is nothing to measure (no memory, say)."""
     hopeless: Callable[[pd.DataFrame], str | None] | None = None

@@ -24,6 +24,7 @@ from engram_sweep.corpus.retrieval import MAX_HOPS, Text, symbols_of, write_text
 from engram_sweep.corpus.survey import tokenizer_of
 from engram_sweep.inside.measure import Measure
 from engram_sweep.inside.trained import Trained
+from engram_sweep.runs.measure_schema import MEASURED
 
 TEXTS = 256
 """Texts of each number of links."""
@@ -31,17 +32,7 @@ SEED = 7102010620
 """Of the texts, which are the same for all runs of a sweep and others than those of training."""
 BATCH_TOKENS = 2**13
 """Tokens of one forward pass."""
-SCHEMA = pa.schema(
-    [
-        pa.field("hops", pa.int8(), False, {"unit": "links from the name asked for; 0: a needle"}),
-        pa.field("distance", pa.int32(), False, {"unit": "tokens back to the value, up to twice"}),
-        pa.field("document", pa.int32(), False, {"unit": "number of the text"}),
-        pa.field("questions", pa.int32(), False, {"unit": "questions of that distance"}),
-        pa.field("correct", pa.int32(), False, {"unit": "answers that match exactly"}),
-        pa.field("loss", pa.float64(), False, {"unit": "nats of the right answers, summed"}),
-        pa.field("guess", pa.float64(), False, {"unit": "answers right by any value said"}),
-    ]
-)
+SCHEMA = MEASURED["retrieval"].schema
 
 
 def hopeless(runs: pd.DataFrame) -> str | None:
@@ -118,5 +109,4 @@ def _of_run(run: Trained) -> pa.Table:
     return pa.table([np.array(column) for column in columns], names=SCHEMA.names).cast(SCHEMA)
 
 
-MEASURE = Measure(name="retrieval", version=1, of_run=_of_run, hopeless=hopeless)
-"""Columns: SCHEMA."""
+MEASURE = Measure(name="retrieval", of_run=_of_run, hopeless=hopeless)

@@ -17,9 +17,4 @@ def _of_run(run: Trained) -> pa.Table:
     return tally(positions_of(run.spec, run.shards), {"loss": found.loss, "correct": found.correct})
 
 
-MEASURE = Measure(
-    name="strata",
-    version=1,
-    of_run=_of_run,
-)
-"""Columns: `tallies.KEYS`, sums of `loss` (nats) and of `correct` (tokens)."""
+MEASURE = Measure(name="strata", of_run=_of_run)

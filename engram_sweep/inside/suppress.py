@@ -18,13 +18,14 @@ from engram_sweep.inside.measure import Measure
 from engram_sweep.inside.positions import positions_of
 from engram_sweep.inside.predictions import Rows, predict
 from engram_sweep.inside.retrain import retrained
-from engram_sweep.inside.tallies import schema_with, tally
+from engram_sweep.inside.tallies import tally
 from engram_sweep.inside.trained import Trained
+from engram_sweep.runs.measure_schema import MEASURED
 
 MAX_POSITIONS = 2**17
 """Held-out tokens that the six modes read: of a longer text, windows spread evenly over it."""
 SHUFFLE_SEED = 20260107372
-MODE = pa.field("mode", pa.string(), False, {"unit": "what was done to the memory"})
+SCHEMA = MEASURED["suppress"].schema
 
 
 def zero_rows(looked_up: list[Tensor]) -> list[Tensor]:
@@ -79,10 +80,8 @@ def _of_run(run: Trained) -> pa.Table:
     tables = []
     for mode, found in modes.items():
         table = tally(positions, {"loss": found.loss, "correct": found.correct})
-        tables.append(table.append_column(MODE, pa.array([mode] * len(table))))
+        tables.append(table.append_column("mode", pa.array([mode] * len(table))))
     return pa.concat_tables(tables).cast(SCHEMA)
 
 
-SCHEMA = schema_with("loss", "correct").append(MODE)
-MEASURE = Measure(name="suppress", version=1, of_run=_of_run)
-"""Columns: `tallies.KEYS`, sums of `loss` (nats) and of `correct` (tokens), and the mode."""
+MEASURE = Measure(name="suppress", of_run=_of_run)

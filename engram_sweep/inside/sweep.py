@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engram_sweep.errors import UserError
 from engram_sweep.inside.measure import measure_of
-from engram_sweep.runs.measures import read_measured, write_measured
+from engram_sweep.runs.measures import is_measured, write_measured
 from engram_sweep.runs.records import read_runs, runs_folder
 
 
@@ -53,7 +53,7 @@ def measure_sweep(
     seeds_first = runs.sort_values(["seed", "rho"], kind="stable")
     folders = [runs_folder(results, scale) / run for run in seeds_first["run_id"]]
     measure = measure_of(name)
-    todo = [folder for folder in folders if read_measured(folder, name, measure.version) is None]
+    todo = [folder for folder in folders if not is_measured(folder, name)]
     if todo and not anyway and measure.hopeless and (reason := measure.hopeless(runs)):
         raise UserError(f"{scale}, {name}: {reason}")
     jobs = min(jobs or os.cpu_count() or 1, len(todo))
@@ -103,14 +103,15 @@ def measure_run(folder: Path, name: str) -> None:
         name: of the measure.
 
     Raises:
-        UserError: the run has no weights, or those of another; or the folder cannot be written.
+        UserError: the run has no weights, or those of another; what was found is not finite; or the
+            folder cannot be written.
     """
     from engram_sweep.inside.trained import open_run
 
     measure = measure_of(name)
     found = measure.of_run(open_run(folder))
     try:
-        write_measured(folder, name, measure.version, found)
+        write_measured(folder, name, found)
     except OSError as error:
         raise UserError(
             f"{folder}: expected a run folder with room to write: {error.strerror or error}"

@@ -8,17 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from engram_sweep.inside.positions import ORDERS, STRATA, Positions
-
-KEYS = pa.schema(
-    [
-        pa.field("order", pa.int8(), False, {"unit": "tokens of the n-gram"}),
-        pa.field("stratum", pa.string(), False, {"unit": "times training presented the n-gram"}),
-        pa.field("copied", pa.bool_(), False, {"unit": "true if the window holds the answer"}),
-        pa.field("document", pa.int32(), False, {"unit": "number of the held-out document"}),
-        pa.field("tokens", pa.int64(), False, {"unit": "positions"}),
-    ]
-)
-"""Columns of every table of tallies; rows of one order hold every position once."""
+from engram_sweep.runs.measure_schema import KEYS, schema_with
 
 
 def tally(
@@ -57,8 +47,3 @@ def tally(
     return pa.table({name: np.concatenate(parts) for name, parts in columns.items()}).cast(
         schema_with(*values)
     )
-
-
-def schema_with(*names: str) -> pa.Schema:
-    """Return the schema of tallies of these values."""
-    return pa.schema([*KEYS, *(pa.field(name, pa.float64(), False) for name in names)])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from engram_sweep.inside.positions import Positions
-from engram_sweep.inside.tallies import KEYS, schema_with, tally
+from engram_sweep.inside.tallies import tally
+from engram_sweep.runs.measure_schema import KEYS, schema_with
 
 
 def some_positions(n: int, seed: int) -> Positions:

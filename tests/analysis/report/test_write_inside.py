@@ -6,6 +6,7 @@ import pytest
 from analysis.report.write_inside import VIEWS, write_inside
 from engram_sweep.errors import UserError
 from engram_sweep.inside.measure import SUMMARIES
+from engram_sweep.runs.measure_schema import MEASURED
 from engram_sweep.runs.measures import write_measured
 from tests.analysis.inside.measured import strata_rows
 from tests.analysis.tables import write_runs
@@ -22,8 +23,9 @@ def write_measured_sweep(results):
     runs = rows.drop_duplicates("run_id").loc[:, columns]
     write_runs(results, "demo", runs)
     for run, of_run in rows.groupby("run_id"):
-        table = pa.Table.from_pandas(of_run.drop(columns=columns), preserve_index=False)
-        write_measured(results / "demo" / "runs" / str(run), "strata", 1, table)
+        schema = MEASURED["strata"].schema
+        table = pa.Table.from_pandas(of_run, schema, preserve_index=False)
+        write_measured(results / "demo" / "runs" / str(run), "strata", table)
     return rows
 
 
