@@ -149,6 +149,7 @@ def run_report(options: argparse.Namespace) -> int:
     Raises:
         UserError: the options or the table of runs make no sense, or the folder cannot be written.
     """
+    from analysis.report.inside_sections import read_inside
     from analysis.report.registered_plan import registered_sentence
     from analysis.report.write import write_sweep_report
     from analysis.report.write_joint import write_joint_report
@@ -167,18 +168,19 @@ def run_report(options: argparse.Namespace) -> int:
         asked = (options.level, options.delta)
         kept = registered_sentence(name, options.results, changes, table, *asked)
         design = read_design(name, options.results, changes)
+    inside = read_inside(folder, table)
     if has_table_sizes(table):
         slots = analyse_slots(table, called, options.level)
-        lines = write_slots_report(slots, made(folder), called, kept)
+        lines = write_slots_report(slots, made(folder), called, kept, inside.html)
     else:
         adaptive = design is not None
         joint = analyse(table, called, options.level, options.delta, adaptive=adaptive)
         if joint.alone:
-            lines = [write_sweep_report(joint.sweeps[0], made(folder), called, kept).sentence]
+            alone = joint.sweeps[0]
+            lines = [write_sweep_report(alone, made(folder), called, kept, inside.html).sentence]
         else:
-            lines = write_joint_report(joint, made(folder), called, kept, design)
-    if kept:
-        lines.append(kept)
+            lines = write_joint_report(joint, made(folder), called, kept, design, inside.html)
+    lines += [line for line in (kept, inside.left_out) if line]
     print("\n".join([*lines, str(folder / "report.html")]))
     return 0
 

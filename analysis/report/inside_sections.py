@@ -1,13 +1,17 @@
 """Sections of a sweep's page that are analysed apart from it: measures inside its runs, variants.
 
 They are read from files, as `write_section` left them, so that writing the page again takes no
-longer than without them.
+longer than without them. A section says which runs it was made from: sweeps of one scale (`--set`)
+share the folder, and members change.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 import pandas as pd
+import xxhash
 from matplotlib.figure import Figure
 
 from analysis.figures import style
@@ -20,6 +24,27 @@ FOLDER = "inside"
 """Folder of these files, in that of the sweep."""
 
 
+@dataclass(frozen=True)
+class Inside:
+    """What the page of some runs takes from a sweep's `inside/`."""
+
+    html: Sequence[str] = ()
+    """A section for each measure that was analysed, in their order, and the line below."""
+    left_out: str = ""
+    """Which sections are there and not on the page, and why, in one line; empty if all are."""
+
+
+def runs_digest(runs: pd.DataFrame) -> str:
+    """Return what tells these runs from others: xxh3_128 of their ids, in any order.
+
+    Args:
+        runs: one row per run; rho, seed and loss stand for ids in tables that have none.
+    """
+    columns = ["run_id"] if "run_id" in runs else ["rho", "seed", "validation_loss"]
+    rows = (" ".join(map(str, row)) for row in runs[columns].itertuples(index=False))
+    return xxhash.xxh3_128_hexdigest("\n".join(sorted(rows)).encode())
+
+
 def write_section(
     folder: Path,
     name: str,
@@ -28,6 +53,7 @@ def write_section(
     sentences: list[str],
     table: pd.DataFrame,
     figure: Figure,
+    runs: str,
 ) -> None:
     """Write the files of one section: figure, table behind it, and then what makes it a section.
 
@@ -39,6 +65,7 @@ def write_section(
         sentences: what it says.
         table: the numbers of the figure.
         figure: the picture.
+        runs: `runs_digest` of all runs of the sweep as it is now.
 
     Raises:
         OSError: the folder cannot be written.
@@ -50,24 +77,43 @@ def write_section(
         inside / f"{name}_table.parquet", lambda path: table.to_parquet(path, index=False)
     )
     # Last, because a section is there if this file is.
-    said = {"place": place, "title": title, "sentences": sentences}
+    said = {"place": place, "title": title, "sentences": sentences, "runs": runs}
     write_json(inside / f"{name}.json", said)
 
 
-def inside_html(folder: Path) -> list[str]:
-    """Return a section for each measure that was analysed, in their order.
+def read_inside(folder: Path, runs: pd.DataFrame) -> Inside:
+    """Return the sections that belong on the page of some runs.
 
     Args:
         folder: that of the sweep, `results/<scale>`.
+        runs: all runs of the page, one row each.
     """
-    sections = []
-    for path in (folder / FOLDER).glob("*.json"):
-        said = read_fields(path, place=int, title=str, sentences=list)
-        svg, numbers = path.with_suffix(".svg"), path.with_name(f"{path.stem}_table.parquet")
-        if said is None or not svg.is_file() or not numbers.is_file():
-            continue
-        words = " ".join(str(sentence) for sentence in said["sentences"])
-        picture = svg_figure(svg.read_text(encoding="utf-8"), words)
-        body = f"<p>{escape(words)}</p>{picture}{table(pd.read_parquet(numbers))}"
-        sections.append((said["place"], section(said["title"], body)))
-    return [html for _, html in sorted(sections)]
+    digest = runs_digest(runs)
+    sections, left_out = [], []
+    for path in sorted((folder / FOLDER).glob("*.json")):
+        said = read_fields(path, place=int, title=str, sentences=list, runs=str)
+        if said is None:
+            left_out.append(f"{path.stem} (expected place, title, sentences and runs)")
+        elif said["runs"] != digest:
+            left_out.append(f"{path.stem} (made from other runs)")
+        elif not all(file.is_file() for file in _files(path)):
+            left_out.append(f"{path.stem} (its figure or table is not there)")
+        else:
+            sections.append((said["place"], section(said["title"], _body(path, said["sentences"]))))
+    html = [text for _, text in sorted(sections)]
+    if not left_out:
+        return Inside(html)
+    line = f"Left out of the page, to be made again: {', '.join(left_out)}."
+    return Inside([*html, f'<p class="note">{escape(line)}</p>'], line)
+
+
+def _files(path: Path) -> tuple[Path, Path]:
+    """Return where the figure and the table of a section lie, by its JSON file."""
+    return path.with_suffix(".svg"), path.with_name(f"{path.stem}_table.parquet")
+
+
+def _body(path: Path, sentences: list[object]) -> str:
+    words = " ".join(map(str, sentences))
+    svg, numbers = _files(path)
+    picture = svg_figure(svg.read_text(encoding="utf-8"), words)
+    return f"<p>{escape(words)}</p>{picture}{table(pd.read_parquet(numbers))}"

@@ -71,7 +71,7 @@ def sweep_page(
         name: what the sweep is called.
         picture: the loss over rho.
         registered: whether a registered plan was kept, in words.
-        inside: sections of what was measured inside the runs (`inside_sections.inside_html`).
+        inside: sections of what was measured inside the runs (`inside_sections.read_inside`).
     """
     literature = [html for one in LITERATURE_SECTIONS for html in one.html(result, name)]
     curve = curve_html(result, verdict, name, picture)

@@ -36,7 +36,7 @@ def slots_page(
         name: what the sweep is called.
         picture: the loss over the table size.
         registered: whether a registered plan was kept, in words.
-        inside: sections that are analysed apart from it (`inside_sections.inside_html`).
+        inside: sections that are analysed apart from it (`inside_sections.read_inside`).
     """
     runs = result.runs
     parts = (runs.sized, runs.beside, runs.variants, runs.failed, runs.repeats)

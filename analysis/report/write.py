@@ -1,13 +1,13 @@
 """Everything a reader of a sweep is handed: figures, a table per rho, one self-contained page."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.figures import loss_vs_rho, style
-from analysis.report.inside_sections import inside_html
+from analysis.report.inside_sections import read_inside
 from analysis.report.numbers import per_rho
 from analysis.report.sections import sweep_page
 from analysis.report.verdict_sentences import StatedVerdict, state_verdict, summary
@@ -35,11 +35,16 @@ def write_report(
         UserError: the table cannot be analysed, or the folder not written.
     """
     result = analyse_sweep(table, source=name, level=level, delta=delta)
-    return result, write_sweep_report(result, folder, name)
+    inside = read_inside(folder, table).html
+    return result, write_sweep_report(result, folder, name, inside=inside)
 
 
 def write_sweep_report(
-    result: SweepAnalysis, folder: Path, name: str, registered: str | None = None
+    result: SweepAnalysis,
+    folder: Path,
+    name: str,
+    registered: str | None = None,
+    inside: Sequence[str] = (),
 ) -> StatedVerdict:
     """Write the report of an analysed sweep.
 
@@ -48,6 +53,7 @@ def write_sweep_report(
         folder: where to write; it must exist.
         name: what the sweep is called.
         registered: whether a registered plan was kept, in words.
+        inside: sections that are analysed apart from it (`inside_sections.read_inside`).
 
     Raises:
         UserError: the folder cannot be written.
@@ -55,7 +61,7 @@ def write_sweep_report(
     verdict = state_verdict(result)
     title = f"Loss over the share of experts, {name}"
     picture = loss_vs_rho.loss_vs_rho(result, title, summary(result))
-    html = sweep_page(result, verdict, name, picture, registered, inside_html(folder))
+    html = sweep_page(result, verdict, name, picture, registered, inside)
     # All is computed before the first file is written: an error leaves nothing half-done.
     with writing(folder):
         style.save(picture, folder, "loss_vs_rho")

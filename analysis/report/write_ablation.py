@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.figures.variants import worth_of_parts
 from analysis.report.ablation_sentences import ablation_table, state_ablation
-from analysis.report.inside_sections import write_section
+from analysis.report.inside_sections import runs_digest, write_section
 from analysis.report.write import writing
 from analysis.runs.conditions import Condition, labels, split_conditions
 from analysis.runs.slot_table import has_table_sizes
@@ -50,7 +50,8 @@ def write_ablation(runs: pd.DataFrame, folder: Path, name: str, level: float) ->
     called = name if len(found) == 1 else f"{name}, {labels(conditions)[0]}"
     figure = worth_of_parts(found[0], f"{TITLE}, {called}")
     with writing(folder):
-        write_section(folder, NAME, PLACE, TITLE, said, pd.concat(tables), figure)
+        digest = runs_digest(runs)
+        write_section(folder, NAME, PLACE, TITLE, said, pd.concat(tables), figure, digest)
     return said
 
 

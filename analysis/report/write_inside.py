@@ -28,11 +28,12 @@ from analysis.inside.hot_rows import analyse_hot_rows, hot_rows_table, state_hot
 from analysis.inside.retrieval import analyse_retrieval, retrieval_table, state_retrieval
 from analysis.inside.strata import analyse_strata, state_strata, strata_table
 from analysis.inside.suppress import analyse_suppress, state_suppress, suppress_table
-from analysis.report.inside_sections import FOLDER, write_section
+from analysis.report.inside_sections import FOLDER, runs_digest, write_section
 from analysis.report.write import writing
 from engram_sweep.atomic_files import write_atomically
 from engram_sweep.errors import UserError
 from engram_sweep.runs.measures import has_measure, read_measures
+from engram_sweep.runs.records import read_runs
 
 T = TypeVar("T")
 
@@ -130,15 +131,18 @@ def write_inside(
             f"{results / scale}: expected runs that were measured, found none; engram-sweep "
             f"MEASURE {scale} measures them, MEASURE being one of {commands}"
         )
+    digest = runs_digest(read_runs(scale, results, changes))
     said = []
     for place, view in enumerate(VIEWS):
         if view in views:
             rows = read_measures(scale, results, view.measure, changes)
-            said += _write(view, place, rows, results / scale, level)
+            said += _write(view, place, rows, results / scale, level, digest)
     return said
 
 
-def _write(view: View[T], place: int, rows: pd.DataFrame, folder: Path, level: float) -> list[str]:
+def _write(
+    view: View[T], place: int, rows: pd.DataFrame, folder: Path, level: float, digest: str
+) -> list[str]:
     name = folder.name
     result = view.analyse(rows, f"{name}, {view.measure}", level)
     sentences, numbers = view.sentences(result), view.table(result)
@@ -149,5 +153,5 @@ def _write(view: View[T], place: int, rows: pd.DataFrame, folder: Path, level: f
             folder / FOLDER / f"{view.measure}.parquet",
             lambda path: rows.to_parquet(path, index=False),
         )
-        write_section(folder, view.measure, place, view.title, sentences, numbers, figure)
+        write_section(folder, view.measure, place, view.title, sentences, numbers, figure, digest)
     return sentences

@@ -1,5 +1,6 @@
 """The report of a sweep with several conditions: the pictures, one table, one page."""
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from analysis.figures.one_law import one_law
 from analysis.figures.scaling import optimum_over_axes
 from analysis.report import page
 from analysis.report.adaptive import looks_section, state_adaptive
-from analysis.report.inside_sections import inside_html
 from analysis.report.iso import ISO_NOTE, iso_table
 from analysis.report.joint_sentences import state_joint
 from analysis.report.numbers import per_rho
@@ -35,6 +35,7 @@ def write_joint_report(
     name: str,
     registered: str | None = None,
     design: dict[str, Any] | None = None,
+    inside: Sequence[str] = (),
 ) -> list[str]:
     """Write figures, summary.parquet and report.html.
 
@@ -46,6 +47,7 @@ def write_joint_report(
         name: what the sweep is called.
         registered: whether a registered plan was kept, in words.
         design: rules and looks, if the sweep is adaptive.
+        inside: sections that are analysed apart from it (`inside_sections.read_inside`).
 
     Returns:
         What the conditions say, each by itself and together, one sentence or more a line.
@@ -79,7 +81,7 @@ def write_joint_report(
         page.section("Strict and paper", table(iso_table(one), {"rho": 3, **_ISO_DIGITS}), ISO_NOTE)
         for one in joint.iso
     ]
-    body += inside_html(folder)
+    body += inside
     for label, one, verdict in zip(joint.labels, joint.sweeps, verdicts, strict=True):
         picture = loss_vs_rho.loss_vs_rho(one, label, summary(one))
         body += [f"<h1>{escape(label)}</h1>", *curve_html(one, verdict, label, picture)]

@@ -11,6 +11,7 @@ from analysis.cli.report import register_fit, register_report
 from analysis.report.numbers import as_json
 from analysis.report.slot_sentences import state_slots
 from analysis.report.verdict_sentences import state_verdict
+from analysis.report.write_inside import write_inside
 from analysis.slots.slots_analysis import analyse_slots
 from analysis.sweep.sweep_analysis import analyse_sweep
 from engram_sweep.config.changes import read_changes
@@ -20,6 +21,7 @@ from engram_sweep.launch.sweep import sweep as train
 from engram_sweep.planning.plan import make_plan
 from engram_sweep.runs.records import read_runs, write_members
 from engram_sweep.runs.table_files import write_table
+from tests.analysis.report.test_write_inside import write_measured_sweep
 from tests.analysis.slots.conftest import counted, slots
 from tests.analysis.tables import sweep, write_runs
 from tests.examples import load
@@ -120,6 +122,21 @@ def test_a_sweep_with_changes_is_found_by_them(tmp_path, capsys):
         UserError, match=r"expected a sweep with --set a=3, trained there: --set sweep"
     ):
         call("fit", "tiny", "--results", tmp_path, "--set", "a=3")
+
+
+def test_sections_inside_another_sweep_of_the_folder_are_left_out_and_named(tmp_path, capsys):
+    write_measured_sweep(tmp_path)
+    runs = read_runs("demo", tmp_path)
+    write_members("demo", runs.loc[runs["seed"] < 2, "run_id"].tolist(), tmp_path, ["a=1"])
+    write_members("demo", runs["run_id"].tolist(), tmp_path)
+    write_inside("demo", tmp_path, 0.9)
+    said = "Left out of the page, to be made again: strata (made from other runs)."
+    for words, there in (([], True), (["--set", "a=1"], False)):
+        assert call("report", "demo", "--results", tmp_path, *words) == 0
+        assert (said in capsys.readouterr().out.splitlines()) == (not there)
+        page = (tmp_path / "demo" / "report.html").read_text()
+        assert ("Where the gain lives</h2>" in page) == there
+        assert (said in page) == (not there)
 
 
 def changes_of_words(words):

@@ -8,6 +8,7 @@ from analysis.figures.style import FORMATS
 from analysis.report.write import write_report
 from analysis.report.write_inside import write_inside
 from engram_sweep.errors import UserError
+from engram_sweep.runs.records import read_runs
 from tests.analysis.report.test_write_inside import write_measured_sweep
 from tests.analysis.tables import full_table, sweep
 
@@ -55,7 +56,7 @@ def test_the_page_is_well_formed(tmp_path):
 def test_what_was_measured_inside_the_runs_is_on_the_page(tmp_path):
     write_measured_sweep(tmp_path)
     write_inside("demo", tmp_path, 0.9)
-    write_report(sweep(), tmp_path / "demo", "demo")
+    write_report(read_runs("demo", tmp_path), tmp_path / "demo", "demo")
     page = (tmp_path / "demo" / "report.html").read_text()
     assert page.index(">Where the gain lives</h2>") < page.index(">Every run</h2>")
 

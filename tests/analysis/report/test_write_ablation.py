@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.report.inside_sections import inside_html
+from analysis.report.inside_sections import read_inside
 from analysis.report.write import write_report
 from analysis.report.write_ablation import write_ablation
 from analysis.report.write_joint import write_joint_report
@@ -29,10 +29,10 @@ def test_variants_become_a_section_of_the_page(tmp_path: Path) -> None:
         "ablate.json", "ablate.pdf", "ablate.png", "ablate.svg", "ablate_table.parquet"
     }  # fmt: skip
     assert len(pd.read_parquet(folder / "ablate_table.parquet")) == 4
-    (html,) = inside_html(tmp_path / "demo")
+    runs = read_runs("demo", tmp_path)
+    (html,) = read_inside(tmp_path / "demo", runs).html
     assert "What each part of the module is worth" in html
 
-    runs = read_runs("demo", tmp_path)
     write_report(runs, tmp_path / "demo", "demo")
     page = (tmp_path / "demo" / "report.html").read_text()
     assert "What each part of the module is worth" in page
@@ -58,7 +58,8 @@ def test_a_sweep_of_table_sizes_has_the_section_too(tmp_path: Path) -> None:
     ]
     assert gains[0] == gains[1] != []
     assert len(slots.runs.variants) == 2 * 3
-    write_slots_report(slots, tmp_path / "demo", "demo")
+    inside = read_inside(tmp_path / "demo", read_runs("demo", tmp_path)).html
+    write_slots_report(slots, tmp_path / "demo", "demo", inside=inside)
     page = (tmp_path / "demo" / "report.html").read_text()
     assert "What each part of the module is worth" in page
     assert "engram/no_gate" in page
@@ -72,7 +73,9 @@ def test_every_condition_is_compared_by_itself(tmp_path: Path) -> None:
     assert len(set(table["condition"])) == 2
     assert sum("No gate" in words for words in said) == 2
     assert all(words.startswith("tokens_per_active") for words in said)
-    write_joint_report(analyse(read_runs("demo", tmp_path), "demo"), tmp_path / "demo", "demo")
+    runs = read_runs("demo", tmp_path)
+    inside = read_inside(tmp_path / "demo", runs).html
+    write_joint_report(analyse(runs, "demo"), tmp_path / "demo", "demo", inside=inside)
     page = (tmp_path / "demo" / "report.html").read_text()
     assert page.count("What each part of the module is worth</h2>") == 1
 

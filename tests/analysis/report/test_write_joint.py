@@ -2,9 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.report.inside_sections import read_inside
 from analysis.report.write_inside import write_inside
 from analysis.report.write_joint import law_table, write_joint_report
 from engram_sweep.errors import UserError
+from engram_sweep.runs.records import read_runs
 from tests.analysis.report.test_write_inside import write_measured_sweep
 from tests.analysis.scaling.conftest import BUDGETS, law, quick, table
 
@@ -27,7 +29,8 @@ def test_a_report_of_several_conditions_holds_all_of_them(tmp_path):
 def test_what_was_measured_inside_the_runs_has_its_section(tmp_path):
     write_measured_sweep(tmp_path)
     write_inside("demo", tmp_path, 0.9)
-    write_joint_report(quick(table()), tmp_path / "demo", "demo")
+    inside = read_inside(tmp_path / "demo", read_runs("demo", tmp_path)).html
+    write_joint_report(quick(table()), tmp_path / "demo", "demo", inside=inside)
     page = (tmp_path / "demo" / "report.html").read_text()
     assert page.count("Where the gain lives</h2>") == 1
 
