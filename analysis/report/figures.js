@@ -28,6 +28,7 @@ said.setAttribute("role", "status");
 
 for (const frame of document.querySelectorAll("figure")) {
   const svg = frame.querySelector("svg");
+  if (!svg) continue;
   const home = svg.getAttribute("viewBox"), width = svg.viewBox.baseVal.width;
   const data = frame.querySelector("script"), spots = data ? JSON.parse(data.textContent) : [];
   const show = (box) => { svg.setAttribute("viewBox", box.join(" ")); hide(); };

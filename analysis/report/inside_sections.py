@@ -11,14 +11,17 @@ from html import escape
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import xxhash
 from matplotlib.figure import Figure
 
 from analysis.figures import style
 from analysis.report.page import section
-from analysis.report.page_figure import svg_figure
+from analysis.report.page_figure import image
 from analysis.report.page_table import table
-from engram_sweep.atomic_files import read_fields, write_atomically, write_json
+from engram_sweep.atomic_files import read_fields, read_plain, write_atomically, write_json
+from engram_sweep.errors import printable
 
 FOLDER = "inside"
 """Folder of these files, in that of the sweep."""
@@ -91,15 +94,12 @@ def read_inside(folder: Path, runs: pd.DataFrame) -> Inside:
     digest = runs_digest(runs)
     sections, left_out = [], []
     for path in sorted((folder / FOLDER).glob("*.json")):
-        said = read_fields(path, place=int, title=str, sentences=list, runs=str)
-        if said is None:
-            left_out.append(f"{path.stem} (expected place, title, sentences and runs)")
-        elif said["runs"] != digest:
-            left_out.append(f"{path.stem} (made from other runs)")
-        elif not all(file.is_file() for file in _files(path)):
-            left_out.append(f"{path.stem} (its figure or table is not there)")
-        else:
-            sections.append((said["place"], section(said["title"], _body(path, said["sentences"]))))
+        try:
+            sections.append(_section(path, digest))
+        except OSError as error:
+            left_out.append(printable(f"{path.stem} ({error.strerror or error})"))
+        except (ValueError, pa.ArrowException) as error:
+            left_out.append(printable(f"{path.stem} ({str(error).splitlines()[0]})"))
     html = [text for _, text in sorted(sections)]
     if not left_out:
         return Inside(html)
@@ -107,13 +107,27 @@ def read_inside(folder: Path, runs: pd.DataFrame) -> Inside:
     return Inside([*html, f'<p class="note">{escape(line)}</p>'], line)
 
 
-def _files(path: Path) -> tuple[Path, Path]:
-    """Return where the figure and the table of a section lie, by its JSON file."""
-    return path.with_suffix(".svg"), path.with_name(f"{path.stem}_table.parquet")
+def _section(path: Path, digest: str) -> tuple[int, str]:
+    """Return a section, and where it stands, by its JSON file.
 
+    Others may have written its files: text is escaped, and the figure is an image.
 
-def _body(path: Path, sentences: list[object]) -> str:
-    words = " ".join(map(str, sentences))
-    svg, numbers = _files(path)
-    picture = svg_figure(svg.read_text(encoding="utf-8"), words)
-    return f"<p>{escape(words)}</p>{picture}{table(pd.read_parquet(numbers))}"
+    Raises:
+        ValueError: one of its files is not what `write_section` writes, or of other runs.
+        ArrowException: its table is none.
+        OSError: one of them cannot be read.
+    """
+    said = read_fields(path, place=int, title=str, sentences=list, runs=str)
+    if said is None:
+        raise ValueError("expected place, title, sentences and runs")
+    if said["runs"] != digest:
+        raise ValueError("made from other runs")
+    words = " ".join(map(str, said["sentences"]))
+    picture = image(read_plain(path.with_suffix(".svg")).decode(), words)
+    data = pa.BufferReader(read_plain(path.with_name(f"{path.stem}_table.parquet")))
+    frame = pq.read_table(data).to_pandas(ignore_metadata=True)
+    if not frame.columns.is_unique:
+        raise ValueError("expected a table whose columns have different names")
+    html = section(said["title"], f"<p>{escape(words)}</p>{picture}{table(frame)}")
+    html.encode()
+    return said["place"], html

@@ -15,7 +15,8 @@ _HEADING = re.compile(r"<h([12])>(.*?)</h\1>")
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Return a file of the page: its style or one of its scripts."""
     return files("analysis.report").joinpath(name).read_text(encoding="utf-8")
 
 
@@ -35,9 +36,9 @@ def document(
         f"<title>{escape(name)}: {subject[0].lower()}{subject[1:]}</title>"
         '<meta name="viewport" content="width=device-width">'
         f'<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
-        f"{_POLICY}<style>\n{_asset('page.css')}</style></head><body>\n"
+        f"{_POLICY}<style>\n{asset('page.css')}</style></head><body>\n"
         f"<h1>{subject}: {escape(name)}</h1>\n{contents}\n{body}"
-        f"\n<script>\n{_asset('figures.js')}{_asset('tables.js')}</script>\n"
+        f"\n<script>\n{asset('figures.js')}{asset('tables.js')}</script>\n"
         "</body></html>\n"
     )
 

@@ -22,16 +22,48 @@ def test_the_page_has_a_section_for_each_measure_that_was_analysed(tmp_path, run
     inside = read_inside(tmp_path / "demo", runs)
     [html] = inside.html
     assert html.startswith("<h2>Where the gain lives</h2>")
-    assert "<svg" in html
+    assert '<img alt="Strata of 8' in html
     assert "10-99" in html
     assert inside.left_out == ""
 
 
-def test_a_figure_that_was_taken_away_takes_its_section_along_not_the_page(tmp_path, runs):
-    (tmp_path / "demo" / "inside" / "strata.svg").unlink()
+@pytest.mark.parametrize(
+    ("file", "data", "said"),
+    [
+        ("strata.svg", None, "No such file or directory"),
+        ("strata.svg", b"", "expected an SVG, got none"),
+        ("strata.svg", b"\xff<svg>", "'utf-8' codec can't decode"),
+        ("strata.svg", b"<svg><g></svg>", "expected an SVG: mismatched tag"),
+        ("strata.svg", b"<svg></svg>", "expected an SVG, got <svg>"),
+        ("strata_table.parquet", None, "No such file or directory"),
+        ("strata_table.parquet", b"no parquet", "Could not open Parquet"),
+        ("strata.json", b"[]", "expected place, title, sentences and runs"),
+    ],
+)
+def test_a_section_that_cannot_be_read_is_left_out_and_named(tmp_path, runs, file, data, said):
+    path = tmp_path / "demo" / "inside" / file
+    path.unlink() if data is None else path.write_bytes(data)
     inside = read_inside(tmp_path / "demo", runs)
-    assert "strata (its figure or table is not there)" in inside.left_out
-    assert len(inside.html) == 1
+    assert f"strata ({said}" in inside.left_out
+    assert len(inside.left_out.splitlines()) == len(inside.html) == 1
+
+
+@pytest.mark.parametrize("key", ["title", "sentences"])
+def test_text_that_no_file_can_hold_leaves_its_section_out(tmp_path, runs, key):
+    path = tmp_path / "demo" / "inside" / "strata.json"
+    bad = {"title": "\ud800", "sentences": ["\ud800"]}[key]
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: bad}))
+    inside = read_inside(tmp_path / "demo", runs)
+    assert "strata ('utf-8' codec can't encode" in inside.left_out
+    "".join(inside.html).encode()
+
+
+def test_nothing_of_a_figure_is_an_element_of_the_page(tmp_path, runs):
+    path = tmp_path / "demo" / "inside" / "strata.svg"
+    path.write_text(path.read_text().replace("</svg>", "<script>alert(1)</script></svg>"))
+    [html] = read_inside(tmp_path / "demo", runs).html
+    assert "<script" not in html
+    assert "<svg" not in html
 
 
 def test_sections_of_other_runs_are_left_out_and_named(tmp_path, runs):

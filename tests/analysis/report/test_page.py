@@ -7,7 +7,9 @@ import time
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
+from analysis.report.inside_sections import runs_digest, write_section
 from analysis.report.write import write_report
 from analysis.simulation.sweeps import Noise
 from tests.analysis.browser import Page
@@ -21,6 +23,10 @@ def table(title: str) -> str:
         ".find(t => h.compareDocumentPosition(t) & Node.DOCUMENT_POSITION_FOLLOWING))"
         f"([...document.querySelectorAll('h2')].find(h => h.innerText == {title!r}))"
     )
+
+
+RUNS = "window.top.planted = 1; console.log(1); fetch('http://127.0.0.1:9/')"
+"""What someone has put into the figure of a section that the page reads from a file."""
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +45,11 @@ def report(tmp_path_factory):
         host="node",
         versions=[[("torch", "2.15")]] * len(table),
     )
+    told = (0, "Inside", ["Said."], pd.DataFrame({"a": [1]}), Figure(figsize=(6, 4)))
+    write_section(folder, "strata", *told, runs_digest(table))
+    svg = folder / "inside" / "strata.svg"
+    drawn = svg.read_text().replace("<svg ", f'<svg onload="{RUNS}" ', 1)
+    svg.write_text(drawn.replace("</svg>", f"<script>{RUNS}</script></svg>"))
     _, verdict = write_report(table, folder, "tiny")
     return folder / "report.html", verdict, table
 
@@ -217,6 +228,30 @@ def test_the_page_follows_a_dark_screen_and_prints_on_white(page):
         assert found[0] in (ground if isinstance(ground, range) else [ground])
         assert found[1] in letters
     assert page.value("getComputedStyle(document.querySelector('.tools')).display") == "none"
+    page.call("Emulation.setEmulatedMedia", media="", features=[])
+
+
+def test_the_figure_of_a_section_is_drawn_follows_a_dark_screen_and_runs_nothing(page):
+    width, height, planted = page.value(
+        "(i => [i.naturalWidth, i.naturalHeight, String(window.planted)])"
+        "(document.querySelector('figure img'))"
+    )
+    assert width > height > 100
+    assert planted == "undefined"
+    corner = """
+      (async () => {
+        const image = new Image(), canvas = document.createElement("canvas").getContext("2d");
+        image.src = document.querySelector("figure img").src;
+        await image.decode();
+        document.body.append(image);
+        canvas.drawImage(image, 0, 0);
+        image.remove();
+        return [...canvas.getImageData(2, 2, 1, 1).data].slice(0, 3).reduce((a, b) => a + b);
+      })()"""
+    for value, ground in (("dark", range(0, 200)), ("light", [765])):
+        features = [{"name": "prefers-color-scheme", "value": value}]
+        page.call("Emulation.setEmulatedMedia", media="", features=features)
+        assert page.value(corner) in ground
     page.call("Emulation.setEmulatedMedia", media="", features=[])
 
 

@@ -3,9 +3,11 @@
 import json
 import re
 
+import pytest
+
 from analysis.figures.hover import HoverFigure
-from analysis.figures.style import INK, styled
-from analysis.report.page_figure import figure
+from analysis.figures.style import INK, render, styled
+from analysis.report.page_figure import figure, image
 
 
 def drawn() -> HoverFigure:
@@ -37,3 +39,11 @@ def test_words_are_data_and_cannot_end_it():
 def test_ids_of_two_figures_do_not_meet():
     ids = re.findall(r' id="([^"]*)"', figure(drawn(), "one"))
     assert not [one for one in ids if re.fullmatch(r"(figure|axes|text|patch|line2d)_\d+", one)]
+
+
+def test_a_figure_from_a_file_is_an_image():
+    html = image(render(drawn(), "svg").decode(), 'words "for" who cannot see')
+    assert html.startswith('<figure><img alt="words &quot;for&quot; who cannot see" src="data:')
+    assert html.count("<") == 3
+    with pytest.raises(ValueError, match="expected an SVG, got none"):
+        image("<html></html>", "")
