@@ -21,6 +21,8 @@ from analysis.levels import LEVEL
 from engram_sweep.errors import UserError
 
 TRAINED, START = "trained", "start"
+PLACE = ("kind", "layer", "position", "document")
+"""Columns that say where a state was taken; they are those of every run of a sweep."""
 MIN_LAYERS = 4
 """Fewer cannot be told apart in depth: the index is an average over half of them at most."""
 Kernels = dict[tuple[str, float, int], np.ndarray]
@@ -68,9 +70,12 @@ def analyse_cka(table: pd.DataFrame, source: str, level: float = LEVEL) -> CkaAn
         level: nominal coverage of every interval.
 
     Raises:
-        UserError: pure MoE has fewer than two seeds.
+        UserError: pure MoE has fewer than two seeds, or runs have states at different places.
     """
     rows = of_curve(table)
+    by_run = (run[[*PLACE]].itertuples(index=False) for _, run in rows.groupby("run_id"))
+    if len({tuple(sorted(places)) for places in by_run}) > 1:
+        raise UserError(f"{source}: expected every run's states at the same {', '.join(PLACE)}")
     seeds = sorted(at_rho(rows, 1.0)["seed"].unique())
     if len(seeds) < 2:
         raise UserError(f"{source}: expected two seeds at rho = 1 or more, got {len(seeds)}")

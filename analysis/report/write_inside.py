@@ -144,7 +144,14 @@ def _write(
     view: View[T], place: int, rows: pd.DataFrame, folder: Path, level: float, digest: str
 ) -> list[str]:
     name = folder.name
-    result = view.analyse(rows, f"{name}, {view.measure}", level)
+    source = f"{name}, {view.measure}"
+    try:
+        result = view.analyse(rows, source, level)
+    except UserError:
+        raise
+    except ValueError as error:
+        # What was measured does not go together: no seed that all have, say.
+        raise UserError(f"{source}: {error}") from None
     sentences, numbers = view.sentences(result), view.table(result)
     figure = view.figure(result, f"{view.title}, {name}")
     with writing(folder):

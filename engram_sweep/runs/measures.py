@@ -75,7 +75,7 @@ def read_measured(folder: Path, measure: str) -> pa.Table | None:
     metadata = table.schema.metadata or {}
     stamp = {key: value.decode(errors="replace") for key, value in metadata.items()}
     for key, wanted in ((b"measure", measure), (b"run_id", _id(folder))):
-        if (found := stamp.get(key)) != wanted:
+        if (found := stamp.get(key, "none")) != wanted:
             raise _refusal(path, measure, f"{key.decode()}: expected {wanted}, got {found}")
     ours, version = MEASURED[measure].version, stamp.get(b"version", "none")
     if not re.fullmatch("[1-9][0-9]{0,8}", version) or int(version) > ours:

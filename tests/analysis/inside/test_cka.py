@@ -64,3 +64,13 @@ def test_a_hybrid_that_is_not_ahead_is_not_seen_to_be():
 def test_one_seed_has_no_null():
     with pytest.raises(UserError, match="demo: expected two seeds at rho = 1 or more, got 1"):
         analyse_cka(cka_rows(ahead=0, seeds=1), "demo")
+
+
+@pytest.mark.parametrize("column", ["layer", "document", "position"])
+def test_a_run_with_states_at_other_places_is_one_line(column: str):
+    rows = cka_rows(ahead=0)
+    others = rows.assign(**{column: rows[column].where(rows["run_id"] != "0.5-0", 99)})
+    fewer = rows.loc[(rows["run_id"] != "0.5-0") | (rows["kind"] == "start")]
+    for changed in (others, fewer):
+        with pytest.raises(UserError, match="demo: expected every run's states at the same kind, "):
+            analyse_cka(changed, "demo")

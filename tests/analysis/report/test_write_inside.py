@@ -42,6 +42,16 @@ def test_a_measure_becomes_sentences_a_figure_and_tables(tmp_path):
     }  # fmt: skip
 
 
+def test_runs_that_share_no_seed_are_one_line(tmp_path):
+    rows = write_measured_sweep(tmp_path)
+    apart = rows.loc[(rows["rho"] == 1) == (rows["seed"] == 0), "run_id"]
+    for run in set(rows["run_id"]) - set(apart):
+        (tmp_path / "demo" / "runs" / run / "strata.parquet").unlink()
+    with pytest.raises(UserError, match="demo, strata: expected runs that share a seed, found"):
+        write_inside("demo", tmp_path, 0.9)
+    assert not (tmp_path / "demo" / "inside").exists()
+
+
 def test_every_measure_has_a_view_and_every_view_a_measure():
     assert [view.measure for view in VIEWS] == list(SUMMARIES)
 
