@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from engram_sweep.config.sections import Count, Positive
+from engram_sweep.config.sections import MAX_COUNT, Count
 from engram_sweep.config.slurm import Slurm
 from engram_sweep.config.strict_yaml import Section
 
-Tries = Annotated[int, Field(ge=0)]
+Tries = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+MAX_MINUTES = 525_600
+"""A year: of far longer times timers make numbers that no clock holds."""
 
 
 class Retries(Section):
@@ -45,12 +47,12 @@ class Launch(Section):
 
     executor: Literal["local", "inline", "slurm"] | None = None
     """If left out: slurm if the scale asks for GPUs and there is `sbatch`, else local."""
-    parallel: Annotated[int, Field(ge=0)] = 0
+    parallel: Tries = 0
     """Runs side by side; 0 for one per core (one at a time on GPUs)."""
-    timeout_minutes: Count = 60
+    timeout_minutes: Annotated[int, Field(ge=1, le=MAX_MINUTES)] = 60
     """Time limit of one attempt; a run that needs longer goes on in the next."""
     retries: Retries = Retries()
-    checkpoint_minutes: Positive = 10.0
+    checkpoint_minutes: Annotated[float, Field(gt=0, le=MAX_MINUTES)] = 10.0
     """Time between two checkpoints of a run."""
     keep_weights: Literal["none", "final"] | None = None
     """Whether a finished run's final weights stay in its folder.
@@ -58,13 +60,13 @@ class Launch(Section):
     If left out: `final` for small models (`planning.kept_weights.MAX_KEPT_BYTES`), else `none`."""
     corpus_path: str | None = None
     """The folder of token shards if `corpus.source` is `shards`; `--corpus` names another."""
-    sustained_gflops: Positive | None = None
+    sustained_gflops: Annotated[float, Field(ge=1e-6, le=1e12)] | None = None
     """Training speed that one CPU worker is expected to sustain, for the plan's cost estimate."""
     gpu: Literal["h100", "h200", "a100"] | None = None
     """The GPU that the cost is estimated for; instead of `sustained_gflops`."""
     gpus: Count = 1
     """GPUs of one run."""
-    mfu: Annotated[float, Field(gt=0, le=1)] = 0.22
+    mfu: Annotated[float, Field(ge=1e-6, le=1)] = 0.22
     """Share of the GPU's dense bf16 peak that training is expected to sustain (docs/scales.md)."""
     shard: Annotated[Literal["node", "all"] | Count, BeforeValidator(_shard)] = "node"
     """Processes of a run that share one copy of the weights: those of a node, all, or a number.

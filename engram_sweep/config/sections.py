@@ -15,7 +15,18 @@ from engram_sweep.corpus.sources import SHARDS, SOURCES
 from engram_sweep.corpus.tokenizer import TOKENIZERS
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+# Upper bounds are far above any use: beyond them a plan takes all memory, or numbers that no float
+# holds.
+MAX_COUNT = 10**9
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+CountFrom0 = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+MAX_WIDTH = 10**7
+Width = Annotated[int, Field(ge=1, le=MAX_WIDTH)]
+WidthFrom0 = Annotated[int, Field(ge=0, le=MAX_WIDTH)]
+"""0 leaves the part out."""
+Heads = Annotated[int, Field(ge=1, le=10_000)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""What torch and the records hold."""
 Positive = Annotated[float, Field(gt=0)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 MIN_EPSILON = 1e-30
@@ -57,11 +68,11 @@ class Corpus(Section):
     """Expected fingerprint of the token shards; with `shards`, a launch asks for it."""
     vocab_size: Count | None = None
     """Ids of the tokenizer `shards`; others have their own."""
-    document_end: Annotated[int, Field(ge=0)] | None = None
+    document_end: CountFrom0 | None = None
     """The id by which the tokenizer `shards` ends documents; it also pads."""
     retrieval_share: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Share of the training tokens that are needles and variable chains, for `make retrieval`."""
-    retrieval_tokens: Annotated[int, Field(ge=MIN_TOKENS)] = 128
+    retrieval_tokens: Annotated[int, Field(ge=MIN_TOKENS, le=MAX_COUNT)] = 128
     """Tokens of the longest of these texts: the window, say."""
 
     @model_validator(mode="after")
@@ -102,23 +113,26 @@ class Corpus(Section):
         return Vocabulary(known.vocab_size, known.pad_id, known.document_end)
 
 
-Aligned = Annotated[int, Field(ge=8, multiple_of=8)]
+Aligned = Annotated[int, Field(ge=8, le=MAX_WIDTH, multiple_of=8)]
 """Widths that grouped matrix products run over: their rows must be 16-byte aligned, in bf16 too."""
-Even = Annotated[int, Field(ge=2, multiple_of=2)]
+Even = Annotated[int, Field(ge=2, le=MAX_WIDTH, multiple_of=2)]
+
+
+Experts = Annotated[int, Field(ge=1, le=10**6)]
 
 
 class MLA(Section):
     """Multi-head latent attention, by the names of DeepSeek's published configs."""
 
-    q_lora_rank: Annotated[int, Field(ge=0)] = 0
+    q_lora_rank: WidthFrom0 = 0
     """0 projects queries straight from the hidden state."""
-    kv_lora_rank: Count
+    kv_lora_rank: Width
     """Width of the latent that keys and values share."""
-    qk_nope_head_dim: Count
+    qk_nope_head_dim: Width
     """Width of a head's query and key without position."""
     qk_rope_head_dim: Even
     """Width of a head's query and key with rotary position."""
-    v_head_dim: Count
+    v_head_dim: Width
     """Width of a head's value."""
 
 
@@ -130,11 +144,11 @@ class Model(Section):
 
     d_model: Aligned
     """Width of the residual stream."""
-    n_layers: Count
+    n_layers: Annotated[int, Field(ge=1, le=1000)]
     """Blocks: attention and a feed-forward part each."""
-    n_heads: Count
+    n_heads: Heads
     """Query heads."""
-    n_kv_heads: Count | None = None
+    n_kv_heads: Heads | None = None
     """Key/value heads of grouped-query attention; `n_heads` if left out."""
     head_dim: Even | None = None
     """Width of a head; needed unless `mla` sets it."""
@@ -144,15 +158,15 @@ class Model(Section):
     """Residual streams (mHC); 1 is the plain residual."""
     expert_width: Aligned
     """Hidden width of one routed expert."""
-    routed_experts: Count
+    routed_experts: Experts
     """Routed experts of a block at rho = 1, N(1)."""
-    top_k: Count
+    top_k: Experts
     """Routed experts that a token uses, and those that are left at rho = 0."""
-    shared_width: Annotated[int, Field(ge=0)]
+    shared_width: WidthFrom0
     """Hidden width of the shared expert at rho = 1; Engram's compute comes out of it."""
-    dense_layers: Annotated[int, Field(ge=0)] = 0
+    dense_layers: CountFrom0 = 0
     """Leading blocks with a dense feed-forward part in place of experts."""
-    dense_width: Annotated[int, Field(ge=0)] = 0
+    dense_width: WidthFrom0 = 0
     """Hidden width of their feed-forward part."""
     rope_theta: Positive = 10_000.0
     """Base of the rotary positions; short windows want a smaller one."""
@@ -194,15 +208,15 @@ class Model(Section):
 class Memory(Section):
     """The Engram modules (paper section 2)."""
 
-    layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, strict=False)]
+    layers: Annotated[tuple[CountFrom0, ...], Field(min_length=1, strict=False)]
     """Blocks, counted from 0, with an Engram module before their attention."""
-    max_order: Annotated[int, Field(ge=2)] = 3
+    max_order: Annotated[int, Field(ge=2, le=64)] = 3
     """Longest n-grams; orders 2 to this have tables."""
-    heads: Count = 8
+    heads: Annotated[int, Field(ge=1, le=256)] = 8
     """Hash heads per order: tables that hash the same n-grams differently."""
-    head_dim: Count
+    head_dim: Width
     """Width of a row; a look-up is orders x heads x this wide."""
-    conv_kernel: Annotated[int, Field(ge=0)] = 4
+    conv_kernel: CountFrom0 = 4
     """Kernel of the short causal convolution behind the gate; 0 leaves it out."""
     gate: bool = True
     """Whether the hidden state gates what is looked up; without, values are added as they are."""
@@ -212,7 +226,7 @@ class Memory(Section):
     """Whether the gate takes the signed root of its product first, as the released demo does."""
     compress_tokenizer: bool = True
     """Whether tokens that normalise to one text hash alike (paper section 2.2)."""
-    hash_seed: Annotated[int, Field(ge=0)] = 0
+    hash_seed: Seed = 0
     """Seed of the hash's multipliers."""
     init_std: Annotated[float, Field(ge=0)] = 0.02
     """Standard deviation of initial rows."""
@@ -229,11 +243,11 @@ class Memory(Section):
 class Training(Section):
     """How every point is trained; the same for all of them."""
 
-    tokens: Count | None = None
+    tokens: Annotated[int, Field(ge=1, le=10**18)] | None = None
     """Training tokens of a run; left out if `sweep.tokens_per_active` or `budgets` sets them."""
     window: Count
     """Tokens of a training window, the context length."""
-    batch_windows: Count
+    batch_windows: Annotated[int, Field(ge=1, le=10**6)]
     """Windows of one optimizer step."""
     learning_rate: Positive
     """Peak learning rate; `make tune` checks whether it is fair to rho = 1 and to hybrids."""

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from engram_sweep.config.strict_yaml import Section, first_problem, read_mapping
 from engram_sweep.errors import UserError
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
 Line = Annotated[str, Field(pattern=r"^[^\r\n]+$")]
 """One line of text: a value that broke out of its line would be another line of the script."""
 Lines = Annotated[tuple[Line, ...], Field(strict=False)]
@@ -77,7 +77,7 @@ class Slurm(Section):
     """Processes of a run without GPUs; with GPUs there is one process per GPU."""
     cpus_per_task: Count | None = None
     """Cores of each process."""
-    mem_gb: Annotated[float, Field(gt=0)] | None = None
+    mem_gb: Annotated[float, Field(gt=0, le=1e9)] | None = None
     """Memory per node in GB (powers of 1024, as SLURM counts)."""
     signal_seconds: Annotated[int, Field(ge=10, le=65535)] | None = None
     """How long before its time limit a job gets USR2, to write a checkpoint and requeue.

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from engram_sweep.config.sections import Positive, Share
+from engram_sweep.config.sections import Count, Seed, Share
 from engram_sweep.config.strict_yaml import Section
 
 
@@ -31,10 +31,11 @@ def _as_list(value: object) -> object:
 
 
 Rhos = Annotated[tuple[Share, ...], Field(strict=False)]
-Seed = Annotated[int, Field(ge=0)]
 Seeds = Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]
 AnchorSeeds = Annotated[tuple[Seed, ...], Field(strict=False)]
-Multiples = Annotated[tuple[Positive, ...], Field(strict=False)]
+Lengths = Annotated[tuple[Annotated[float, Field(gt=0, le=1e9)], ...], Field(strict=False)]
+Budgets = Annotated[tuple[Annotated[float, Field(gt=0, le=1e40)], ...], Field(strict=False)]
+Rows = Annotated[tuple[Annotated[int, Field(ge=0, le=10**12)], ...], Field(strict=False)]
 Variants = dict[str, dict[str, Any]]
 
 
@@ -43,11 +44,11 @@ class Adaptive(Section):
 
     width: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Stop when the 90 % interval of rho* at the longest length is no wider."""
-    batch: Annotated[int, Field(ge=1)] = 6
+    batch: Count = 6
     """Runs between two looks at the losses; one in three goes to the largest gap in rho."""
     looks: Annotated[int, Field(ge=1, le=4)] = 4
     """At most so many looks at the losses, the first after the pilot; the last ends the sweep."""
-    floor: Annotated[int, Field(ge=1)] = 3
+    floor: Count = 3
     """Runs of the longest length that rho = 1 gets at least, and the two rho around the optimum."""
 
 
@@ -66,7 +67,7 @@ class Full(Section):
     """In place of `sweep.seeds`."""
     anchor_seeds: AnchorSeeds | None = None
     """In place of `sweep.anchor_seeds`."""
-    tokens_per_active: Multiples | None = None
+    tokens_per_active: Lengths | None = None
     """In place of `sweep.tokens_per_active`."""
     arms: Arms | None = None
     """In place of `sweep.arms`."""
@@ -93,16 +94,16 @@ class Sweep(Section):
 
     Pure MoE may scatter several times as much as hybrids, and every gain is measured from it."""
     total_over_active: Annotated[
-        tuple[Annotated[float, Field(gt=1)], ...], Field(strict=False)
+        tuple[Annotated[float, Field(gt=1, le=1e9)], ...], Field(strict=False)
     ] = ()
     """P_tot / P_act at rho = 1; sets the number of experts in place of `model.routed_experts`."""
-    tokens_per_active: Multiples = ()
+    tokens_per_active: Lengths = ()
     """Training tokens per activated parameter (P_act of rho = 1), in place of `training.tokens`."""
-    budgets: Multiples = ()
+    budgets: Budgets = ()
     """Training compute C in FLOPs, in place of `training.tokens`.
 
     The tokens are C / (6 P_act of rho = 1), paper section 3.1."""
-    rows_per_head: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False)] = ()
+    rows_per_head: Rows = ()
     """Table sizes in place of what the experts give up; P_tot is then not held (paper section 3.2).
 
     Rows of every Engram head; over-encoding gets as many parameters. One rho stands beside them. 0

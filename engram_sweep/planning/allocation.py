@@ -29,6 +29,9 @@ ACTIVE_TOLERANCE = 1e-3
 ALIGNMENT = 8
 """Shared widths come in multiples of this if the model is large enough."""
 
+MAX_HINTS = 256
+"""Expert counts that are tried for the hint of a message, the nearest first."""
+
 
 @dataclass(frozen=True)
 class Allocation:
@@ -140,7 +143,9 @@ def _rho_of(scale: Scale, experts: int) -> float:
 def _candidates(scale: Scale, rho: float) -> list[int]:
     """Return the expert counts to try at a rho, the nearest first."""
     model, ideal = scale.model, _experts_at(scale, rho)
-    counts = range(model.top_k, model.routed_experts + 1)
+    # Of a million experts only those around are looked at.
+    around = range(math.floor(ideal) - 2, math.ceil(ideal) + 3)
+    counts = [n for n in around if model.top_k <= n <= model.routed_experts]
     nearest = sorted(counts, key=lambda n: (abs(n - ideal), -n))
     if not 0 < rho < 1:
         return nearest[:1]
@@ -151,9 +156,10 @@ def _candidates(scale: Scale, rho: float) -> list[int]:
 
 
 def _nearest_hint(scale: Scale, rho: float, solve: Callable[[int, int | None], Geometry]) -> str:
-    """Return `; the nearest rho that works is ...`, or nothing if no expert count works."""
+    """Return `; the nearest rho that works is ...`, or nothing if none of those around works."""
     model, ideal = scale.model, _experts_at(scale, rho)
-    for experts in sorted(range(model.top_k, model.routed_experts), key=lambda n: abs(n - ideal)):
+    counts = sorted(range(model.top_k, model.routed_experts), key=lambda n: abs(n - ideal))
+    for experts in counts[:MAX_HINTS]:
         try:
             solve(experts, None)
         except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 _WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)  # decide every n below 3.3e24
 
@@ -65,13 +66,9 @@ def distinct_primes(count: int, total: int) -> list[int]:
     Raises:
         ValueError: `total` is smaller than the sum of the `count` smallest primes.
     """
-    smallest = [2]
-    while len(smallest) < count:
-        smallest.append(next_prime(smallest[-1]))
-    if total < sum(smallest):
+    if total < (least := _least_sum(count)):
         raise ValueError(
-            f"{count} distinct primes sum to at least {sum(smallest)}, the budget leaves {total} "
-            "rows"
+            f"{count} distinct primes sum to at least {least}, the budget leaves {total} rows"
         )
     chosen: set[int] = set()
     for _ in range(count):
@@ -87,6 +84,13 @@ def distinct_primes(count: int, total: int) -> list[int]:
     if abs(gap) > 1 and count > 1:
         chosen = _trade_pair(chosen, gap)
     return sorted(chosen)
+
+
+@cache
+def _least_sum(count: int) -> int:
+    """Return the sum of the `count` smallest primes."""
+    prime = 1
+    return sum(prime := next_prime(prime) for _ in range(count))
 
 
 def _trade_pair(chosen: set[int], gap: int) -> set[int]:

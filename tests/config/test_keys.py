@@ -32,7 +32,7 @@ def test_keys_are_those_that_a_file_may_hold() -> None:
 
 def test_terms_are_those_of_the_classes() -> None:
     window = BY_NAME["training.window"]
-    assert (window.kind, window.default) == ("integer, at least 1", None)
+    assert (window.kind, window.default) == ("integer, at least 1, at most 1e+09", None)
     assert BY_NAME["training.betas"].default == "[0.9, 0.95]"
     assert BY_NAME["training.schedule"].kind == "one of cosine, wsd, step"
     assert BY_NAME["sweep.rho"].kind == "list, each: number, at least 0, at most 1"

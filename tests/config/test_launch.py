@@ -17,7 +17,14 @@ IMPOSSIBLE = [
         {"launch__sustained_gflops": None},
         r"launch\.gpu: expected either this key or sustained_gflops",
     ),
-    ({"launch__mfu": 0}, r"launch\.mfu: .*greater than 0, got 0"),
+    ({"launch__mfu": 0}, r"launch\.mfu: .*greater than or equal to 0\.000001, got 0"),
+    ({"launch__sustained_gflops": 1e-320}, r"launch\.sustained_gflops: .*equal to 0\.000001, got"),
+    ({"launch__timeout_minutes": 1e308}, r"launch\.timeout_minutes: .*equal to 525600, got 1"),
+    ({"launch__timeout_minutes": 10**9}, r"launch\.timeout_minutes: .*equal to 525600, got 1000"),
+    ({"launch__checkpoint_minutes": 1e308}, r"launch\.checkpoint_minutes: .*equal to 525600, got"),
+    ({"launch__parallel": 2**63}, r"launch\.parallel: .*less than or equal to 1000000000, got"),
+    ({"launch__retries": {"bug": 2**63}}, r"launch\.retries\.bug: .*equal to 1000000000, got"),
+    ({"launch__slurm": {"nodes": 2**63}}, r"launch\.slurm\.nodes: .*equal to 1000000000, got"),
     ({"launch__executor": "carrier pigeon"}, r"launch\.executor: .*got 'carrier pigeon'"),
 ]
 

@@ -45,6 +45,23 @@ IMPOSSIBLE = [
         r"sweep\.arms\.dens: unknown key, did you mean dense\?",
     ),
     ({"sweep__rho": []}, r"sweep\.rho: expected at least one value \(or arms\.dense\), got none"),
+    ({"sweep__seeds": [2**63]}, r"sweep\.seeds\.0: .*less than or equal to 9223372036854775807"),
+    (
+        {"sweep__anchor_seeds": [2**63]},
+        r"sweep\.anchor_seeds\.0: .*less than or equal to 9223372036854775807",
+    ),
+    (
+        {"training__tokens": None, "sweep__tokens_per_active": [1e308]},
+        r"sweep\.tokens_per_active\.0: .*less than or equal to 1000000000",
+    ),
+    (
+        {"training__tokens": None, "sweep__budgets": [1e308]},
+        r"sweep\.budgets\.0: .*less than or equal to 1",
+    ),
+    (
+        {"sweep__rho": [1], "sweep__rows_per_head": [10**30]},
+        r"sweep\.rows_per_head\.0: .*less than or equal to 1000000000000",
+    ),
     ({"sweep__seeds": []}, r"sweep\.seeds: .*at least 1 item"),
     (
         {"sweep__total_over_active": [1.0]},

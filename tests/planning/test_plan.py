@@ -9,6 +9,7 @@ import pytest
 from engram_sweep.config.scale import scale_names
 from engram_sweep.errors import UserError
 from engram_sweep.planning.allocation import ACTIVE_TOLERANCE, TOTAL_TOLERANCE
+from engram_sweep.planning.cost import cost, price_of
 from engram_sweep.planning.plan import make_plan, total_with_vocabulary
 from engram_sweep.spec import run_id
 from tests.examples import ROOT, SWEEPS, load, scale
@@ -20,6 +21,31 @@ def test_runs_are_the_product_of_points_and_seeds_seed_by_seed():
     assert [run.allocation.rho_asked for run in plan.runs] == [1.0, 0.8, 0.6, 0.4, 0.2, 0.0] * 2
     assert [run.spec.arm for run in plan.runs[:6]] == ["moe"] + ["engram"] * 5
     assert len({run.run_id for run in plan.runs}) == 12
+
+
+@pytest.mark.parametrize(
+    "most",
+    [
+        {"model__n_layers": 1000},
+        {"model__d_model": 10**7},
+        {"model__n_heads": 10**4},
+        {"model__routed_experts": 10**6},
+        {"model__shared_width": 10**7},
+        {"memory__heads": 256, "model__shared_width": 10**5, "model__routed_experts": 10**5},
+        {"memory__max_order": 64, "model__shared_width": 10**5, "model__routed_experts": 10**5},
+        {"memory__max_order": 64, "memory__heads": 256, "model__shared_width": 10**6},
+        {"training__tokens": 10**18},
+        {"training__window": 10**9},
+        {"training__batch_windows": 10**6, "launch__gpu": "h100", "launch__sustained_gflops": None},
+    ],
+    ids=" ".join,
+)
+def test_the_largest_values_that_a_scale_may_have_are_planned_or_refused_soon(most):
+    try:
+        plan = make_plan(scale(**most))
+    except UserError:
+        return
+    assert cost(plan, price_of(plan.scale.launch))["flops"] > 0
 
 
 def test_runs_of_a_seed_are_trained_in_an_order_that_follows_no_rho():
