@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -20,17 +21,90 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+_TAG = "tag:yaml.org,2002:"
+_DIGITS = "[0-9][0-9_]*"
+_EXPONENT = "[eE][-+]?[0-9]+"
+SCALARS = {
+    f"{_TAG}null": ("~|null|Null|NULL|", ["~", "n", "N", ""]),
+    f"{_TAG}bool": ("true|True|TRUE|false|False|FALSE", list("tTfF")),
+    f"{_TAG}int": ("[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F]+|0b[01]+)", list("-+0123456789")),
+    f"{_TAG}float": (
+        rf"[-+]?({_DIGITS}\.[0-9_]*({_EXPONENT})?|\.{_DIGITS}({_EXPONENT})?|{_DIGITS}{_EXPONENT})"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+}
+"""What is no text, by its tag: how it is written, and the letters that it may begin with.
+
+YAML 1.1 has more: yes and no are truth values there, 4:33 is 273, 010 is 8, and a date is no text.
+It wants "1.0e-3"; people write 3e-3 and mean a number."""
+TAGS = {*SCALARS, f"{_TAG}str", f"{_TAG}seq", f"{_TAG}map"}
+"""Tags that there are, written (`!!str 1`) or not. Sets, binaries, merges and objects have none."""
+MAX_DIGITS = 250
+"""Of an integer; every float holds it then."""
+MAX_SIZE = 1_000_000
+"""Values and letters of a text, everything that an alias stands for counted again."""
+
+
 class _Loader(yaml.SafeLoader):
     """Safe YAML that refuses a key given twice and reads 1e-3 as a number, 1e9 as an integer."""
 
+    def get_single_node(self) -> yaml.Node | None:
+        """Return the text's one node, refusing what aliases blow up."""
+        node = super().get_single_node()
+        if node is not None:
+            self._size(node, {})
+        return node
+
+    def _size(self, node: yaml.Node, sizes: dict[int, int | None]) -> int:
+        """Return values and letters below a node; `sizes` has those of nodes that are known.
+
+        Raises:
+            yaml.MarkedYAMLError: they are more than `MAX_SIZE`, or a node lies in itself.
+        """
+        if id(node) not in sizes:
+            sizes[id(node)] = None
+            children = node.value
+            if isinstance(node, yaml.MappingNode):
+                children = [each for pair in node.value for each in pair]
+            inside = (
+                len(node.value)
+                if isinstance(node, yaml.ScalarNode)
+                else sum(self._size(child, sizes) for child in children)
+            )
+            sizes[id(node)] = 1 + inside
+        size = sizes[id(node)]
+        if size is None or size > MAX_SIZE:
+            raise _problem(node, "expected no alias inside itself" if size is None else _TOO_LONG)
+        return size
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return what a node holds, refusing tags that it has no right to."""
+        if node.tag not in TAGS:
+            raise _problem(node, f"expected no tag {node.tag.replace(_TAG, '!!')}")
+        pattern, _ = SCALARS.get(node.tag, (None, None))
+        is_scalar = isinstance(node, yaml.ScalarNode)
+        if pattern is not None and is_scalar and not re.fullmatch(pattern, node.value):
+            raise _problem(
+                node, f"{node.value[:60]!r} is not how a {node.tag.removeprefix(_TAG)} is written"
+            )
+        return super().construct_object(node, deep)
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key {key!r} is given twice", problem_mark=node.start_mark
-                )
+        seen = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            value = self.construct_object(key, deep=True)
+            # What cannot be a key is refused below.
+            if isinstance(value, Hashable):
+                if value in seen:
+                    raise _problem(node, f"key {value!r} is given twice")
+                seen.add(value)
         return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > MAX_DIGITS:
+            raise _problem(node, f"expected numbers of at most {MAX_DIGITS} digits")
+        return super().construct_yaml_int(node)
 
     def construct_yaml_float(self, node: yaml.ScalarNode) -> float | int:
         """Return an integer if the number is one: people write 2.5e6 tokens.
@@ -41,19 +115,18 @@ class _Loader(yaml.SafeLoader):
         return int(value) if math.isfinite(value) and value == int(value) else value
 
 
-# YAML 1.1 reads yes, no, on and off as truth values; people write them and mean words.
-_Loader.yaml_implicit_resolvers = {
-    first: [each for each in resolvers if each[0] != "tag:yaml.org,2002:bool"]
-    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile("^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
-# YAML 1.1 wants "1.0e-3"; people write 3e-3 and mean a number.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("+-0123456789")
-)
+_TOO_LONG = f"expected at most {MAX_SIZE:,} values and letters, with what aliases stand for"
+
+
+def _problem(node: yaml.Node, words: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=words, problem_mark=node.start_mark)
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, (_pattern, _first) in SCALARS.items():
+    _Loader.add_implicit_resolver(_tag, re.compile(f"^({_pattern})$"), _first)
+_Loader.add_constructor(f"{_TAG}int", _Loader.construct_yaml_int)
+_Loader.add_constructor(f"{_TAG}float", _Loader.construct_yaml_float)
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
@@ -66,9 +139,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
         data = yaml.load(read_plain(path).decode("utf8"), _Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: expected a readable UTF-8 file: {error}") from None
-    # Beside YAML's own errors: impossible dates and endless integers (ValueError), endless nesting
-    # (RecursionError).
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    # Beside YAML's own errors: endless nesting (RecursionError).
+    except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
         problem = str(getattr(error, "problem", None) or error).splitlines()[0]

@@ -51,7 +51,7 @@ def test_a_changed_key_holds_the_value_and_all_others_what_they_held(key, value)
         (["=3"], "expected section.key=value"),
         (["a=1", "a=2"], "--set a=2: expected each key once, a is given twice"),
         (["a=[1,"], "--set a=\\[1,: expected a value in YAML"),
-        (["a=2020-01-01"], "expected a value in YAML"),
+        (["a=!!bool abc"], "--set a=!!bool abc: expected a value in YAML: .abc. is not how a bool"),
         (["a=.nan"], "expected a value in YAML"),
     ],
 )

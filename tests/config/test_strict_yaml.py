@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -23,13 +24,36 @@ UNREADABLE = [
     ("- a\n- b\n", "expected a mapping of sections"),
     ("1: a\n", "expected a mapping of sections"),
     ("name: x\n", "name: expected no such key"),
-    ("about: 2020-13-45\n", "not valid YAML"),
     ("about: \x01\n", "not valid YAML"),
     ("about: !!python/object:os.system {}\n", "not valid YAML"),
     ("? [a]\n: b\n", "not valid YAML"),
     ("about: " + "9" * 5000, "not valid YAML"),
+    ("about: 0x" + "f" * 5000, "line 1: not valid YAML: expected numbers of at most 250 digits"),
     ("[" * 5000, "not valid YAML"),
+    ("about: &a [*a]", "line 1: not valid YAML: expected no alias inside itself"),
+    *[
+        (f"model: {{d_model: {written}}}", f"line 1: not valid YAML: {says}")
+        for written, says in [
+            ("!!bool abc", "'abc' is not how a bool is written"),
+            ("!!int abc", "'abc' is not how a int is written"),
+            ("!!int 010", "'010' is not how a int is written"),
+            ("!!float 4:33.0", "'4:33.0' is not how a float is written"),
+            ("!!null abc", "'abc' is not how a null is written"),
+            ("!!map [a]", "expected a mapping node"),
+            ("!!int [a]", "expected a scalar node"),
+            ("!!timestamp abc", "expected no tag !!timestamp"),
+            ("!!binary abc", "expected no tag !!binary"),
+            ("!!set {a, b}", "expected no tag !!set"),
+            ("!!omap [a: 1]", "expected no tag !!omap"),
+            ("!!merge abc", "expected no tag !!merge"),
+            ("!own abc", "expected no tag !own"),
+        ]
+    ],
 ]
+BOMB = "[&b0 [x,x,x,x,x,x,x,x,x,x]" + "".join(
+    f",&b{at} [{','.join([f'*b{at - 1}'] * 10)}]" for at in range(1, 10)
+)
+"""A list of ten to the tenth, in half a thousand letters."""
 
 
 @pytest.mark.parametrize(("text", "says"), UNREADABLE, ids=range(len(UNREADABLE)))
@@ -38,6 +62,51 @@ def test_unreadable_yaml_is_one_line_with_the_file(tmp_path, capsys, text, says)
     said = refusal(tmp_path, capsys)
     assert str(tmp_path / "example.yaml") in said
     assert re.search(says, said), said
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["about: {}]", "sweep: {{rho: {}]}}", "sweep: {{variants: {{a: {{memory.gate: {}]}}}}}}"],
+)
+def test_aliases_that_blow_up_are_refused_at_once(tmp_path, capsys, line):
+    (tmp_path / "example.yaml").write_text(line.format(BOMB))
+    assert "not valid YAML: expected at most 1,000,000 values and" in refusal(tmp_path, capsys)
+    with pytest.raises(ValueError, match="expected at most 1,000,000 values"):
+        read_value(f"{BOMB}]")
+
+
+def test_an_alias_is_what_it_stands_for():
+    assert read_value("[&a [1, 2], *a]") == [[1, 2], [1, 2]]
+
+
+@pytest.mark.parametrize(
+    "written", ["4:33:04", "4:33.5", "040000", "-07", "2020-01-01", "2020-13-45", "<<", "=", "no"]
+)
+def test_what_only_old_yaml_takes_for_something_else_is_text(written):
+    assert read_value(written) == written
+    assert read_value(f"{{{written}: 1}}") == {written: 1}
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("0", 0),
+        ("-1_000", -1000),
+        ("0x10", 16),
+        ("0b11", 3),
+        ("!!int 7", 7),
+        ("1.", 1),
+        (".5", 0.5),
+        ("+1_0.5e1", 105),
+        ("5e-1", 0.5),
+        ("-.inf", -math.inf),
+        ("!!str 1", "1"),
+        ("~", None),
+        ("Null", None),
+    ],
+)
+def test_numbers_and_tags_are_what_they_say(written, value):
+    assert read_value(written) == value
 
 
 def test_a_file_that_is_no_text(tmp_path, capsys):
