@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from engram_sweep.config.scale import Scale
     from engram_sweep.planning.plan import Plan
 
+SWEEPS = Path("sweeps")
+"""Where scales are looked for if `--sweeps` does not say it."""
+
 
 def add_command(
     commands,
@@ -36,7 +39,7 @@ def add_command(
     count = "?" if scale_is_optional else None
     command.add_argument("scale", nargs=count, help="name of a file in sweeps/, or its path")
     command.add_argument(
-        "--sweeps", type=Path, default=Path("sweeps"), help="folder of scales (default: sweeps)"
+        "--sweeps", type=Path, default=SWEEPS, help="folder of scales (default: sweeps)"
     )
     add_set_option(command)
     command.add_argument(
@@ -130,9 +133,18 @@ def name_of(text: str) -> str:
 
 
 def named(options: argparse.Namespace) -> tuple[str, Path]:
-    """Return the name of the scale that the options name, and the folder that it lies in."""
+    """Return the name of the scale that the options name, and the folder that it lies in.
+
+    Raises:
+        UserError: the path of a file is named and there is none, or no such folder of scales.
+    """
     path = Path(options.scale)
     there = path.suffix == ".yaml" and path.exists()
+    # Another file of this name in another folder is another scale.
+    if path.suffix == ".yaml" and not there and path.name != options.scale:
+        raise UserError(f"{path}: expected the file of a scale, there is none")
+    if options.sweeps != SWEEPS and not options.sweeps.is_dir():
+        raise UserError(f"--sweeps {options.sweeps}: expected a folder of scales, there is none")
     return name_of(options.scale), path.parent if there else options.sweeps
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from engram_sweep.cli.main import main
 from engram_sweep.cli.options import (
     add_command,
     add_dry_run_option,
@@ -54,6 +55,21 @@ def test_changes_are_those_of_the_scale() -> None:
     assert scale_of(options).changes == changes_of(options)
     assert {run.spec.seed for run in plan_of(options).runs if run.spec.rho < 1} == {3}
     assert changes_of(parse()) == ()
+
+
+def test_the_path_of_no_file_is_no_scale_of_that_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "nosuch/tiny.yaml", "--sweeps", str(SWEEPS)]) == 2
+    said = capsys.readouterr().err
+    assert said == "engram-sweep: nosuch/tiny.yaml: expected the file of a scale, there is none\n"
+
+
+@pytest.mark.parametrize("written", ["tiny", str(SWEEPS / "tiny.yaml")])
+def test_a_folder_of_scales_that_is_not_there_is_refused(
+    capsys: pytest.CaptureFixture[str], written: str
+) -> None:
+    assert main(["plan", written, "--sweeps", "/nosuch"]) == 2
+    said = capsys.readouterr().err
+    assert said == "engram-sweep: --sweeps /nosuch: expected a folder of scales, there is none\n"
 
 
 @pytest.mark.parametrize("written", ["tiny.yaml", str(SWEEPS / "tiny.yaml")])
