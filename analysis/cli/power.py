@@ -84,7 +84,7 @@ def _run(options: argparse.Namespace) -> int:
     if len(rho) < 3 or rho[-1] != 1:
         raise UserError(
             f"sweeps/{scale.name}.yaml: sweep.rho: expected rho = 1 and at least two below, "
-            f"got {[*rho]}"
+            f"got {rho.tolist()}"
         )
     gain, noise = _world(options, scale.name)
     found: dict[int, float] = {}

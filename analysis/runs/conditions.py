@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow.json import ParseOptions, read_json
 
 from analysis.runs.iso_modes import split_by_iso
-from analysis.runs.table import CURVE_ARMS, numbers
+from analysis.runs.table import CURVE_ARMS, check_columns, numbers
 from engram_sweep.errors import UserError
 from engram_sweep.planning.arms import DENSE, ENGRAM
 from engram_sweep.planning.axes import ISO_MODES, record_axes
@@ -69,8 +69,10 @@ def split_conditions(table: pd.DataFrame, source: str) -> tuple[Condition, ...]:
         source: what to call the table in messages.
 
     Raises:
-        UserError: a column that separates conditions holds something else.
+        UserError: a column that separates conditions holds something else, or no arm, or a column
+            of numbers no numbers.
     """
+    check_columns(table, source)
     table = table.reset_index(drop=True)
     scale = np.full(len(table), "")
     if "scale" in table:

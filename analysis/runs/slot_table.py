@@ -41,9 +41,11 @@ def has_table_sizes(table: pd.DataFrame) -> bool:
     """Return whether any run of a table was asked for a table size."""
     if ROWS not in table:
         return False
-    # Text counts as asked for too: what it is worth is said where the column is read.
-    asked = pd.Series(pd.to_numeric(table[ROWS], errors="coerce"), index=table.index, dtype=float)
-    return bool(((asked > 0) | (asked.isna() & table[ROWS].notna())).any())
+    asked = table[ROWS]
+    if asked.dtype.kind not in "iuf":
+        # What is no number counts as asked for too: what it is worth is said where it is read.
+        return bool(asked.notna().any())
+    return bool((asked > 0).any())
 
 
 def check_slot_table(table: pd.DataFrame, source: str) -> SlotRuns:
@@ -59,6 +61,12 @@ def check_slot_table(table: pd.DataFrame, source: str) -> SlotRuns:
     """
     runs = with_checked_columns(table, source)
     runs[ROWS] = numbers(runs, ROWS, source)
+    asked = runs[ROWS].dropna().to_numpy()
+    bad = asked[~((asked >= 0) & (asked < np.inf) & (asked == asked.round()))]
+    if len(bad):
+        raise UserError(
+            f"{source}: column '{ROWS}' holds {bad[0]:g}; expected a whole number of rows"
+        )
     again = repeats_of(runs)
     repeats, runs = runs.loc[again], runs.loc[~again].reset_index(drop=True)
 

@@ -8,18 +8,25 @@ of batches.batch_of) in `repeats`.
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
 
 import numpy as np
 import pandas as pd
 
 from analysis.runs.batches import batch_of
-from engram_sweep.errors import UserError
+from engram_sweep.errors import UserError, printable
 from engram_sweep.planning.arms import ARMS, ENGRAM, curve_arms, is_variant
+from engram_sweep.runs.table_files import NUMBERS
 
 MIN_POINTS = 3
 """Values of rho that a curve needs."""
 REQUIRED = ("rho", "seed", "validation_loss")
 """Columns that every table must have."""
+MAX_LOSS = 1e6
+"""nats/token; a loss above is none, and sums of such numbers are none either."""
+MAX_EXACT = 2**53
+"""Integers from here on are not told apart by floats."""
 CURVE_ARMS = curve_arms()
 """Arms whose runs lie on the U-curve."""
 
@@ -83,14 +90,36 @@ def numbers(table: pd.DataFrame, column: str, source: str) -> pd.Series:
         source: what to call the table in messages.
 
     Raises:
-        UserError: the column holds text.
+        UserError: the column holds something else: text, truth values, times, lists.
     """
-    text = [at for at, value in enumerate(table[column]) if isinstance(value, str)]
-    if text:
-        raise UserError(
-            f"{source}: column '{column}' holds {table[column].iloc[text[0]]!r}; expected a number"
-        )
+    cells = table[column]
+    # Numbers by their type need no look at every cell; bool is no number here.
+    if cells.dtype.kind not in "iuf":
+        for value in cells:
+            known = isinstance(value, Real | Decimal) and not isinstance(value, bool | np.bool_)
+            # Of a list, isna says whether each item is missing.
+            if not known and pd.isna(value) is not True:
+                shown = printable(repr(value))[:60]
+                raise UserError(f"{source}: column '{column}' holds {shown}; expected a number")
     return pd.Series(pd.to_numeric(table[column], errors="coerce"), index=table.index, dtype=float)
+
+
+def check_columns(table: pd.DataFrame, source: str) -> None:
+    """Refuse columns of numbers that hold something else, and arms that there are not.
+
+    Raises:
+        UserError: one does.
+    """
+    for column in NUMBERS:
+        if column in table:
+            numbers(table, column, source)
+    arms = set(map(str, table["arm"])) if "arm" in table else set()
+    unknown = sorted(arm for arm in arms - set(ARMS) if not is_variant(arm))
+    if unknown:
+        raise UserError(
+            f"{source}: column 'arm' holds '{printable(unknown[0])}'; expected one of "
+            f"{', '.join(ARMS)}"
+        )
 
 
 def with_checked_columns(table: pd.DataFrame, source: str) -> pd.DataFrame:
@@ -114,16 +143,12 @@ def with_checked_columns(table: pd.DataFrame, source: str) -> pd.DataFrame:
             mixed = ", ".join(map(str, values))
             raise UserError(f"{source}: column '{column}' mixes {mixed}; expected one")
 
+    check_columns(runs, source)
     for column in ("rho", "validation_loss"):
         runs[column] = numbers(runs, column, source)
     runs["seed"] = _seeds(runs, source)
     if "arm" not in runs:
         runs["arm"] = ENGRAM.key
-    unknown = sorted(arm for arm in set(map(str, runs["arm"])) - set(ARMS) if not is_variant(arm))
-    if unknown:
-        raise UserError(
-            f"{source}: column 'arm' holds '{unknown[0]}'; expected one of {', '.join(ARMS)}"
-        )
     # A control arm may have no rho, or one that means nothing.
     rho = runs["rho"].to_numpy()[runs["arm"].isin(CURVE_ARMS)]
     bad = rho[~((rho >= 0) & (rho <= 1))]
@@ -138,17 +163,36 @@ def with_checked_columns(table: pd.DataFrame, source: str) -> pd.DataFrame:
             f"{source}: column 'validation_loss' holds {negative[0]:g}; expected nats/token, which "
             "are never negative"
         )
+    huge = losses[has_loss(runs) & (losses > MAX_LOSS)]
+    if len(huge):
+        raise UserError(
+            f"{source}: column 'validation_loss' holds {huge[0]:g}; expected nats/token, at most "
+            f"{MAX_LOSS:g}"
+        )
     # The same allocation, written by two machines, is one value of rho.
     runs["rho"] = runs["rho"].round(9)
     return runs
 
 
 def _seeds(runs: pd.DataFrame, source: str) -> pd.Series:
-    seeds = numbers(runs, "seed", source)
+    """Return the seeds as int64, each as it was written.
+
+    Raises:
+        UserError: one is no integer, or a float that may have been another integer.
+    """
+    seeds, stored = numbers(runs, "seed", source), pd.Series(runs["seed"])
+    if stored.dtype == np.int64:
+        return stored
     bad = np.flatnonzero(seeds.isna() | (seeds != seeds.round()))
     if len(bad):
         raise UserError(f"{source}: column 'seed' holds {seeds[bad[0]]:g}; expected an integer")
-    return seeds.astype(int)
+    inexact = np.flatnonzero(seeds.abs() >= MAX_EXACT)
+    if len(inexact):
+        raise UserError(
+            f"{source}: column 'seed' holds {stored.iloc[inexact[0]]!s:.60}; expected an integer "
+            "below 2^53, or a column of 64-bit integers"
+        )
+    return seeds.astype(np.int64)
 
 
 def repeats_of(runs: pd.DataFrame) -> np.ndarray:
@@ -191,8 +235,8 @@ def _refuse_too_few(curve: pd.DataFrame, asked: int, source: str) -> None:
     points = len(set(curve["rho"]))
     if points < MIN_POINTS:
         raise UserError(
-            f"{source}: {points} values of rho have a loss; "
-            f"expected at least {MIN_POINTS} for a curve"
+            f"{source}: {points} {'value of rho has' if points == 1 else 'values of rho have'} a "
+            f"loss; expected at least {MIN_POINTS} for a curve"
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engram_sweep.atomic_files import read_plain, write_atomically
-from engram_sweep.errors import UserError
+from engram_sweep.errors import UserError, printable
 from engram_sweep.runs.record_schema import CHECKSUMS, SCHEMA
 
 if TYPE_CHECKING:
@@ -22,6 +22,13 @@ SUFFIXES = (".parquet", ".csv")
 """What a table of runs may be stored as."""
 REQUIRED = ("rho", "seed", "validation_loss")
 """Columns that every table of runs must have."""
+
+NUMBERS = tuple(
+    field.name
+    for field in SCHEMA
+    if pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+)
+"""Columns of a record that hold numbers; a table may lack those that are not `REQUIRED`."""
 
 
 def check_suffix(path: Path) -> str:
@@ -74,6 +81,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
     """
     try:
         data = pa.BufferReader(read_plain(path))
+        _refuse_twice(pq.read_schema(data).names, path)
         frame = pq.read_table(data, page_checksum_verification=True).to_pandas()
     except FileNotFoundError:
         raise UserError(f"{path}: expected a parquet file, there is none") from None
@@ -96,21 +104,27 @@ def read_csv(path: Path) -> pd.DataFrame:
 
     import pandas as pd
 
-    texts = {field.name: "str" for field in SCHEMA if not _is_number(field.type)}
+    texts = {field.name: "str" for field in SCHEMA if field.name not in NUMBERS}
     try:
-        frame = pd.read_csv(io.BytesIO(read_plain(path)), dtype=texts)
+        data = read_plain(path)
+        # Pandas gives a second column of a name another one.
+        _refuse_twice(pd.read_csv(io.BytesIO(data), header=None, nrows=1, dtype=str).iloc[0], path)
+        frame = pd.read_csv(io.BytesIO(data), dtype=texts)
         # Cells beyond the last heading would make an index of the first ones.
         if not isinstance(frame.index, pd.RangeIndex):
             raise ValueError("expected no more cells in a row than headings")
     except FileNotFoundError:
         raise UserError(f"{path}: expected a CSV file, there is none") from None
     # Beside the reader's own errors (ValueError): bytes that are no text (UnicodeDecodeError too).
+    except UserError:
+        raise
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{path}: expected a readable CSV file: {reason}") from None
     frame = _with_required(frame, path)
     for field in SCHEMA:
-        if field.name in frame and not _is_plain(field.type):
+        known = field.name in NUMBERS or pa.types.is_string(field.type)
+        if field.name in frame and not known:
             frame[field.name] = _typed(frame[field.name].tolist(), field, path)
     return frame
 
@@ -158,9 +172,16 @@ def _with_required(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     return frame
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+def _refuse_twice(columns: Iterable[object], path: Path) -> None:
+    """Refuse a table with two columns of one name.
 
-
-def _is_plain(kind: pa.DataType) -> bool:
-    return _is_number(kind) or pa.types.is_string(kind)
+    Raises:
+        UserError: it has them.
+    """
+    seen = set()
+    for name in columns:
+        if name in seen:
+            raise UserError(
+                f"{path}: expected each column once, {printable(str(name))!r} is there twice"
+            )
+        seen.add(name)

@@ -68,6 +68,10 @@ def test_a_table_from_elsewhere_needs_three_columns(tmp_path: Path) -> None:
         (b"rho,seed,validation_loss\n1,2,3,4,5\n1\n", "expected"),
         (b"rho,seed,validation_loss,window_losses\n1,0,1.5,many\n", "column 'window_losses'"),
         (b"rho,seed,validation_loss,started_at\n1,0,1.5,today\n", "column 'started_at'"),
+        (
+            b"rho,seed,validation_loss,note,note\n1,0,1.5,a,b\n",
+            "expected each column once, 'note' is there twice",
+        ),
         (b"rho,seed,validation_loss,versions\n1,0,1.5,3\n", "column 'versions'"),
     ],
 )
@@ -78,6 +82,15 @@ def test_what_is_no_table_is_one_line(tmp_path: Path, content: bytes, says: str)
         read_table(path)
     assert str(path) in str(found.value)
     assert "\n" not in str(found.value)
+
+
+def test_a_parquet_file_with_a_column_twice_is_one_line(tmp_path: Path) -> None:
+    names = ["rho", "seed", "validation_loss", "rho"]
+    pq.write_table(pa.table([pa.array([1.0])] * 4, names=names), tmp_path / "twice.parquet")
+    with pytest.raises(
+        UserError, match=r"twice\.parquet: expected each column once, 'rho' is there"
+    ):
+        read_table(tmp_path / "twice.parquet")
 
 
 def test_another_suffix_writes_nothing(tmp_path: Path) -> None:

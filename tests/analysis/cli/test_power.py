@@ -77,6 +77,7 @@ def test_gain_and_noise_are_those_of_the_runs_that_are_finished(tmp_path, capsys
         (["tiny", "--noise", "nan"], r"--noise: expected nats/token above 0, got nan"),
         (["tiny", "--anchor-noise", "0"], r"--anchor-noise: expected a ratio above 0, got 0"),
         (["tiny", "--trials", "0"], r"--trials: expected at least 1"),
+        (["tiny", "--set", "sweep.rho=[1,0.5]"], r"at least two below, got \[0\.5, 1\.0\]"),
         (["moe-27B"], r"moe-27B\.yaml: sweep\.rho: expected rho = 1 and at least two below"),
     ],
 )

@@ -114,3 +114,15 @@ def test_a_foreign_table_names_its_axes_or_is_one_condition():
 def test_columns_that_make_no_sense_are_refused(change, message):
     with pytest.raises(UserError, match=message):
         split_conditions(sweep().assign(**change), "t")
+
+
+def test_an_arm_that_there_is_not_is_one_line():
+    table = planned(scale(sweep__iso=["strict", "paper"]))
+    table.loc[3, "arm"] = "mlp"
+    with pytest.raises(UserError, match="x: column 'arm' holds 'mlp'; expected one of moe"):
+        split_conditions(table, "x")
+
+
+def test_a_column_of_a_record_that_holds_no_numbers_is_one_line():
+    with pytest.raises(UserError, match="x: column 'wall_seconds' holds 'a day'; expected a num"):
+        split_conditions(sweep().assign(wall_seconds="a day"), "x")

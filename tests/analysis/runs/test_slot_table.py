@@ -12,6 +12,19 @@ BAD = {
         lambda t: t.assign(rows_per_head_asked=t["rows_per_head_asked"].astype(str) + " rows"),
         "column 'rows_per_head_asked' holds '.* rows'; expected a number",
     ),
+    **{
+        f"{size} rows": (
+            lambda t, size=size: t.assign(
+                rows_per_head_asked=t["rows_per_head_asked"].replace(1024, size)
+            ),
+            f"column 'rows_per_head_asked' holds {size}; expected a whole number of rows",
+        )
+        for size in (np.inf, -16, 0.5)
+    },
+    "sizes of lists": (
+        lambda t: t.assign(rows_per_head_asked=[[16]] * len(t)),
+        r"column 'rows_per_head_asked' holds \[16\]; expected a number",
+    ),
     "no size": (
         lambda t: t.assign(rows_per_head_asked=t["rows_per_head_asked"].where(t["seed"] > 0)),
         "12 runs with tables have no rows_per_head_asked and others do; expected a sweep over rho",

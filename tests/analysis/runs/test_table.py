@@ -1,3 +1,5 @@
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,6 +44,43 @@ BAD = {
         lambda t: t.assign(validation_loss="low"),
         "column 'validation_loss' holds",
     ),
+    **{
+        f"{what} for a {column}": (
+            lambda t, column=column, values=values: t.assign(**{column: values * (len(t) // 3)}),
+            f"column '{column}' holds {shown}.*; expected a number",
+        )
+        for column in ("validation_loss", "rho", "seed", "wall_seconds")
+        for what, values, shown in (
+            ("truth value", [True, False, True], "True"),
+            ("a truth value among numbers", [0.5, 0.25, True], "True"),
+            ("bytes", [b"1", b"0", b"1"], "b'1'"),
+            ("list", [[1.0], [0.5], [1.0]], r"\[1.0\]"),
+            ("duration", [pd.Timedelta(seconds=1)] * 3, "Timedelta"),
+            ("time", [pd.Timestamp(0)] * 3, "Timestamp"),
+            ("text", ["a day", "b", "c"], "'a day'"),
+        )
+    },
+    "a seed that no integer holds": (
+        lambda t: t.assign(seed=1e300),
+        "column 'seed' holds 1e\\+300; expected an integer below 2\\^53",
+    ),
+    "a seed of a float that has neighbours": (
+        lambda t: t.assign(seed=2.0**53),
+        "column 'seed' holds 9007199254740992.0; expected an integer below 2\\^53, or a column",
+    ),
+    "a seed beyond 64 bits": (
+        lambda t: t.assign(seed=[2**70] * len(t)),
+        "column 'seed' holds 1180591620717411303424; expected an integer",
+    ),
+    "an endless seed": (lambda t: t.assign(seed=np.inf), "column 'seed' holds inf; expected"),
+    "sums that are no numbers": (
+        lambda t: t.assign(validation_loss=1.6e308),
+        "column 'validation_loss' holds 1.6e\\+308; expected nats/token, at most 1e\\+06",
+    ),
+    "one point": (
+        lambda t: t[t["rho"] == 1],
+        "1 value of rho has a loss; expected at least 3",
+    ),
     "all diverged": (
         lambda t: t.assign(validation_loss=np.nan),
         "all 27 runs along rho failed or diverged",
@@ -61,6 +100,30 @@ def test_bad_tables_are_refused_in_one_line(case):
         check_table(spoil(sweep()), "some.parquet")
     assert str(caught.value).startswith("some.parquet: ")
     assert "\n" not in str(caught.value)
+
+
+def test_large_seeds_of_neighbours_are_two():
+    table = sweep(seeds=2)
+    table["seed"] += 2**53
+    assert set(check_table(table, "sweep").curve["seed"]) == {2**53, 2**53 + 1}
+
+
+def test_numbers_may_be_stored_as_decimals_or_with_gaps():
+    table = sweep()
+    stored = table.assign(
+        validation_loss=[Decimal(repr(loss)) for loss in table["validation_loss"]],
+        wall_seconds=[None, *[1] * (len(table) - 1)],
+        seed=table["seed"].astype(object),
+    )
+    found, wanted = check_table(stored, "x").curve, check_table(table, "x").curve
+    for column in ("rho", "seed", "validation_loss"):
+        assert found[column].tolist() == wanted[column].tolist()
+
+
+def test_a_run_that_diverged_to_a_huge_loss_is_one_that_failed():
+    table = sweep()
+    table.loc[3, ["outcome", "validation_loss"]] = ["diverged", 1e30]
+    assert len(check_table(table, "sweep").failed) == 1
 
 
 def test_nothing_is_dropped_silently():
