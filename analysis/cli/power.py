@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.levels import MAX_LOSS
 from engram_sweep.cli.options import add_set_option, changes_of, scale_of
 from engram_sweep.errors import UserError
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 GAIN, NOISE, ANCHOR_NOISE = 0.004, 0.002, 1.0
 """What is assumed of a sweep without finished runs: nats/token, nats/token, a ratio."""
+LEAST = 1e-9
+"""nats/token, or a ratio: less is lost in a loss's last digits."""
+MAX_SEEDS, MAX_TRIALS = 200, 100_000
+"""So that an answer takes minutes."""
 
 
 def register_power(subparsers) -> None:
@@ -67,18 +72,28 @@ def _run(options: argparse.Namespace) -> int:
     from analysis.simulation.power import WANTED, power, worth_of_next_run
 
     for flag, value in (("gain", options.gain), ("noise", options.noise)):
-        if value is not None and not (np.isfinite(value) and value > 0):
-            raise UserError(f"--{flag}: expected nats/token above 0, got {value:g}")
+        if value is not None and not LEAST <= value <= MAX_LOSS:
+            raise UserError(
+                f"--{flag}: expected nats/token above 0, from {LEAST:g} to {MAX_LOSS:g}, got "
+                f"{value:g}"
+            )
     ratio = options.anchor_noise
-    if ratio is not None and not (np.isfinite(ratio) and ratio > 0):
-        raise UserError(f"--anchor-noise: expected a ratio above 0, got {ratio:g}")
+    if ratio is not None and not LEAST <= ratio <= 1 / LEAST:
+        raise UserError(
+            f"--anchor-noise: expected a ratio above 0, from {LEAST:g} to {1 / LEAST:g}, got "
+            f"{ratio:g}"
+        )
     if min(options.seeds) < 2:
         raise UserError(
             "--seeds: expected at least 2, one leaves no run noise to measure, got "
             f"{min(options.seeds)}"
         )
-    if options.trials < 1:
-        raise UserError(f"--trials: expected at least 1, got {options.trials}")
+    if max(options.seeds) > MAX_SEEDS:
+        raise UserError(f"--seeds: expected at most {MAX_SEEDS}, got {max(options.seeds)}")
+    if not 1 <= options.trials <= MAX_TRIALS:
+        raise UserError(
+            f"--trials: expected at least 1, at most {MAX_TRIALS:,}, got {options.trials}"
+        )
     scale = scale_of(options)
     rho, anchors = np.array(sorted(scale.sweep.rho)), len(scale.sweep.anchor_seeds)
     if len(rho) < 3 or rho[-1] != 1:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.levels import DELTA, LEVEL
+from analysis.levels import DELTA, LEVEL, MAX_LEVEL, MAX_LOSS
 from engram_sweep.cli.options import add_set_option, changes_of, name_of
 from engram_sweep.errors import UserError
 from engram_sweep.planning.axes import ISO_MODES
@@ -293,8 +293,8 @@ def check_level(options: argparse.Namespace) -> None:
     Raises:
         UserError: it does not.
     """
-    if not 0.5 <= options.level < 1:
-        raise UserError(f"--level: expected a share from 0.5 to below 1, got {options.level:g}")
+    if not 0.5 <= options.level <= MAX_LEVEL:
+        raise UserError(f"--level: expected a share from 0.5 to {MAX_LEVEL}, got {options.level}")
 
 
 def check_levels(options: argparse.Namespace) -> None:
@@ -304,5 +304,7 @@ def check_levels(options: argparse.Namespace) -> None:
         UserError: one does not.
     """
     check_level(options)
-    if not options.delta > 0:
-        raise UserError(f"--delta: expected a positive number of nats/token, got {options.delta:g}")
+    if not 0 < options.delta <= MAX_LOSS:
+        raise UserError(
+            f"--delta: expected nats/token above 0, at most {MAX_LOSS:g}, got {options.delta:g}"
+        )

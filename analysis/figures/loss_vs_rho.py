@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from analysis.curve.rounding import decimals_of, number
 from analysis.figures.hover import MAX_SPOTS, HoverFigure, ids_of, run_words
 from analysis.figures.style import CURVE, DOTS, INK, NEAR, RHO, WRONG, legend_below, styled
+from analysis.levels import percent
 from analysis.sweep.control_arms import runs_of
 from analysis.sweep.sweep_analysis import SweepAnalysis
 from engram_sweep.planning.arms import ARMS
@@ -105,7 +106,7 @@ def _curve(figure: HoverFigure, axes: Axes, result: SweepAnalysis) -> None:
     within = f"within {result.delta:g} nats of the lowest"
     axes.axvspan(near.low, near.high, color=NEAR, alpha=0.25, lw=0, label=within, zorder=0)
     if result.band is not None:
-        band = f"{result.level:.0%} band"
+        band = f"{percent(result.level)} band"
         axes.fill_between(grid, *result.band, color=CURVE, alpha=0.2, lw=0, label=band, zorder=2)
     axes.plot(grid, fit, color=CURVE, lw=2, label="fit", zorder=4)
     at = np.linspace(0, len(grid) - 1, CURVE_SPOTS).round().astype(int)
@@ -123,7 +124,7 @@ def _mark_optimum(axes: Axes, result: SweepAnalysis, lowest: float) -> None:
     diamond: dict[str, Any] = {"marker": "D", "color": CURVE, "mec": "white", "mew": 0.8}
     axes.plot([value], [lowest], ms=6, zorder=5, **diamond)
     low, high = (value if end is None else end for end in (best.low, best.high))
-    limits = "" if best.low is None else f", {result.level:.0%} interval"
+    limits = "" if best.low is None else f", {percent(result.level)} interval"
     axes.errorbar(
         [value],
         [0.035],

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes as Panel
 from analysis.curve.readings import Interval
 from analysis.figures.hover import HoverFigure
 from analysis.figures.style import CURVE, INK, NEAR, styled
+from analysis.levels import percent
 from analysis.literature import OPTIMA
 from analysis.scaling.law import QUANTITIES, ScalingFit
 from engram_sweep.planning.axes import AXES
@@ -88,7 +89,7 @@ def _law(panel: Panel, fit: ScalingFit, column: int, quantity: str) -> None:
             color=CURVE,
             alpha=0.2,
             lw=0,
-            label=f"{fit.level:.0%} for a new condition",
+            label=f"{percent(fit.level)} for a new condition",
         )
     panel.plot(
         x, np.array([one.value for one in read], dtype=float), color=CURVE, lw=2, label="law"
@@ -122,7 +123,7 @@ def _conditions(panel: Panel, fit: ScalingFit, column: int, quantity: str) -> No
     ]
     reach = np.abs(ends - value[:, None]).T
     panel.errorbar(
-        x, value + moved, reach, **style, label=f"conditions by themselves, {fit.level:.0%}"
+        x, value + moved, reach, **style, label=f"conditions by themselves, {percent(fit.level)}"
     )
 
 

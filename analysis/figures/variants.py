@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from analysis.curve.readings import Interval
 from analysis.figures.style import CURVE, INK, SEEDS, legend_below, styled
+from analysis.levels import percent
 from analysis.sweep.ablation import Ablation, WholeModule
 
 
@@ -41,7 +42,7 @@ def _panel(axes: Axes, whole: WholeModule, result: Ablation) -> None:
     effects = [one for one in result.effects if (one.rho, one.size) == (whole.rho, whole.size)]
     effects.sort(key=lambda one: -np.inf if one.difference.value is None else one.difference.value)
     axes.axvline(0, color=INK, lw=0.8)
-    label = f"variant, {result.level:.0%} interval over all of them"
+    label = f"variant, {percent(result.level)} interval over all of them"
     for at, one in enumerate(effects):
         _dot(axes, at, one.difference, CURVE, label if at == 0 else None)
     names = [one.label for one in effects]

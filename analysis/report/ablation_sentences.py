@@ -5,6 +5,7 @@ import pandas as pd
 from analysis.curve.readings import Interval
 from analysis.curve.rounding import decimals_of, number, with_interval
 from analysis.inside.words import with_limits
+from analysis.levels import percent
 from analysis.sweep.ablation import Ablation, VariantEffect, WholeModule
 
 
@@ -15,7 +16,7 @@ def state_ablation(result: Ablation) -> list[str]:
     how = f"{counted}, paired with the whole one over {result.seeds} seeds"
     if result.dof:
         how += (
-            f": intervals hold all of them at once with {result.level:.0%} (Dunnett, "
+            f": intervals hold all of them at once with {percent(result.level)} (Dunnett, "
             f"{result.dof} degrees of freedom, run noise {result.sigma:.2g} nats/token)"
         )
     else:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.levels import percent
 from analysis.report.page import section
 from analysis.report.page_table import table
 
@@ -67,7 +68,7 @@ def _coverage(found: dict[str, Any] | None) -> str:
     sweeps, level = min(one["sweeps"] for one in worlds), worlds[0]["level"]
     return (
         f"At the end of simulated adaptive sweeps ({len(worlds)} worlds, {sweeps} or more each) "
-        f"{level:.0%} intervals held rho* in {min(rho):.0f} to {max(rho):.0f} % and the gain in "
-        f"{min(gain):.0f} to {max(gain):.0f} %, by the laws, or by the longest length alone if "
-        "every law was refuted."
+        f"{percent(level)} intervals held rho* in {min(rho):.0f} to {max(rho):.0f} % and the "
+        f"gain in {min(gain):.0f} to {max(gain):.0f} %, by the laws, or by the longest length alone "
+        "if every law was refuted."
     )

@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.curve.rounding import number, with_interval
+from analysis.levels import percent
 from analysis.sweep.comparison import AtRho, Comparison
 
 
@@ -29,7 +30,7 @@ def state_comparison(found: Comparison, first: str, second: str) -> str:
         low, high = found.common
         overlap = f"both are near-optimal from rho = {low:.2f} to {high:.2f}"
     return (
-        f"{second} against {first} ({how}, {found.level:.0%} intervals): the loss is "
+        f"{second} against {first} ({how}, {percent(found.level)} intervals): the loss is "
         f"{', '.join(parts)}; the gain over rho = {end.rho:.3g} is "
         f"{_signed(found.gain, 4, 'larger', 'smaller', 'nats/token')}; rho* is "
         f"{_signed(found.rho_star, 2, 'higher', 'lower')}; {overlap}."

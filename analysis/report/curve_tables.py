@@ -8,6 +8,7 @@ import pandas as pd
 from analysis.curve.readings import Interval
 from analysis.curve.rounding import MAX_DECIMALS, decimals, decimals_of, end_of_range, number
 from analysis.figures.literature import gains_over_rho
+from analysis.levels import percent
 from analysis.literature import POINTS
 from analysis.report.numbers import per_rho
 from analysis.report.page_figure import figure
@@ -52,7 +53,7 @@ def readings(result: SweepAnalysis) -> str:
         ),
         ("form", FORMS.get(result.curve.chosen.form, result.curve.chosen.form), ""),
     ]
-    return table(pd.DataFrame(rows, columns=["", "value", f"{result.level:.0%} interval"]))
+    return table(pd.DataFrame(rows, columns=["", "value", f"{percent(result.level)} interval"]))
 
 
 def _end(name: str, shown: str, between: tuple[str, str] | None) -> tuple[str, str, str]:

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.curve.readings import Interval
+from analysis.levels import percent
 from analysis.runs.iso_modes import PAPER, STRICT
 from analysis.scaling.iso_difference import IsoDifference
 from analysis.scaling.joint import JointAnalysis
@@ -24,7 +25,7 @@ def state_iso(joint: JointAnalysis, one: IsoDifference) -> str:
         f"{joint.labels[one.condition]}{widths} minus paper: {_signed(one.mean)} nats/token "
         f"(mean of {one.pairs} pairs of runs at {len(one.rho)} rho below 1). From rho = 1, whose "
         f"runs both share, to {one.rho[-1]:.2f} the loss moves by {steps}: {_signed(share)} of "
-        f"strict's step is the shared experts' width ({one.level:.0%} intervals)."
+        f"strict's step is the shared experts' width ({percent(one.level)} intervals)."
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from analysis.curve.readings import Interval
+from analysis.levels import percent
 from analysis.report.iso import iso_json, state_iso
 from analysis.report.numbers import as_json
 from analysis.report.raw_sentences import predict_raw, raw_json, state_raw_laws
@@ -86,7 +87,7 @@ def prediction_sentence(
     far = f" ({beyond:.1f} doublings beyond what was trained)" if beyond > 0.05 else ""
     return (
         f"At {where}{far}: rho* {_number(reading.rho_star, 2)}, gain over rho = 1 "
-        f"{_number(reading.gain_over_moe, 4)} nats/token ({scaling.level:.0%} intervals for a "
+        f"{_number(reading.gain_over_moe, 4)} nats/token ({percent(scaling.level)} intervals for a "
         "new condition)." + ("" if raw is None else predict_raw(raw, float(position[0])))
     )
 
@@ -205,7 +206,7 @@ def _slope(fit: ScalingFit, axis: str) -> str:
     return (
         f"Per doubling of {axis} ({values.min():.3g} to {values.max():.3g}{unit}, {count} "
         f"values{bend}) rho* moves by {_number(reading.rho_star, 3, '+')} and the gain becomes "
-        f"{_number(reading.gain_factor, 2)} times as large ({fit.level:.0%} intervals)."
+        f"{_number(reading.gain_factor, 2)} times as large ({percent(fit.level)} intervals)."
     )
 
 

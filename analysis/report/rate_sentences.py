@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.curve.readings import Interval
 from analysis.curve.rounding import with_interval
+from analysis.levels import percent
 from analysis.rates.tuned_rates import BestRate, TunedRates
 from analysis.sweep.verdict import DOUBT
 
@@ -57,7 +58,7 @@ def state_rates(result: TunedRates) -> list[str]:
     for rho in result.skipped:
         lines.append(f"rho = {rho:g} has too few rates near its best for a parabola.")
     lines.append(
-        f"({result.level:.0%} intervals, {result.seeds} seeds, run noise {result.noise:.2g}; "
+        f"({percent(result.level)} intervals, {result.seeds} seeds, run noise {result.noise:.2g}; "
         "regret: loss at the sweep's one rate minus loss at the best one)"
     )
     return lines

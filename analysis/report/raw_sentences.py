@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from analysis.curve.readings import Interval
+from analysis.levels import percent
 from analysis.scaling.compute_gain import AXES_OF_COMPUTE, compute_gain
 from analysis.scaling.raw_laws import RawLaws
 
@@ -32,7 +33,7 @@ def state_raw_laws(raw: RawLaws) -> list[str]:
         "per doubling "
         f"of {raw.axis} rho* moves by {_signed(slope.rho_star)}, by {least:+.2f} to {most:+.2f} "
         f"depending on the shape, and the gain becomes {_plain(slope.gain_factor, 2)} times as "
-        f"large ({raw.level:.0%} intervals over shapes and noise)."
+        f"large ({percent(raw.level)} intervals over shapes and noise)."
     ]
     if raw.errors:
         rho_star, gain = np.sqrt(np.mean(np.square(raw.errors), axis=0))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from analysis.curve.readings import Interval
+from analysis.levels import percent
 from analysis.slots.line_test import MIN_SIZES, REJECTED, LineTest
 from analysis.slots.paired_gains import PairedGains
 from analysis.slots.slots_analysis import ArmOverSizes, SlotsAnalysis
@@ -41,7 +42,7 @@ def _arm(one: ArmOverSizes, level: float) -> str:
     return (
         f"{name}: the loss changes by {_number(one.slope, sign='+')} nats/token per doubling of "
         f"the table, {sizes} ({len(one.rows)} sizes, {_count(one.means.seeds, 'seed')}, "
-        f"{level:.0%} intervals). {_line(one)}"
+        f"{percent(level)} intervals). {_line(one)}"
     )
 
 
@@ -93,7 +94,7 @@ def _paired(one: PairedGains, level: float) -> str:
     return (
         f"{name} over {other} at equal table parameters: {_number(one.mean)} nats/token, mean of "
         f"{_count(len(one.rows), 'size')}{change} ({_count(one.seeds, 'paired seed')}, "
-        f"{level:.0%} intervals)."
+        f"{percent(level)} intervals)."
     )
 
 

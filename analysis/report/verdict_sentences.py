@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.curve.rounding import end_of_range, number, with_interval
+from analysis.levels import percent
 from analysis.report.smoothness_sentences import smoothness_notes
 from analysis.sweep.next_run import MAX_MORE_RUNS
 from analysis.sweep.sweep_analysis import SweepAnalysis
@@ -63,7 +64,7 @@ def summary(result: SweepAnalysis) -> str:
     lines = [LABELS[judge(result).word], within]
     if result.gain_over_moe.value is not None:
         gain = with_interval(result.gain_over_moe, 4)
-        lines.append(f"lowest {gain} nats/token below ρ = 1 ({result.level:.0%} intervals)")
+        lines.append(f"lowest {gain} nats/token below ρ = 1 ({percent(result.level)} intervals)")
     return "\n".join(lines)
 
 
@@ -88,7 +89,7 @@ def _seeds(result: SweepAnalysis) -> str:
 
 
 def _intervals_and_seeds(result: SweepAnalysis) -> str:
-    return f"{result.level:.0%} intervals, {_seeds(result)}"
+    return f"{percent(result.level)} intervals, {_seeds(result)}"
 
 
 def _gain(result: SweepAnalysis) -> str:
@@ -151,7 +152,7 @@ def _monotone_experts(result: SweepAnalysis) -> str:
 def _flat(result: SweepAnalysis) -> str:
     return (
         f": over {_range(result)} the losses differ by at most "
-        f"{number(result.height.high, 4)} nats/token ({result.level:.0%} limit, "
+        f"{number(result.height.high, 4)} nats/token ({percent(result.level)} limit, "
         f"{_seeds(result)})."
     )
 

@@ -14,6 +14,7 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 
+from analysis.levels import MAX_LOSS
 from analysis.runs.batches import batch_of
 from engram_sweep.errors import UserError, printable
 from engram_sweep.planning.arms import ARMS, ENGRAM, curve_arms, is_variant
@@ -23,8 +24,6 @@ MIN_POINTS = 3
 """Values of rho that a curve needs."""
 REQUIRED = ("rho", "seed", "validation_loss")
 """Columns that every table must have."""
-MAX_LOSS = 1e6
-"""nats/token; a loss above is none, and sums of such numbers are none either."""
 MAX_EXACT = 2**53
 """Integers from here on are not told apart by floats."""
 CURVE_ARMS = curve_arms()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -176,15 +177,17 @@ def register(commands) -> None:
         "--layers", type=_layers, default=(1, 15), help="0-based layers, by commas (default: 1,15)"
     )
     command.add_argument(
-        "--rows", type=_at_least(2), default=646_400, help="rows per head (default: 646400)"
+        "--rows", type=_between(2, 10**12), default=646_400, help="rows per head (default: 646400)"
     )
     command.add_argument(
-        "--heads", type=_at_least(1), default=8, help="heads per order (default: 8)"
+        "--heads", type=_between(1, 256), default=8, help="heads per order (default: 8)"
     )
     command.add_argument(
-        "--max-order", type=_at_least(2), default=3, help="orders 2..N (default: 3)"
+        "--max-order", type=_between(2, 64), default=3, help="orders 2..N (default: 3)"
     )
-    command.add_argument("--seed", type=_at_least(0), default=0, help="hash seed (default: 0)")
+    command.add_argument(
+        "--seed", type=_between(0, 2**63 - 1), default=0, help="hash seed (default: 0)"
+    )
     command.add_argument(
         "--results", type=Path, default=Path("results"), help="results folder (default: results)"
     )
@@ -213,21 +216,21 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _layers(text: str) -> tuple[int, ...]:
-    layers = tuple(_at_least(0)(part) for part in text.split(","))
+    layers = tuple(_between(0, 10_000)(part) for part in text.split(","))
     if len(set(layers)) != len(layers):
         raise argparse.ArgumentTypeError(f"expected distinct layers, got {text}")
     return layers
 
 
-def _at_least(lowest: int):
+def _between(lowest: int, highest: int) -> Callable[[str], int]:
     def number(text: str) -> int:
         try:
             value = int(text.replace("_", ""))
         except ValueError:
             value = lowest - 1
-        if value < lowest:
+        if not lowest <= value <= highest:
             raise argparse.ArgumentTypeError(
-                f"expected an integer of at least {lowest}, got {text!r}"
+                f"expected an integer of at least {lowest}, at most {highest}, got {text[:60]!r}"
             )
         return value
 

@@ -102,7 +102,18 @@ def test_no_text_has_no_rows(results, capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [["--layers", "1,1"], ["--layers", "x"], ["--rows", "1"], ["--max-order", "1"]]
+    "words",
+    [
+        ["--layers", "1,1"],
+        ["--layers", "x"],
+        ["--layers", "9" * 30],
+        ["--rows", "1"],
+        ["--rows", "9" * 30],
+        ["--heads", "100000000"],
+        ["--max-order", "1"],
+        ["--max-order", "100000000"],
+        ["--seed", "9" * 30],
+    ],
 )
 def test_bad_options_say_what_was_expected(words, capsys):
     with pytest.raises(SystemExit):

@@ -61,6 +61,11 @@ def test_the_level_widens_the_interval(records, capsys):
     assert widths[1] > 2 * widths[0]
 
 
+def test_an_interval_of_almost_all_is_not_called_one_of_all(records, capsys):
+    call("fit", "--records", records, "--level", "0.999")
+    assert "99.9% intervals, 3 seeds" in capsys.readouterr().out
+
+
 def test_a_single_condition_has_nothing_to_predict_from(records):
     with pytest.raises(UserError, match="--at: One condition cannot show"):
         call("fit", "--records", records, "--at", "C=6e20")
@@ -90,7 +95,9 @@ def test_report_prints_the_sentence_and_the_page(records, tmp_path, capsys):
         (["fit", "tiny", "--level", "90"], "--level: expected a share"),
         (["fit", "--records", "x.csv", "--set", "a=1"], "expected --set beside names of sweeps"),
         (["fit", "--records", "nowhere.csv"], "nowhere.csv: expected a CSV file, there is none"),
-        (["report", "tiny", "--delta", "-1"], "--delta: expected a positive number"),
+        (["fit", "tiny", "--level", "0.999999999"], "from 0.5 to 0.999, got 0.999999999"),
+        (["report", "tiny", "--delta", "-1"], "--delta: expected nats/token above 0"),
+        (["report", "tiny", "--delta", "inf"], "--delta: .*, at most 1e.06, got inf"),
         (["report"], "report: expected the name of a sweep, or --records FILE, got neither"),
         (["report", "tiny", "--records", "x.csv"], "report: expected either names of sweeps or"),
     ],
