@@ -48,9 +48,28 @@ def with_interval(interval: Interval, otherwise: int, at_most: int = MAX_DECIMAL
     return f"{value} [{low}, {number(interval.high, digits)}]"
 
 
-def end_of_range(
-    end: float, limits: tuple[float, float] | None, lower: bool
-) -> tuple[str, tuple[str, str] | None]:
+End = tuple[str, tuple[str, str] | None]
+"""An end of a range and its limits, None if they are not known."""
+Limits = tuple[float, float] | None
+
+
+def ends_of_range(low: float, low_limits: Limits, high: float, high_limits: Limits) -> list[End]:
+    """Return both ends of a range with their limits; the lower one is never shown as the higher.
+
+    Args:
+        low: the lower end.
+        low_limits: its interval, None if it is not known.
+        high: the higher end.
+        high_limits: its interval.
+    """
+    ends = [end_of_range(low, low_limits, True), end_of_range(high, high_limits, False)]
+    if float(ends[0][0]) <= float(ends[1][0]):
+        return ends
+    # There is no number of so few digits inside: those around it.
+    return [end_of_range(low, low_limits, False), end_of_range(high, high_limits, True)]
+
+
+def end_of_range(end: float, limits: Limits, lower: bool) -> End:
     """Return an end of a range and its limits; no number shown lies outside of the range.
 
     Args:

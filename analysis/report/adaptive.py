@@ -69,6 +69,6 @@ def _coverage(found: dict[str, Any] | None) -> str:
     return (
         f"At the end of simulated adaptive sweeps ({len(worlds)} worlds, {sweeps} or more each) "
         f"{percent(level)} intervals held rho* in {min(rho):.0f} to {max(rho):.0f} % and the "
-        f"gain in {min(gain):.0f} to {max(gain):.0f} %, by the laws, or by the longest length alone "
-        "if every law was refuted."
+        f"gain in {min(gain):.0f} to {max(gain):.0f} %, by the laws, or by the longest length "
+        "alone if every law was refuted."
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.curve.readings import Interval
-from analysis.curve.rounding import MAX_DECIMALS, decimals, decimals_of, end_of_range, number
+from analysis.curve.rounding import MAX_DECIMALS, decimals, decimals_of, ends_of_range, number
 from analysis.figures.literature import gains_over_rho
 from analysis.levels import percent
 from analysis.literature import POINTS
@@ -30,13 +30,14 @@ FORMS = {
 def readings(result: SweepAnalysis) -> str:
     """Return the table of everything that was read off the curve, with intervals."""
     near, gaps = result.near_optimal, result.model_uncertainty()
+    low, high = ends_of_range(near.low, near.low_interval, near.high, near.high_interval)
     sigma = result.means.sigma
     rows = [
         _end(
             f"near-optimal from (within {result.delta:g} of the lowest)",
-            *end_of_range(near.low, near.low_interval, lower=True),
+            *low,
         ),
-        _end("near-optimal to", *end_of_range(near.high, near.high_interval, lower=False)),
+        _end("near-optimal to", *high),
         _row("rho*, lowest of the fit", result.rho_star, 2),
         _row("lowest rho of a single dip of any shape", result.single_dip, 2, at_most=2),
         _row("gain over rho = 1 (nats/token)", result.gain_over_moe, 4),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.curve.rounding import end_of_range, number, with_interval
+from analysis.curve.rounding import ends_of_range, number, with_interval
 from analysis.levels import percent
 from analysis.report.smoothness_sentences import smoothness_notes
 from analysis.sweep.next_run import MAX_MORE_RUNS
@@ -108,14 +108,10 @@ def _test(result: SweepAnalysis) -> UShapeTest:
 
 def _ends(result: SweepAnalysis) -> str:
     near = result.near_optimal
-    words = []
-    for end, limits, lower in (
-        (near.low, near.low_interval, True),
-        (near.high, near.high_interval, False),
-    ):
-        shown, between = end_of_range(end, limits, lower)
-        words.append(shown if between is None else f"{shown} [{', '.join(between)}]")
-    return " to ".join(words)
+    ends = ends_of_range(near.low, near.low_interval, near.high, near.high_interval)
+    return " to ".join(
+        shown if between is None else f"{shown} [{', '.join(between)}]" for shown, between in ends
+    )
 
 
 def _plateau(result: SweepAnalysis) -> str:

@@ -21,6 +21,9 @@ Chosen by simulation: at 9 rho x 3 seeds it reports a kink in half of the sweeps
 2 % of the sweeps of smooth truths (10 % of a parabola's, the worst of them).
 """
 
+ROUNDING = 0.1
+"""Standard errors that the last digits of runs without noise may make of nothing."""
+
 
 def single_dip(means: RhoMeans, errors: np.ndarray, level: float) -> Interval:
     """Return where the lowest rho lies if the loss has a single dip of any shape.
@@ -40,7 +43,7 @@ def single_dip(means: RhoMeans, errors: np.ndarray, level: float) -> Interval:
     for one in range(count):
         others = np.delete(np.arange(count), one)
         above, null = above_others(means, errors, one, others)
-        if above.max() <= np.quantile(null, level):
+        if above.max() <= max(float(np.quantile(null, level)), ROUNDING):
             candidates.append(one)
     lowest = int(means.loss.argmin())
     first, last = min([*candidates, lowest]), max([*candidates, lowest])

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.curve.readings import Interval
-from analysis.curve.rounding import MAX_DECIMALS, decimals, end_of_range, with_interval
+from analysis.curve.rounding import (
+    MAX_DECIMALS,
+    decimals,
+    end_of_range,
+    ends_of_range,
+    with_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +56,20 @@ def test_no_end_lies_outside_of_the_range_or_of_its_interval(end, below, above, 
     assert high >= limits[1] - 1e-9
     assert low <= float(shown) <= high
     assert (float(shown) >= end - 1e-9) if lower else (float(shown) <= end + 1e-9)
+
+
+def test_a_narrow_range_does_not_run_backwards():
+    """Losses of noise alone were "near-optimal from 0.02 to 0.01"."""
+    low, high = ends_of_range(0.01715, (0.0, 0.9999), 0.01842, (0.0, 1.0))
+    assert (low, high) == (("0.01", ("0.00", "1.00")), ("0.02", ("0.00", "1.00")))
+    assert [shown for shown, _ in ends_of_range(0.25447, None, 0.54, None)] == ["0.26", "0.54"]
+    assert [shown for shown, _ in ends_of_range(0.3, None, 0.3, None)] == ["0.30", "0.30"]
+
+
+@given(
+    st.floats(0, 1), st.floats(0, 0.1), st.tuples(st.floats(0, 1), st.floats(0, 1)), st.booleans()
+)
+def test_the_lower_end_of_a_range_is_never_shown_as_the_higher(low, width, reach, known):
+    limits = [(max(low - each, 0), min(low + each, 1)) if known else None for each in reach]
+    (lower, _), (higher, _) = ends_of_range(low, limits[0], low + width, limits[1])
+    assert float(lower) <= float(higher)

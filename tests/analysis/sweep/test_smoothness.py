@@ -80,3 +80,12 @@ def test_one_seed_says_nothing():
     found = analyse_sweep(simulate(TRUTHS["paper"], NINE, 1, Noise(), np.random.default_rng(0)))
     assert found.corner is None
     assert (found.single_dip.low, found.single_dip.high) == (None, None)
+
+
+@pytest.mark.parametrize("loss", [1.1, 2.7, 3.1, 5.3])
+@pytest.mark.parametrize("rho", [NINE, np.linspace(0, 1, 5), np.linspace(0, 1, 11)])
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_losses_that_are_all_one_leave_the_lowest_rho_open(loss, rho, seeds):
+    runs = simulate(TRUTHS["flat"], rho, seeds, Noise(), np.random.default_rng(0))
+    dip = analyse_sweep(runs.assign(validation_loss=loss)).single_dip
+    assert (dip.low, dip.high) == (rho[0], rho[-1])
