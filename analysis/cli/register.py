@@ -6,6 +6,7 @@ import argparse
 
 from analysis.cli.report import add_level_options, check_levels
 from engram_sweep.cli.options import add_command, plan_of
+from engram_sweep.errors import UserError
 
 
 def register_register(commands) -> None:
@@ -30,6 +31,8 @@ def _register(options: argparse.Namespace) -> int:
     from engram_sweep.atomic_files import read_fields
 
     check_levels(options)
+    if options.stopping_rule is not None and not options.stopping_rule.strip():
+        raise UserError("--stopping-rule: expected when training ends, in words, got none")
     plan = plan_of(options)
     content = content_of(plan, options.results, options.level, options.delta, options.stopping_rule)
     path = register(content, options.results, options.late)

@@ -57,7 +57,7 @@ def _plan(options: argparse.Namespace) -> int:
     spent = plan if plan.scale.sweep.design == "grid" else at_most(plan)
     estimate = cost(spent, price, occupied)
     placement = Placement(**estimate["placement"]) if price else Placement()
-    notes = plan_notes(spent, estimate, _text_tokens(plan, options))
+    notes = plan_notes(spent, estimate, _text_tokens(plan, options), occupied)
     shown = None if options.ledger is None else _run_at(plan, options.ledger)
     if options.json:
         data = {

@@ -64,7 +64,7 @@ class Corpus(Section):
     """`bytes` (256 ids), `deepseek-v3` (128,815), or `shards`: the `tokenizer.json` of your own."""
     validation_share: Annotated[float, Field(gt=0, lt=1)]
     """Share of the tokens that is held out, as whole documents."""
-    fingerprint: str | None = None
+    fingerprint: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
     """Expected fingerprint of the token shards; with `shards`, a launch asks for it."""
     vocab_size: Count | None = None
     """Ids of the tokenizer `shards`; others have their own."""

@@ -203,7 +203,7 @@ def first_problem(
         message = f"expected {PLAIN[problem['type']]}, got {_short(problem['input'])}"
     elif problem["type"] != "value_error":
         message = f"{message[0].lower()}{message[1:]}, got {_short(problem['input'])}"
-        message = message.replace("input should", "expected it to")
+        message = re.sub("^(input|string) should", "expected it to", message)
     # What a whole file gets wrong names its key in the message.
     place = f"{key}{separator}" if key else ""
     return f"{place}{message}" + (f" (and {more} more problem{'s'[: more > 1]})" if more else "")

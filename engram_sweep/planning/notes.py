@@ -6,27 +6,37 @@ from collections import defaultdict
 from typing import Any
 
 from engram_sweep.config.scale import Scale
+from engram_sweep.config.slurm import Shape
+from engram_sweep.errors import UserError
 from engram_sweep.planning.bill import too_large
 from engram_sweep.planning.cost import over_gpu_hours
+from engram_sweep.planning.placement import check_micro_windows, mesh_of, shape_of
 from engram_sweep.planning.plan import Plan
 
 MIN_ROUNDING = 0.01
 """Relative difference of asked and planned tokens from which it is worth a note."""
 
+MIN_RHOS = 3
+"""Values of rho that `fit` needs for a curve."""
 
-def plan_notes(plan: Plan, cost: dict[str, Any], text_tokens: int | None) -> list[str]:
+
+def plan_notes(
+    plan: Plan, cost: dict[str, Any], text_tokens: int | None, occupied: Shape | None = None
+) -> list[str]:
     """Return the notes of a plan, one line each, what stops a launch first.
 
     Args:
         plan: the plan.
         cost: `engram_sweep.planning.cost.cost` of it.
         text_tokens: training tokens of the text, None if that is not known.
+        occupied: nodes and processes of one run; None takes what the scale says.
     """
     notes = []
     if text_tokens is not None and (problem := too_short(plan.scale, text_tokens)) is not None:
         notes.append(f"CANNOT TRAIN: {problem}")
-    if refusal := launch_refusal(plan, cost):
+    if refusal := _misplaced(plan, occupied) or launch_refusal(plan, cost):
         notes.append(f"REFUSED AT LAUNCH: {refusal}")
+    notes += _few_rhos(plan.scale)
     notes += _merged(plan)
     notes += _rounded(plan)
     if text_tokens is not None:
@@ -57,6 +67,25 @@ def too_short(scale: Scale, text_tokens: int) -> str | None:
         f"training.window: expected less than the {text_tokens:,} tokens of the training text, "
         f"got {window:,}"
     )
+
+
+def _misplaced(plan: Plan, occupied: Shape | None) -> str | None:
+    """Return why runs cannot be cut over their processes as asked, None if they can."""
+    try:
+        check_micro_windows(plan, mesh_of(plan.scale.launch, occupied or shape_of(plan.scale)))
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _few_rhos(scale: Scale) -> list[str]:
+    """Return a note if a curve is begun that nothing can be fitted to; one rho is no curve."""
+    sweep = scale.sweep
+    if len(sweep.rho) != MIN_RHOS - 1 or sweep.variants:
+        return []
+    return [
+        f"sweep.rho: a fit takes at least {MIN_RHOS} values, {list(sweep.rho)} are {len(sweep.rho)}"
+    ]
 
 
 def _merged(plan: Plan) -> list[str]:

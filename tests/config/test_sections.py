@@ -117,6 +117,8 @@ def test_reset_names_the_tokenizers_document_end(tmp_path):
             {"corpus": {"retrieval_share": 0.1, "retrieval_tokens": 8}},
             "corpus.retrieval_tokens: .*greater than or equal to 32, got 8",
         ),
+        ({"corpus": {"fingerprint": ""}}, "corpus.fingerprint: expected it to match .*, got ''"),
+        ({"corpus": {"fingerprint": "5"}}, "corpus.fingerprint: expected it to match .*, got '5'"),
         ({"corpus": {"retrieval_tokens": 64}}, "retrieval_tokens: .*only beside retrieval_share"),
         (
             {"corpus": {"source": "shards", "retrieval_share": 0.1}},

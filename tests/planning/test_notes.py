@@ -18,6 +18,20 @@ def test_a_plan_without_anything_to_say_says_nothing() -> None:
     assert notes() == notes(text_tokens=None) == []
 
 
+@pytest.mark.parametrize("key", ["launch__micro_windows", "launch__shard"])
+def test_what_a_launch_refuses_is_told(key: str) -> None:
+    (note,) = notes(**{key: 7})
+    assert note.startswith("REFUSED AT LAUNCH: ")
+    assert f"{key.replace('__', '.')}: expected" in note
+    assert "got 7" in note
+
+
+def test_two_rho_are_no_curve() -> None:
+    (note,) = notes(sweep__rho=[1.0, 0.4])
+    assert note == "sweep.rho: a fit takes at least 3 values, [1.0, 0.4] are 2"
+    assert notes(sweep__rho=[1.0]) == []
+
+
 def test_a_window_longer_than_the_text_cannot_train() -> None:
     assert notes(text_tokens=64)[0] == (
         "CANNOT TRAIN: training.window: expected less than the 64 tokens of the training text, "

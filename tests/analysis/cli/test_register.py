@@ -33,7 +33,7 @@ def test_a_finished_sweep_is_registered_late_only(smoke_results: Path) -> None:
         note.unlink()
 
 
-@pytest.mark.parametrize("words", [["--level", "5"], ["--delta", "0"]])
+@pytest.mark.parametrize("words", [["--level", "5"], ["--delta", "0"], ["--stopping-rule", " "]])
 def test_levels_that_make_no_sense_register_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
