@@ -74,12 +74,6 @@ class Scale(Section):
                 "training.tokens: expected this key, sweep.tokens_per_active or sweep.budgets, "
                 "one of them"
             )
-        seeds, anchors = self.sweep.seeds, self.sweep.anchor_seeds
-        if anchors and set(anchors) <= set(seeds):
-            raise ValueError(
-                f"sweep.anchor_seeds: expected seeds beyond those of sweep.seeds ({list(seeds)}), "
-                f"which rho = 1 trains too, or none, got {list(anchors)}"
-            )
         if self.sweep.total_over_active and self.budget.params_total:
             raise ValueError(
                 "budget.params_total: expected no such key where sweep.total_over_active varies it"

@@ -60,4 +60,5 @@ def test_copied_text_shows(tmp_path: Path) -> None:
     held_out = [f"Quoting: {LONG}", "and a document that is nobody else's, long enough to count"]
     found = survey(shards_of(tmp_path / "own", [f"Hamlet says: {LONG}", "xyz"], held_out, False))
     assert found.documents_in_both == 0
+    assert found.copies.seen is not None
     assert 0.3 < found.copies.seen < 0.7
