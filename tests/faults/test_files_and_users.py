@@ -79,7 +79,7 @@ def test_l1_group_readable_lets_a_colleague_look(tmp_path: Path, smoke_results: 
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", [r"a$\frac$", "a$x_$", "50% $off$"])
+@pytest.mark.parametrize("name", [r"a$\frac$", "50% $x_$"])
 def test_l2_a_dollar_sign_in_a_scale_s_name(tmp_path: Path, smoke_results: Path, name: str) -> None:
     results = tmp_path / "results"
     shutil.copytree(smoke_results / "smoke", results / name)
