@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from engram_sweep.launch.driver import Driver
 from engram_sweep.launch.jobs import Job, noted_job, now
 from engram_sweep.launch.status import RunStatus, Survey, counts, folder_of
 from engram_sweep.launch.sweep import sweep
-from engram_sweep.planning.plan import Plan, PlannedRun, make_plan
+from engram_sweep.planning.plan import Plan, make_plan
 from engram_sweep.runs.folder import RunFolder
 from engram_sweep.runs.records import read_runs
 from tests.conftest import call
@@ -88,54 +87,6 @@ def test_a_run_that_is_given_up_is_told_once_and_one_that_starts_again_is_not(
         gave_up=lambda status: told.append((status.run.run_id, len(pretended.folders))),
     ).run()
     assert told == [(one_run.runs[0].run_id, 1 + RETRIES.bug)]
-
-
-def test_results_deleted_in_a_turn_end_the_sweep(
-    one_run: Plan, tmp_path: Path, pretended: Pretended
-) -> None:
-    """Deleted between a look and what follows it: no run is laid out and submitted anew."""
-    home = folder_for(one_run, tmp_path).path.parent.parent
-
-    class Deleted(Survey):
-        def poll(self, settle: bool = False) -> list[RunStatus]:
-            found = super().poll(settle)
-            if pretended.folders:
-                shutil.rmtree(home, ignore_errors=True)
-            return found
-
-    laid_out: list[str] = []
-
-    def lay_out(run: PlannedRun) -> None:
-        laid_out.append(run.run_id)
-        folder_of(run, tmp_path).path.mkdir(parents=True, exist_ok=True)
-
-    with pytest.raises(FileNotFoundError, match="deleted in mid-sweep"):
-        Driver(
-            Deleted(one_run, tmp_path),
-            pretended,
-            parallel=1,
-            retries=RETRIES,
-            timeout_minutes=60,
-            lay_out=lay_out,
-        ).run()
-    assert not home.exists()
-    assert laid_out == [one_run.runs[0].run_id], "once, before it was deleted"
-
-
-def test_a_folder_made_anew_by_a_late_worker_is_a_deleted_one(
-    one_run: Plan, tmp_path: Path, pretended: Pretended
-) -> None:
-    folder = folder_for(one_run, tmp_path)
-
-    def watch(statuses: list[RunStatus]) -> None:
-        shutil.rmtree(tmp_path / one_run.scale.name)
-        folder.path.mkdir(parents=True)
-
-    with pytest.raises(FileNotFoundError):
-        Driver(
-            Survey(one_run, tmp_path), pretended, 1, RETRIES, timeout_minutes=60, watch=watch
-        ).run()
-    assert len(pretended.folders) == 1
 
 
 def test_a_run_that_times_out_without_progress_is_not_started_again(

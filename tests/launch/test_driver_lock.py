@@ -1,13 +1,17 @@
-"""The lock of a sweep's drivers, between real processes."""
+"""The lock of a sweep's drivers, between real processes, and a driver that has lost it."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from engram_sweep.atomic_files import write_json
+from engram_sweep.launch.driver import Driver
 from engram_sweep.launch.driver_lock import (
     CANCEL_FILE,
     CancelMark,
@@ -16,6 +20,9 @@ from engram_sweep.launch.driver_lock import (
     turn,
 )
 from engram_sweep.launch.jobs import now
+from engram_sweep.launch.status import RunStatus, Survey, folder_of
+from engram_sweep.planning.plan import Plan, PlannedRun
+from tests.launch.conftest import RETRIES, Pretended, folder_for
 
 HOLD = """
 import sys, time
@@ -73,3 +80,51 @@ def test_when_a_process_was_started() -> None:
     # Boot time and ticks are rounded to hundredths of a second.
     tick = timedelta(seconds=0.05)
     assert before - tick <= datetime.fromisoformat(said.strip()) <= datetime.now(UTC)
+
+
+def test_results_deleted_in_a_turn_end_the_sweep(
+    one_run: Plan, tmp_path: Path, pretended: Pretended
+) -> None:
+    """Deleted between a look and what follows it: no run is laid out and submitted anew."""
+    home = folder_for(one_run, tmp_path).path.parent.parent
+
+    class Deleted(Survey):
+        def poll(self, settle: bool = False) -> list[RunStatus]:
+            found = super().poll(settle)
+            if pretended.folders:
+                shutil.rmtree(home, ignore_errors=True)
+            return found
+
+    laid_out: list[str] = []
+
+    def lay_out(run: PlannedRun) -> None:
+        laid_out.append(run.run_id)
+        folder_of(run, tmp_path).path.mkdir(parents=True, exist_ok=True)
+
+    with pytest.raises(FileNotFoundError, match="deleted in mid-sweep"):
+        Driver(
+            Deleted(one_run, tmp_path),
+            pretended,
+            parallel=1,
+            retries=RETRIES,
+            timeout_minutes=60,
+            lay_out=lay_out,
+        ).run()
+    assert not home.exists()
+    assert laid_out == [one_run.runs[0].run_id], "once, before it was deleted"
+
+
+def test_a_folder_made_anew_by_a_late_worker_is_a_deleted_one(
+    one_run: Plan, tmp_path: Path, pretended: Pretended
+) -> None:
+    folder = folder_for(one_run, tmp_path)
+
+    def watch(statuses: list[RunStatus]) -> None:
+        shutil.rmtree(tmp_path / one_run.scale.name)
+        folder.path.mkdir(parents=True)
+
+    with pytest.raises(FileNotFoundError):
+        Driver(
+            Survey(one_run, tmp_path), pretended, 1, RETRIES, timeout_minutes=60, watch=watch
+        ).run()
+    assert len(pretended.folders) == 1
