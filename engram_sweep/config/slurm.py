@@ -15,10 +15,10 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError, model_validator
 
+from engram_sweep.config.sections import Count
 from engram_sweep.config.strict_yaml import Section, first_problem, read_mapping
 from engram_sweep.errors import UserError
 
-Count = Annotated[int, Field(ge=1, le=10**9)]
 Line = Annotated[str, Field(pattern=r"^[^\r\n]+$")]
 """One line of text: a value that broke out of its line would be another line of the script."""
 Lines = Annotated[tuple[Line, ...], Field(strict=False)]

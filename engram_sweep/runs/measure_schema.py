@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from engram_sweep.runs.record_schema import field_of
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -19,17 +21,13 @@ class Columns:
     """Whether a run may have nothing to measure: no memory, or none with a gate."""
 
 
-def _field(name: str, kind: pa.DataType, unit: str) -> pa.Field:
-    return pa.field(name, kind, nullable=False, metadata={"unit": unit})
-
-
 KEYS = pa.schema(
     [
-        _field("order", pa.int8(), "tokens of the n-gram"),
-        _field("stratum", pa.string(), "times training presented the n-gram"),
-        _field("copied", pa.bool_(), "true if the window holds the answer"),
-        _field("document", pa.int32(), "number of the held-out document"),
-        _field("tokens", pa.int64(), "positions"),
+        field_of("order", pa.int8(), "tokens of the n-gram"),
+        field_of("stratum", pa.string(), "times training presented the n-gram"),
+        field_of("copied", pa.bool_(), "true if the window holds the answer"),
+        field_of("document", pa.int32(), "number of the held-out document"),
+        field_of("tokens", pa.int64(), "positions"),
     ]
 )
 """Columns of every table of tallies; rows of one order hold every position once."""
@@ -49,15 +47,15 @@ MEASURED = {
     "strata": Columns(schema_with("loss", "correct")),
     "suppress": Columns(
         schema_with("loss", "correct").append(
-            _field("mode", pa.string(), "what was done to the memory")
+            field_of("mode", pa.string(), "what was done to the memory")
         )
     ),
     "gates": Columns(
         pa.schema(
             [
                 *schema_with(*GATE_SUMS),
-                _field("block", pa.int16(), "0-based block of the module"),
-                _field("stream", pa.int16(), "residual stream"),
+                field_of("block", pa.int16(), "0-based block of the module"),
+                field_of("stream", pa.int16(), "residual stream"),
             ]
         ),
         may_be_empty=True,
@@ -65,13 +63,13 @@ MEASURED = {
     "hot-rows": Columns(
         pa.schema(
             [
-                _field("table", pa.int16(), "number of the table, from the input on"),
-                _field("order", pa.int8(), "tokens of the n-gram"),
-                _field("rows", pa.int64(), "rows of the order, all heads"),
-                _field("share", pa.float64(), "of these rows in the cache"),
-                _field("document", pa.int32(), "number of the held-out document"),
-                _field("look_ups", pa.int64(), "held-out look-ups, all heads"),
-                _field("hits", pa.int64(), "those whose row is in the cache"),
+                field_of("table", pa.int16(), "number of the table, from the input on"),
+                field_of("order", pa.int8(), "tokens of the n-gram"),
+                field_of("rows", pa.int64(), "rows of the order, all heads"),
+                field_of("share", pa.float64(), "of these rows in the cache"),
+                field_of("document", pa.int32(), "number of the held-out document"),
+                field_of("look_ups", pa.int64(), "held-out look-ups, all heads"),
+                field_of("hits", pa.int64(), "those whose row is in the cache"),
             ]
         ),
         may_be_empty=True,
@@ -79,47 +77,47 @@ MEASURED = {
     "depth": Columns(
         pa.schema(
             [
-                _field("layer", pa.int16(), "block, counted from 1"),
-                _field("document", pa.int32(), "number of the held-out document"),
-                _field("tokens", pa.int64(), "positions"),
-                _field("kl", pa.float64(), "nats, summed: KL(final || block)"),
+                field_of("layer", pa.int16(), "block, counted from 1"),
+                field_of("document", pa.int32(), "number of the held-out document"),
+                field_of("tokens", pa.int64(), "positions"),
+                field_of("kl", pa.float64(), "nats, summed: KL(final || block)"),
             ]
         )
     ),
     "cka": Columns(
         pa.schema(
             [
-                _field("kind", pa.string(), "trained, or start: before training"),
-                _field("layer", pa.int16(), "block, counted from 1"),
-                _field("position", pa.int64(), "of the input in the held-out text"),
-                _field("document", pa.int32(), "number of the held-out document"),
-                _field("state", pa.list_(pa.float32()), "(D,), mean of streams"),
+                field_of("kind", pa.string(), "trained, or start: before training"),
+                field_of("layer", pa.int16(), "block, counted from 1"),
+                field_of("position", pa.int64(), "of the input in the held-out text"),
+                field_of("document", pa.int32(), "number of the held-out document"),
+                field_of("state", pa.list_(pa.float32()), "(D,), mean of streams"),
             ]
         )
     ),
     "retrieval": Columns(
         pa.schema(
             [
-                _field("hops", pa.int8(), "links from the name asked for; 0: a needle"),
-                _field("distance", pa.int32(), "tokens back to the value, up to twice"),
-                _field("document", pa.int32(), "number of the text"),
-                _field("questions", pa.int32(), "questions of that distance"),
-                _field("correct", pa.int32(), "answers that match exactly"),
-                _field("loss", pa.float64(), "nats of the right answers, summed"),
-                _field("guess", pa.float64(), "answers right by any value said"),
+                field_of("hops", pa.int8(), "links from the name asked for; 0: a needle"),
+                field_of("distance", pa.int32(), "tokens back to the value, up to twice"),
+                field_of("document", pa.int32(), "number of the text"),
+                field_of("questions", pa.int32(), "questions of that distance"),
+                field_of("correct", pa.int32(), "answers that match exactly"),
+                field_of("loss", pa.float64(), "nats of the right answers, summed"),
+                field_of("guess", pa.float64(), "answers right by any value said"),
             ]
         )
     ),
     "eval": Columns(
         pa.schema(
             [
-                _field("task", pa.string(), "name of the task"),
-                _field("document", pa.int32(), "number of the question in its file"),
-                _field("bits", pa.float64(), "-log2 likelihood of the right answer"),
-                _field("bytes", pa.int32(), "of the right answer, UTF-8"),
-                _field("correct", pa.bool_(), "the right answer is chosen, or greedy"),
-                _field("answers", pa.int16(), "to choose from"),
-                _field("cut", pa.bool_(), "the window did not hold the whole question"),
+                field_of("task", pa.string(), "name of the task"),
+                field_of("document", pa.int32(), "number of the question in its file"),
+                field_of("bits", pa.float64(), "-log2 likelihood of the right answer"),
+                field_of("bytes", pa.int32(), "of the right answer, UTF-8"),
+                field_of("correct", pa.bool_(), "the right answer is chosen, or greedy"),
+                field_of("answers", pa.int16(), "to choose from"),
+                field_of("cut", pa.bool_(), "the window did not hold the whole question"),
             ]
         )
     ),

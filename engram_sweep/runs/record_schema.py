@@ -12,111 +12,112 @@ SCHEMA_VERSION = 3
 FILE_NAME = "record.parquet"
 
 
-def _field(name: str, kind: pa.DataType, unit: str, nullable: bool = False) -> pa.Field:
+def field_of(name: str, kind: pa.DataType, unit: str, nullable: bool = False) -> pa.Field:
+    """Return a column of a schema that carries its unit."""
     return pa.field(name, kind, nullable=nullable, metadata={"unit": unit})
 
 
 SCHEMA = pa.schema(
     [
-        _field("schema_version", pa.int32(), "version of this schema"),
-        _field("run_id", pa.string(), "xxh3_128 of the canonical spec"),
-        _field("scale", pa.string(), "name"),
-        _field(
+        field_of("schema_version", pa.int32(), "version of this schema"),
+        field_of("run_id", pa.string(), "xxh3_128 of the canonical spec"),
+        field_of("scale", pa.string(), "name"),
+        field_of(
             "arm",
             pa.string(),
             "moe, engram, over_encoding, one_row or dense; engram/NAME for a variant of the Engram "
             "module (sweep.variants)",
         ),
-        _field("rho_asked", pa.float64(), "share of P_sparse in routed experts"),
-        _field(
+        field_of("rho_asked", pa.float64(), "share of P_sparse in routed experts"),
+        field_of(
             "rows_per_head_asked",
             pa.int64(),
             "rows asked for per head of the Engram tables, over-encoding getting as many "
             "parameters; null if what the experts give up decides",
             nullable=True,
         ),
-        _field("rho", pa.float64(), "share of P_sparse in routed experts, realised"),
-        _field("seed", pa.int64(), "seed"),
-        _field("outcome", pa.string(), "ok or diverged"),
-        _field(
+        field_of("rho", pa.float64(), "share of P_sparse in routed experts, realised"),
+        field_of("seed", pa.int64(), "seed"),
+        field_of("outcome", pa.string(), "ok or diverged"),
+        field_of(
             "validation_loss",
             pa.float64(),
             "nats/token over all held-out tokens; NaN where diverged",
         ),
-        _field("window_losses", pa.list_(pa.float32()), "nats/token, one per validation window"),
-        _field(
+        field_of("window_losses", pa.list_(pa.float32()), "nats/token, one per validation window"),
+        field_of(
             "window_tokens", pa.list_(pa.int32()), "tokens predicted, one per validation window"
         ),
-        _field("train_loss", pa.float64(), "nats/token, mean over the last tenth of the steps"),
-        _field(
+        field_of("train_loss", pa.float64(), "nats/token, mean over the last tenth of the steps"),
+        field_of(
             "curve_steps",
             pa.list_(pa.int64()),
             "optimizer steps done at each point of the training curve",
         ),
-        _field(
+        field_of(
             "curve_losses",
             pa.list_(pa.float64()),
             "nats/token, training, mean since the point before",
         ),
-        _field("steps", pa.int64(), "optimizer steps done"),
-        _field("tokens", pa.int64(), "training tokens seen"),
-        _field("params_total", pa.int64(), "parameters without embedding and LM head (P_tot)"),
-        _field(
+        field_of("steps", pa.int64(), "optimizer steps done"),
+        field_of("tokens", pa.int64(), "training tokens seen"),
+        field_of("params_total", pa.int64(), "parameters without embedding and LM head (P_tot)"),
+        field_of(
             "params_active",
             pa.int64(),
             "parameters per token without embedding and LM head (P_act)",
         ),
-        _field("params_table", pa.int64(), "parameters in n-gram tables"),
-        _field(
+        field_of("params_table", pa.int64(), "parameters in n-gram tables"),
+        field_of(
             "table_rows",
             pa.list_(pa.list_(pa.int64())),
             "rows of the n-gram tables, by table and order, heads summed",
         ),
-        _field(
+        field_of(
             "rows_touched",
             pa.list_(pa.list_(pa.int64())),
             "rows that training looked up at least once, by table and order, heads summed",
         ),
-        _field("flops_per_token", pa.int64(), "FLOPs, forward and backward"),
-        _field("routed_experts", pa.int64(), "routed experts per MoE layer"),
-        _field(
+        field_of("flops_per_token", pa.int64(), "FLOPs, forward and backward"),
+        field_of("routed_experts", pa.int64(), "routed experts per MoE layer"),
+        field_of(
             "expert_load",
             pa.list_(pa.list_(pa.float32())),
             "share of a router's choices, by layer, last tenth",
         ),
-        _field(
+        field_of(
             "dead_experts", pa.int64(), "experts that got no token in the last tenth, all layers"
         ),
-        _field("gate_mean", pa.list_(pa.float32()), "mean Engram gate at validation, by module"),
-        _field(
+        field_of("gate_mean", pa.list_(pa.float32()), "mean Engram gate at validation, by module"),
+        field_of(
             "tokens_per_second", pa.float64(), "training tokens per second, validation left out"
         ),
-        _field("restarts", pa.int64(), "attempts after the first"),
-        _field("wall_seconds", pa.float64(), "seconds of all attempts, queues left out"),
-        _field("gpu_hours", pa.float64(), "hours of all attempts times GPUs; 0 on CPUs"),
-        _field("world_size", pa.int64(), "processes of the run"),
-        _field("corpus_fingerprint", pa.string(), "xxh3_128 of the token shards"),
-        _field(
+        field_of("restarts", pa.int64(), "attempts after the first"),
+        field_of("wall_seconds", pa.float64(), "seconds of all attempts, queues left out"),
+        field_of("gpu_hours", pa.float64(), "hours of all attempts times GPUs; 0 on CPUs"),
+        field_of("world_size", pa.int64(), "processes of the run"),
+        field_of("corpus_fingerprint", pa.string(), "xxh3_128 of the token shards"),
+        field_of(
             "tokenizer_fingerprint",
             pa.string(),
             "xxh3_128 of the tokenizer's name and compression map",
         ),
-        _field(
+        field_of(
             "git_commit", pa.string(), "commit, '+dirty' appended where files differ", nullable=True
         ),
-        _field(
+        field_of(
             "git_diff",
             pa.string(),
             "xxh3_128 of how tracked files differ, where they do",
             nullable=True,
         ),
-        _field("versions", pa.map_(pa.string(), pa.string()), "versions of python and libraries"),
-        _field("host", pa.string(), "host name, of the first process"),
-        _field("device", pa.string(), "accelerator, or processor and its vector instructions"),
-        _field("driver", pa.string(), "version of the accelerator's driver", nullable=True),
-        _field("started_at", pa.timestamp("us", tz="UTC"), "UTC, first attempt"),
-        _field("finished_at", pa.timestamp("us", tz="UTC"), "UTC"),
-        _field("spec", pa.string(), "canonical JSON of the spec"),
+        field_of("versions", pa.map_(pa.string(), pa.string()), "versions of python and libraries"),
+        field_of("host", pa.string(), "host name, of the first process"),
+        field_of("device", pa.string(), "accelerator, or processor and its vector instructions"),
+        field_of("driver", pa.string(), "version of the accelerator's driver", nullable=True),
+        field_of("started_at", pa.timestamp("us", tz="UTC"), "UTC, first attempt"),
+        field_of("finished_at", pa.timestamp("us", tz="UTC"), "UTC"),
+        field_of("spec", pa.string(), "canonical JSON of the spec"),
     ]
 )
 
